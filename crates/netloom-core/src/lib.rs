@@ -1,0 +1,26 @@
+//! The network machine.
+//!
+//! ```text
+//! guest frame in ─▶ port ─▶ switch ─▶ stack (arp·ip·icmp·udp·tcp) ─▶ flow ─▶ policy ─▶ service  (answered inside)
+//!                      │        └─▶ another port                                └─▶ egress   (handed outside)
+//! ```
+//!
+//! No sockets, threads, clock, randomness or global state: time is an argument, randomness a seed, iteration order fixed. The same
+//! inputs give the same bytes out.
+
+pub mod addr;
+pub mod counters;
+pub mod flow;
+pub mod lan;
+pub mod policy;
+pub mod port;
+pub mod service;
+pub mod time;
+
+pub use addr::{IpNet, Ipv4Net, MacAddr};
+pub use counters::{Drop, Drops};
+pub use flow::{Event, FlowId, Guest, Protocol, Refusal, ResetReason};
+pub use lan::{ConnectError, Lan, LanConfig, Limits, Query, QueryId};
+pub use policy::{Policy, Rule, Verdict};
+pub use port::{MAX_FRAME_BYTES, MIN_FRAME_BYTES, PortConfig, PortId};
+pub use time::{Duration, Instant};

@@ -1,0 +1,42 @@
+//! Ports: where guests' NICs and uplinks meet the switch.
+
+/// Longest frame that any port accepts, in bytes: an Ethernet header and 65,535 bytes of payload.
+pub const MAX_FRAME_BYTES: usize = 65_549;
+
+/// Shortest frame that any port accepts, in bytes: an Ethernet header. NICs that do not pad are common.
+pub const MIN_FRAME_BYTES: usize = 14;
+
+/// Names a port of a LAN's switch for as long as the port is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortId(pub(crate) u32);
+
+impl PortId {
+    /// The port's number. Numbers of closed ports are used again.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// How a port behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortConfig {
+    /// Largest payload of a frame that is sent to the port, in bytes: 68 to 65,535. Frames from the port may be of any size.
+    pub mtu: u16,
+    /// Bytes of frames that may wait for the port to be polled; what comes on top is dropped and counted.
+    pub queue_bytes: usize,
+    /// Full frames that the stack may send in one go before the guest answers, for NICs with a small ring (ne2k: 8).
+    pub burst: Option<u16>,
+    /// Whether the port is kept from every other guest, and reaches only the gateway.
+    pub isolated: bool,
+    /// Whether frames cross no wire, so that checksums need neither be computed nor verified.
+    pub trusted: bool,
+    /// How many MAC addresses may be behind the port.
+    pub macs: usize,
+}
+
+impl Default for PortConfig {
+    fn default() -> Self {
+        Self { mtu: 1500, queue_bytes: 1 << 20, burst: None, isolated: false, trusted: false, macs: 1024 }
+    }
+}

@@ -1,0 +1,1 @@
+//! Sans-IO codecs of the transports that carry guests: WebSocket

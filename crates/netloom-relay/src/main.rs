@@ -1,0 +1,2 @@
+//! The program `netloom`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Test-only: virtual clock, seeded lossy links, reference guests, packet checker

@@ -1,0 +1,1 @@
+//! Tests against software others wrote: the Linux kernel over TAP, WebSocket clients
