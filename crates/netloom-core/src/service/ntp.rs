@@ -1,5 +1,7 @@
 //! NTP server (RFC 5905, RFC 4330 for SNTP): tells the host's clock to whoever asks. No state.
 
+#[cfg(test)]
+mod tests;
 
 /// Bytes of an NTP message without extension fields.
 pub const MESSAGE_BYTES: usize = 48;

@@ -11,6 +11,8 @@ mod options;
 mod pool;
 mod reply;
 mod server;
+#[cfg(test)]
+mod tests;
 
 use core::net::Ipv4Addr;
 

@@ -10,6 +10,8 @@ mod message;
 mod name;
 mod reply;
 pub mod tcp;
+#[cfg(test)]
+mod tests;
 mod zone;
 
 use core::net::IpAddr;
