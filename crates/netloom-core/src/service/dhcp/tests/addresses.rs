@@ -139,10 +139,10 @@ fn addresses_in_use_by_others_are_not_offered_and_come_back_later() {
 fn a_declined_address_rests() {
     let mut server = server();
     let address = lease(&mut server, at_s(0), mac(1));
-    let stranger = Message::new(DECLINE, mac(2)).wants(address).to_server(SERVER);
+    let stranger = Message::new(DECLINE, mac(2)).wants(address).server_id(SERVER);
     assert_eq!(stranger.send(&mut server, at_s(0)), Ok(None));
     assert_eq!(server.leases(at_s(0)).count(), 1);
-    let decline = Message::new(DECLINE, mac(1)).wants(address).to_server(SERVER);
+    let decline = Message::new(DECLINE, mac(1)).wants(address).server_id(SERVER);
     assert_eq!(decline.send(&mut server, at_s(0)), Ok(None));
     assert_eq!(server.leases(at_s(0)).count(), 0);
     assert_eq!(lease(&mut server, at_s(1), mac(1)), ip(102));
@@ -155,7 +155,7 @@ fn declining_does_not_empty_the_pool() {
     let mut server = server();
     for n in 1..=40 {
         let address = lease(&mut server, at_s(0), mac(n));
-        let decline = Message::new(DECLINE, mac(n)).wants(address).to_server(SERVER);
+        let decline = Message::new(DECLINE, mac(n)).wants(address).server_id(SERVER);
         assert_eq!(decline.send(&mut server, at_s(0)), Ok(None));
     }
     assert_eq!(server.leases(at_s(0)).count(), 0);

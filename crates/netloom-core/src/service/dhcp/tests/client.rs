@@ -100,7 +100,7 @@ impl Message {
         self.option(50, &address.octets())
     }
 
-    pub(super) fn to_server(self, address: Ipv4Addr) -> Self {
+    pub(super) fn server_id(self, address: Ipv4Addr) -> Self {
         self.option(54, &address.octets())
     }
 
@@ -171,7 +171,7 @@ impl Parsed {
 /// Takes a client through DISCOVER and REQUEST; its address.
 pub(super) fn lease(server: &mut DhcpServer, now: Instant, mac: MacAddr) -> Ipv4Addr {
     let offer = Message::new(DISCOVER, mac).answer(server, now);
-    let request = Message::new(REQUEST, mac).wants(offer.yiaddr).to_server(SERVER);
+    let request = Message::new(REQUEST, mac).wants(offer.yiaddr).server_id(SERVER);
     let ack = request.answer(server, now);
     assert_eq!((offer.kind, ack.kind, ack.yiaddr), (OFFER, ACK, offer.yiaddr));
     ack.yiaddr

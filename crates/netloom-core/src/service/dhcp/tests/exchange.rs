@@ -15,7 +15,7 @@ fn discover_to_ack_in_two_messages() {
     assert_eq!(offer.seconds(51), Some(3600));
     assert_eq!(server.leases(at_s(0)).count(), 0, "an offer is not a lease");
 
-    let request = Message::new(REQUEST, mac(1)).wants(ip(100)).to_server(SERVER);
+    let request = Message::new(REQUEST, mac(1)).wants(ip(100)).server_id(SERVER);
     let ack = request.answer(&mut server, at_s(1));
     assert_eq!((ack.kind, ack.yiaddr), (ACK, ip(100)));
     let lease = server.lease_of(at_s(1), mac(1)).unwrap();
@@ -62,7 +62,7 @@ fn nak_is_broadcast_and_bare() {
     for address in wrong {
         for message in [
             Message::new(REQUEST, mac(2)).wants(address),
-            Message::new(REQUEST, mac(2)).wants(address).to_server(SERVER),
+            Message::new(REQUEST, mac(2)).wants(address).server_id(SERVER),
             Message::new(REQUEST, mac(2)).ciaddr(address),
         ] {
             let nak = message.answer(&mut server, at_s(0));
@@ -82,7 +82,7 @@ fn nak_is_broadcast_and_bare() {
 fn another_servers_client_frees_our_offer() {
     let mut server = server();
     let offer = Message::new(DISCOVER, mac(1)).answer(&mut server, at_s(0));
-    let elsewhere = Message::new(REQUEST, mac(1)).wants(ip(77)).to_server(ip(9));
+    let elsewhere = Message::new(REQUEST, mac(1)).wants(ip(77)).server_id(ip(9));
     assert_eq!(elsewhere.send(&mut server, at_s(0)), Ok(None));
     let other = Message::new(REQUEST, mac(2)).wants(offer.yiaddr).answer(&mut server, at_s(0));
     assert_eq!(other.kind, ACK);
@@ -122,13 +122,13 @@ fn release_frees_the_address_for_others_only_when_it_is_the_clients() {
     let mut server = server();
     let address = lease(&mut server, at_s(0), mac(1));
     for stranger in [
-        Message::new(RELEASE, mac(2)).ciaddr(address).to_server(SERVER),
-        Message::new(RELEASE, mac(1)).ciaddr(address).to_server(ip(9)),
+        Message::new(RELEASE, mac(2)).ciaddr(address).server_id(SERVER),
+        Message::new(RELEASE, mac(1)).ciaddr(address).server_id(ip(9)),
     ] {
         assert_eq!(stranger.send(&mut server, at_s(1)), Ok(None));
         assert_eq!(server.leases(at_s(1)).count(), 1);
     }
-    let release = Message::new(RELEASE, mac(1)).ciaddr(address).to_server(SERVER);
+    let release = Message::new(RELEASE, mac(1)).ciaddr(address).server_id(SERVER);
     assert_eq!(release.send(&mut server, at_s(1)), Ok(None));
     assert_eq!(server.leases(at_s(1)).count(), 0);
     assert_eq!(Message::new(REQUEST, mac(2)).wants(address).answer(&mut server, at_s(1)).kind, ACK);
