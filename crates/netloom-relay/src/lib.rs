@@ -6,3 +6,7 @@
 
 pub mod cli;
 pub mod config;
+mod egress;
+mod lan;
+mod listen;
+pub mod relay;

@@ -17,7 +17,7 @@ pub(super) fn resolve(flags: Input, file: Input) -> Result<Config, ConfigError> 
     if let Some(surplus) = listen.get(MAX_LISTENERS) {
         return Err(surplus.wrong(format_args!("more than {MAX_LISTENERS} addresses; leave some out")));
     }
-    let mut addresses = each(&listen, |text| parse::listen(text))?;
+    let mut addresses = each(&listen, parse::listen)?;
     if addresses.is_empty() {
         addresses.push(SocketAddr::from((Ipv4Addr::LOCALHOST, 8086)));
     }
@@ -33,8 +33,8 @@ pub(super) fn resolve(flags: Input, file: Input) -> Result<Config, ConfigError> 
         Err(_) => Err(format!("`{text}` is not a log filter; write error, warn, info, debug or trace")),
     })?;
     Ok(Config {
-        origins: each(&either(flags.origins, file.origins), |text| parse::origin(text))?,
-        public_names: each(&either(flags.public_names, file.public_names), |text| parse::host_name(text))?,
+        origins: each(&either(flags.origins, file.origins), parse::origin)?,
+        public_names: each(&either(flags.public_names, file.public_names), parse::host_name)?,
         max_connections: max_connections.unwrap_or(4096),
         log,
         lans: lans(&flags.defaults, flags.lans, file.lans, loopback_only)?,
@@ -90,11 +90,11 @@ fn lan(input: LanInput, loopback_only: bool) -> Result<LanSettings, ConfigError>
         isolate: input.isolate.unwrap_or(false),
         host_loopback: input.host_loopback.unwrap_or(false),
         private: input.private.unwrap_or(loopback_only),
-        allow: each(&input.allow, |text| parse::net(text))?,
-        deny: each(&input.deny, |text| parse::net(text))?,
-        resolvers: each(&input.resolvers, |text| parse::resolver(text))?,
-        records: each(&input.records, |text| parse::record(text))?,
-        leases: each(&input.leases, |text| parse::lease(text))?,
+        allow: each(&input.allow, parse::net)?,
+        deny: each(&input.deny, parse::net)?,
+        resolvers: each(&input.resolvers, parse::resolver)?,
+        records: each(&input.records, parse::record)?,
+        leases: each(&input.leases, parse::lease)?,
         max_clients: one(input.max_clients, |n| parse::count(*n))?.unwrap_or(1024),
     };
     for (n, (mac, address)) in settings.leases.iter().enumerate() {
