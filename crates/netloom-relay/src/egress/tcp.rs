@@ -107,7 +107,10 @@ impl Stream {
                             lan.machine.borrow_mut().fin(lan.clock.now(), self.id);
                             lan.drain();
                         }
-                        Err(error) => self.fail(lan, &error),
+                        Err(error) => {
+                            self.fail(lan, &error);
+                            lan.drain();
+                        }
                     }
                 }
                 ready = socket.writable(), if self.blocked.get() => {

@@ -35,7 +35,12 @@ pub fn netloom() -> Command {
 impl Relay {
     /// Starts a relay on a free port and waits until it listens.
     pub fn start(flags: &[&str]) -> Self {
-        let mut child = netloom()
+        Self::start_as(netloom(), flags)
+    }
+
+    /// Starts a relay by another command for the program.
+    pub fn start_as(mut program: Command, flags: &[&str]) -> Self {
+        let mut child = program
             .args(["relay", "--listen", "127.0.0.1:0"])
             .args(flags)
             .stdin(Stdio::null())
