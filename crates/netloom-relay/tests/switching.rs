@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::packet::{BROADCAST, EXPERIMENTAL, arp_request, frame, is_arp_reply, mac};
@@ -133,7 +135,7 @@ fn a_stalled_reader_harms_nobody() {
 #[test]
 fn a_client_killed_at_full_rate_harms_nobody() {
     let relay = Relay::start(&[]);
-    let [mut a, mut b, victim, mut flooder] = guests(&relay);
+    let [a, b, victim, mut flooder] = guests(&relay);
     let flood = messages(&vec![frame(mac(2), mac(3), EXPERIMENTAL, &[0; 1400]); 200]);
     let (tell, told) = std::sync::mpsc::channel();
     let flooding = std::thread::spawn(move || {
@@ -147,12 +149,28 @@ fn a_client_killed_at_full_rate_harms_nobody() {
     told.recv().expect("the flood is under way");
     SockRef::from(&victim.stream).set_linger(Some(Duration::ZERO)).expect("reset on close");
     drop(victim);
-    busy_pair(&mut a, &mut b, 50);
+    // From here on nobody has the victim's address, so its frames go to everyone, as on any switch, until it is back.
+    let hello = frame(BROADCAST, mac(2), EXPERIMENTAL, &[9; 50]);
+    let greeted = Arc::new(AtomicUsize::new(0));
+    let readers = [a, b].map(|mut guest| {
+        let (hello, greeted) = (hello.clone(), Arc::clone(&greeted));
+        std::thread::spawn(move || {
+            guest.expect("the victim's return", |frame| frame == hello);
+            greeted.fetch_add(1, Ordering::Relaxed);
+            guest
+        })
+    });
     flooding.join().expect("the flood went out");
     let mut again = relay.guest();
-    let hello = frame(BROADCAST, mac(2), EXPERIMENTAL, &[9; 50]);
-    again.send(&hello);
-    a.expect("the victim's return", |frame| frame == hello);
+    common::wait_until(
+        || {
+            again.send(&hello);
+            greeted.load(Ordering::Relaxed) == 2
+        },
+        || "the victim's return".to_owned(),
+    );
+    let [mut a, mut b] = readers.map(|reader| reader.join().expect("a reader"));
+    busy_pair(&mut a, &mut b, 50);
 }
 
 #[test]

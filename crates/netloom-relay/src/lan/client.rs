@@ -18,12 +18,9 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::framing::{self, CloseCode, Framing, Incoming};
+use super::keepalive::{Due, Keepalive};
 use super::{LanTask, NewClient, READS_PER_TURN};
 
-/// Silence after which a client is asked for a sign of life.
-const PING_AFTER: Duration = Duration::from_secs(30);
-/// Silence after which a client is dead.
-const DEAD_AFTER: Duration = Duration::from_secs(100);
 /// How long the other end has to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Bytes of frames that are gathered for one write.
@@ -91,9 +88,9 @@ impl Client {
         let began = Instant::now();
         self.receive(&lan, &mut Vec::from(read));
         lan.drain();
-        let mut heard = began;
+        let mut keepalive = Keepalive::new(began);
         let mut stopping = false;
-        let sleep = tokio::time::sleep_until(heard + PING_AFTER);
+        let sleep = tokio::time::sleep_until(began);
         tokio::pin!(sleep);
         let reason = loop {
             match self.state.get() {
@@ -103,7 +100,7 @@ impl Client {
             }
             tokio::select! {
                 ready = self.stream.readable() => {
-                    heard = Instant::now();
+                    keepalive.heard(Instant::now());
                     match ready.and_then(|()| self.read(&lan)) {
                         Ok(true) => tokio::task::yield_now().await,
                         Ok(false) => {}
@@ -129,18 +126,16 @@ impl Client {
                     self.close(CloseCode::GOING_AWAY);
                 }
                 () = &mut sleep => {
-                    let silence = heard.elapsed();
                     if matches!(self.state.get(), State::Closing { .. }) {
                         break "closed";
                     }
-                    if silence >= DEAD_AFTER {
-                        break "silent for 100 s";
-                    }
-                    if silence >= PING_AFTER {
-                        self.control(framing::put_ping);
-                        sleep.as_mut().reset(Instant::now() + PING_AFTER.min(DEAD_AFTER - silence));
-                    } else {
-                        sleep.as_mut().reset(heard + PING_AFTER);
+                    match keepalive.check(Instant::now()) {
+                        Due::Nothing(until) => sleep.as_mut().reset(until),
+                        Due::Ping(until) => {
+                            self.control(framing::put_ping);
+                            sleep.as_mut().reset(until);
+                        }
+                        Due::Dead => break "no sign of life",
                     }
                 }
             }

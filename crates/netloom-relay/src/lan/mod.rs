@@ -7,6 +7,7 @@
 mod client;
 mod clock;
 mod framing;
+mod keepalive;
 mod machine;
 
 use std::cell::{Cell, RefCell};

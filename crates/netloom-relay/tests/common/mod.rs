@@ -104,8 +104,16 @@ impl Relay {
         self.guest_on("/")
     }
 
+    /// A guest that has a port: its pings are answered from there.
     pub fn guest_on(&self, path: &str) -> Guest {
-        Guest::connect(self.address, path, &[]).unwrap_or_else(|answer| panic!("refused: {answer}"))
+        let mut guest =
+            Guest::connect(self.address, path, &[]).unwrap_or_else(|answer| panic!("refused: {answer}"));
+        guest.send_message(Opcode::Ping, b"joined?");
+        while guest.pongs.is_empty() {
+            assert!(guest.fill(), "the connection ended");
+        }
+        guest.pongs.clear();
+        guest
     }
 
     /// One request; the whole answer as text.
