@@ -16,6 +16,8 @@ const GATEWAY_MAC: MacAddr = MacAddr([0x02, 0x4e, 0x65, 0x74, 0x6c, 0x01]);
 const DOMAIN: &str = "lan";
 /// Name of the address that stands for the host.
 const HOST_NAME: &str = "host.lan";
+/// Full frames that may wait for a client, at the least.
+const QUEUE_FRAMES: usize = 64;
 const LEASE: Duration = Duration::from_secs(24 * 3600);
 const DNS_TTL: Duration = Duration::from_secs(60);
 
@@ -74,5 +76,6 @@ pub(super) fn config(settings: &LanSettings, own: Vec<SocketAddr>) -> LanConfig 
 }
 
 pub(super) fn port(settings: &LanSettings) -> PortConfig {
-    PortConfig { mtu: settings.mtu, isolated: settings.isolate, ..PortConfig::default() }
+    let queue_bytes = (QUEUE_FRAMES * usize::from(settings.mtu)).max(PortConfig::default().queue_bytes);
+    PortConfig { mtu: settings.mtu, queue_bytes, isolated: settings.isolate, ..PortConfig::default() }
 }
