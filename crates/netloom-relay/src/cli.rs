@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 /// A network for virtual machines that run in a browser.
 #[derive(Debug, Parser)]
-#[command(name = "netloom", version, about, arg_required_else_help = true)]
+#[command(name = "netloom", version, arg_required_else_help = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -72,7 +72,7 @@ pub struct RelayArgs {
     /// A DNS name with a fixed address. Repeatable
     #[arg(long, value_name = "NAME=IP")]
     pub record: Vec<String>,
-    /// A fixed DHCP lease. Repeatable
+    /// A fixed DHCP lease of the default LAN. Repeatable
     #[arg(long, value_name = "MAC=IP")]
     pub lease: Vec<String>,
     /// Read the configuration from a TOML file

@@ -70,8 +70,10 @@ fn lans(
             seen.push(name);
         }
     }
+    // A lease is for one subnet, so those of flags stay with the default LAN.
+    let others = LanInput { leases: Vec::new(), ..defaults.clone() };
     let resolved = inputs.into_iter().enumerate().map(|(n, input)| {
-        let merged = if n == 0 { defaults.clone().or(&input) } else { input.or(defaults) };
+        let merged = if n == 0 { defaults.clone().or(&input) } else { input.or(&others) };
         lan(merged, loopback_only)
     });
     resolved.collect()

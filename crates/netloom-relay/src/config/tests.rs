@@ -57,6 +57,13 @@ fn flags_win_for_the_default_lan_and_are_defaults_for_the_others() {
 }
 
 #[test]
+fn leases_of_flags_are_the_default_lans() {
+    let lease = "02:00:00:00:00:01=192.168.86.9";
+    let lans = load(&["--lease", lease, "--lan", "lab=10.0.0.0/24"]).expect("right").lans;
+    assert_eq!((lans[0].leases.len(), lans[1].leases.len()), (1, 0));
+}
+
+#[test]
 fn what_check_prints_gives_the_same_configuration() {
     let config = load(&[
         "--listen=0",
