@@ -9,4 +9,5 @@ pub mod config;
 mod egress;
 mod lan;
 mod listen;
+mod random;
 pub mod relay;

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::lan::LanTask;
+use crate::random;
 
 /// How long a query may take over all servers.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
@@ -107,9 +108,7 @@ async fn ask(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the query is too short"));
     };
     let mut sent = query.to_vec();
-    let mut id = [0; 2];
-    getrandom::fill(&mut id).map_err(io::Error::other)?;
-    sent[..2].copy_from_slice(&id);
+    sent[..2].copy_from_slice(&random::bytes::<2>()?);
     let mut answer = timeout(TRY_TIMEOUT, ask_udp(server, &sent)).await??;
     if is_cut(&answer) {
         match timeout(TRY_TIMEOUT, ask_tcp(server, &sent)).await {

@@ -27,6 +27,7 @@ use tracing::{debug, info, warn};
 
 use crate::config::LanSettings;
 use crate::egress::{self, Flow, dns::Upstream, ping::Complaint};
+use crate::random;
 use client::Client;
 use clock::Clock;
 
@@ -77,8 +78,7 @@ pub(crate) fn spawn(
     stop: watch::Receiver<bool>,
 ) -> io::Result<(LanHandle, JoinHandle<()>)> {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(io::Error::other)?;
+    let seed = random::bytes()?;
     let handle = LanHandle {
         name: settings.name.clone(),
         sender,
