@@ -52,8 +52,12 @@ pub(crate) fn make() -> Result<()> {
         fs::write(folder.join("key-image"), &image_key)?;
     }
 
-    let boot =
-        [tests.join("guest.mjs"), tests.join("package-lock.json"), folder.join("initrd"), folder.join("vmlinuz")];
+    let boot = [
+        tests.join("guest.mjs"),
+        tests.join("package-lock.json"),
+        folder.join("initrd"),
+        folder.join("vmlinuz"),
+    ];
     let boot_key = key(&boot, "")?;
     for nic in NICS {
         let key_file = folder.join(format!("key-{nic}"));
