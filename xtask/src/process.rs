@@ -83,9 +83,9 @@ impl Step {
         Ok(())
     }
 
-    /// Runs it in the open.
+    /// Runs it in the open, with our input.
     pub(crate) fn show(mut self) -> Result<()> {
-        let status = self.command.status().with_context(|| format!("cannot run {}", self.line))?;
+        let status = self.command.stdin(Stdio::inherit()).status().with_context(|| format!("cannot run {}", self.line))?;
         if !status.success() {
             bail!("`{}` failed ({status})", self.line);
         }
