@@ -80,7 +80,7 @@ export class Guest {
     const result = this.#last.then(async () => {
       const mark = `@@${(this.#counter += 1)} `;
       this.#serial = "";
-      this.#emulator.serial0_send(`{ ${command}\n} </dev/null 2>&1; echo; echo "${mark}$?"\n`);
+      this.#emulator.serial0_send(`{ ${command}\n} </dev/null 2>&1; printf '\\n${mark}%s\\n' $?\n`);
       const text = await this.#until(mark, limitMs, command);
       const at = text.indexOf(mark);
       const status = Number.parseInt(text.slice(at + mark.length), 10);

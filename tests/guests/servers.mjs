@@ -53,17 +53,11 @@ function tracked(server) {
   return sockets;
 }
 
-/** Serves `body` to every GET and answers a POST with the SHA-256 of what it got. */
+/** Serves `body` to every request. */
 export async function webServer(body, address = "0.0.0.0") {
-  const server = http.createServer((request, response) => {
-    if (request.method === "GET") {
-      response.setHeader("content-length", body.length);
-      response.end(body);
-      return;
-    }
-    const hash = createHash("sha256");
-    request.on("data", (chunk) => hash.update(chunk));
-    request.on("end", () => response.end(`${hash.digest("hex")}\n`));
+  const server = http.createServer((_, response) => {
+    response.setHeader("content-length", body.length);
+    response.end(body);
   });
   const sockets = tracked(server);
   return { port: await listening(server, address), stop: closer(server, sockets) };

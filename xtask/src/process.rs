@@ -85,7 +85,11 @@ impl Step {
 
     /// Runs it in the open, with our input.
     pub(crate) fn show(mut self) -> Result<()> {
-        let status = self.command.stdin(Stdio::inherit()).status().with_context(|| format!("cannot run {}", self.line))?;
+        let status = self
+            .command
+            .stdin(Stdio::inherit())
+            .status()
+            .with_context(|| format!("cannot run {}", self.line))?;
         if !status.success() {
             bail!("`{}` failed ({status})", self.line);
         }
