@@ -24,8 +24,17 @@ pub(crate) fn build() -> Result<()> {
     Step::cargo(["build", "--quiet", "--package", "netloom-fuzz", "--bins", "--profile", "fuzz"])
         .arg("--target-dir")
         .arg(crate::root().join("target/fuzz"))
+        // Told a target, cargo keeps the flags from build scripts, which libFuzzer is not linked to.
+        .args(["--target", &host()?])
         .env("RUSTFLAGS", FLAGS)
         .quiet()
+}
+
+/// The triple of this machine.
+fn host() -> Result<String> {
+    let said = Step::new("rustc").arg("-vV").capture()?.output;
+    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).context("rustc -vV names no host")
 }
 
 /// The names of the targets: the binaries `fuzz_NAME`, without the prefix.
@@ -53,7 +62,7 @@ pub(crate) fn step(target: &str, runs: u64) -> Result<Step> {
     let _ = fs::remove_dir_all(&found);
     fs::create_dir_all(&found)?;
     fs::create_dir_all(&artifacts)?;
-    let program = root.join("target/fuzz/fuzz").join(format!("fuzz_{target}"));
+    let program = root.join("target/fuzz").join(host()?).join("fuzz").join(format!("fuzz_{target}"));
     let step = Step::new(&program.to_string_lossy())
         .args([format!("-runs={runs}"), "-seed=1".to_owned(), format!("-timeout={HANG_SECONDS}")])
         .args(["-max_len=4096", "-print_final_stats=1"])
