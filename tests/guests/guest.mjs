@@ -60,7 +60,8 @@ export class Guest {
       ...machine(nic),
       bzimage: image("vmlinuz"),
       initrd: image("initrd"),
-      cmdline: "console=ttyS0 tsc=reliable mitigations=off random.trust_cpu=on quiet",
+      // irqpoll: v86's ne2k can leave an interrupt pending that its interrupt controller has lost; the card then stands still.
+      cmdline: "console=ttyS0 tsc=reliable mitigations=off random.trust_cpu=on irqpoll quiet",
     });
     await guest.#until(READY, 400_000);
     return guest;
