@@ -1,2 +1,124 @@
-//! What people and CI run.
-fn main() {}
+//! What people and CI run: `cargo xtask VERB`. Every verb sets up what it needs.
+
+mod cpio;
+mod demo;
+mod fuzz;
+mod groups;
+mod guest;
+mod needs;
+mod process;
+mod purity;
+mod tally;
+mod test;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use groups::Tier;
+use process::Step;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "What people and CI run. Every verb sets up what it needs.")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Boot a guest in v86 and take it online through the relay
+    Demo {
+        /// End after the transcript, with exit code 0 or 1
+        #[arg(long)]
+        once: bool,
+    },
+    /// Set up and run the tests that fit in about 25 minutes
+    Test {
+        /// Everything, at full size
+        #[arg(long)]
+        full: bool,
+        /// One group: fmt, lint, doc, unit, sim, relay, fuzz, bench, interop, guests, demo
+        #[arg(long, value_name = "GROUP")]
+        only: Option<String>,
+    },
+    /// Run a benchmark, such as core or relay; further arguments are the benchmark's
+    Bench {
+        name: String,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Make the test guest and save its states
+    Guest,
+    /// Fuzz one target or each in turn
+    Fuzz {
+        target: Option<String>,
+        /// Inputs to try
+        #[arg(long, default_value_t = 100_000)]
+        runs: u64,
+    },
+    /// Format all code
+    Fmt,
+    /// Lint all code and check the design's rules
+    Lint,
+    /// Build the documentation
+    Doc,
+    /// Run the unit tests
+    Unit,
+}
+
+/// The workspace's root.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// Builds the program `netloom`.
+fn build_relay() -> Result<()> {
+    Step::cargo(["build", "--quiet", "--release", "--package", "netloom-relay", "--target-dir", "target"])
+        .quiet()
+}
+
+/// Where [`build_relay`] puts it.
+fn relay_program() -> PathBuf {
+    root().join("target/release/netloom")
+}
+
+/// Builds and runs a benchmark in the open; stdout is the benchmark's alone.
+fn bench(name: &str, arguments: &[String]) -> Result<()> {
+    build_relay()?;
+    let program = format!("bench-{name}");
+    Step::cargo(["run", "--quiet", "--release", "--package", "netloom-bench", "--bin", &program, "--"])
+        .args(arguments)
+        .env("NETLOOM_BIN", relay_program())
+        .show()
+}
+
+fn run(verb: Verb) -> Result<bool> {
+    match verb {
+        Verb::Demo { once } => demo::step(once)?.show()?,
+        Verb::Test { full, only } => {
+            return test::run(if full { Tier::Full } else { Tier::Quick }, only.as_deref());
+        }
+        Verb::Bench { name, arguments } => bench(&name, &arguments)?,
+        Verb::Guest => guest::make()?,
+        Verb::Fuzz { target, runs } => fuzz::run(target.as_deref(), runs)?,
+        Verb::Fmt => Step::cargo(["fmt", "--all"]).show()?,
+        Verb::Lint => return test::run(Tier::Quick, Some("lint")),
+        Verb::Doc => return test::run(Tier::Quick, Some("doc")),
+        Verb::Unit => return test::run(Tier::Quick, Some("unit")),
+    }
+    Ok(true)
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().verb) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,140 @@
+// A Linux guest in v86, driven over its serial line.
+// Owns one emulator. Commands end at a marker that the guest's shell prints, never after a time; the only clock is the
+// limit after which a command counts as hung.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { randomBytes } from "node:crypto";
+import { V86 } from "v86";
+import WebSocket from "ws";
+
+// v86's WebSocket backend uses the browser's global, which Node 20 lacks.
+globalThis.WebSocket ??= WebSocket;
+
+const READY = "GUEST-READY";
+const COMMAND_LIMIT_MS = 120_000;
+const wasm = fileURLToPath(import.meta.resolve("v86")).replace(/libv86\.mjs$/, "v86.wasm");
+
+/** The folder that `cargo xtask guest` fills. */
+export const images = process.env.NETLOOM_GUEST_DIR ?? fileURLToPath(new URL("../../target/guest", import.meta.url));
+
+/** Both network cards that v86 emulates. */
+export const nics = ["virtio", "ne2k"];
+
+const image = (name) => ({ buffer: new Uint8Array(readFileSync(join(images, name))).buffer });
+
+function machine(nic, relayUrl) {
+  return {
+    wasm_path: wasm,
+    memory_size: 128 << 20,
+    vga_memory_size: 2 << 20,
+    bios: image("bios.bin"),
+    vga_bios: image("vgabios.bin"),
+    autostart: true,
+    disable_speaker: true,
+    disable_keyboard: true,
+    disable_mouse: true,
+    net_device: { type: nic, relay_url: relayUrl },
+  };
+}
+
+export class Guest {
+  #emulator;
+  #decoder = new TextDecoder();
+  #serial = "";
+  #wake = () => {};
+  #counter = 0;
+  #last = Promise.resolve();
+
+  constructor(options) {
+    this.#emulator = new V86(options);
+    this.#emulator.add_listener("serial0-output-byte", (byte) => {
+      this.#serial += this.#decoder.decode(Uint8Array.of(byte), { stream: true });
+      if (byte === 10) this.#wake();
+    });
+  }
+
+  /** Boots the kernel from cold, to the shell. */
+  static async boot(nic) {
+    const guest = new Guest({
+      ...machine(nic),
+      bzimage: image("vmlinuz"),
+      initrd: image("initrd"),
+      // irqpoll: v86's ne2k can leave an interrupt pending that its interrupt controller has lost; the card then stands still.
+      cmdline: "console=ttyS0 tsc=reliable mitigations=off random.trust_cpu=on irqpoll quiet",
+    });
+    await guest.#until(READY, 400_000);
+    return guest;
+  }
+
+  /** Restores the saved state of `nic` and gives the card a MAC of its own: clones of one state share theirs. */
+  static async restore(nic, relayUrl) {
+    const guest = new Guest({ ...machine(nic, relayUrl), initial_state: image(`state-${nic}.bin`) });
+    await new Promise((resolve) => guest.#emulator.add_listener("emulator-started", resolve));
+    guest.mac = ["02", ...randomBytes(5).toString("hex").match(/../g)].join(":");
+    await guest.must(`ip link set eth0 down; ip link set eth0 address ${guest.mac} && ip link set eth0 up`);
+    return guest;
+  }
+
+  /** Runs a command in the guest's shell; output is stdout and stderr together. */
+  run(command, { limitMs = COMMAND_LIMIT_MS } = {}) {
+    const result = this.#last.then(async () => {
+      const mark = `@@${(this.#counter += 1)} `;
+      this.#serial = "";
+      this.#emulator.serial0_send(`{ ${command}\n} </dev/null 2>&1; printf '\\n${mark}%s\\n' $?\n`);
+      const text = await this.#until(mark, limitMs, command);
+      const at = text.indexOf(mark);
+      const status = Number.parseInt(text.slice(at + mark.length), 10);
+      return { output: text.slice(0, at).replace(/\n$/, ""), status };
+    });
+    this.#last = result.catch(() => {});
+    return result;
+  }
+
+  /** Runs a command that has to succeed; answers its output. */
+  async must(command, options) {
+    const { output, status } = await this.run(command, options);
+    if (status !== 0) throw new Error(`guest: \`${command}\` ended with ${status}:\n${output}`);
+    return output;
+  }
+
+  /** Runs a command and adds `ms`, what it took by the guest's clock. */
+  async timed(command, options) {
+    const { output, status } = await this.run(
+      `read start _ </proc/uptime\n${command}\nstatus=$?; read end _ </proc/uptime; echo; echo "took $start $end"; (exit $status)`,
+      options,
+    );
+    const [, start, end] = /took (\S+) (\S+)/.exec(output);
+    return { output: output.replace(/\n*took \S+ \S+\n*$/, ""), status, ms: Math.round((end - start) * 1000) };
+  }
+
+  /** Asks for a lease; answers its address. */
+  async lease() {
+    const output = await this.must("udhcpc -i eth0 -n -q -f -t 5 -T 2");
+    return /lease (\d+\.\d+\.\d+\.\d+)\//.exec(output)[1];
+  }
+
+  saveState() {
+    return this.#emulator.save_state();
+  }
+
+  destroy() {
+    return this.#emulator.destroy();
+  }
+
+  #until(mark, limitMs, what = "the boot") {
+    return new Promise((resolve, reject) => {
+      const limit = setTimeout(() => {
+        reject(new Error(`guest: no end of ${what} within ${limitMs} ms; serial line:\n${this.#serial.slice(-2000)}`));
+      }, limitMs);
+      this.#wake = () => {
+        const at = this.#serial.indexOf(mark);
+        if (at < 0 || this.#serial.indexOf("\n", at) < 0) return;
+        clearTimeout(limit);
+        this.#wake = () => {};
+        resolve(this.#serial);
+      };
+      this.#wake();
+    });
+  }
+}

@@ -1,0 +1,33 @@
+// The relay under test, as a process of its own.
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+const program = process.env.NETLOOM_BIN ?? fileURLToPath(new URL("../../target/release/netloom", import.meta.url));
+
+/** Starts `netloom relay` on a free port; answers its URL, and `stop`. */
+export async function startRelay(...args) {
+  const child = spawn(program, ["relay", "--listen", "127.0.0.1:0", ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  let said = "";
+  const ended = new Promise((resolve) => child.once("close", resolve));
+  process.once("exit", () => child.kill("SIGKILL"));
+  const url = await new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code) => reject(new Error(`the relay ended with ${code}:\n${said}`)));
+    const read = (chunk) => {
+      said += chunk;
+      const found = /listening on (ws:\/\/\S+?)\/?\s/.exec(said);
+      if (found) resolve(found[1]);
+    };
+    child.stdout.on("data", read);
+    child.stderr.on("data", read);
+  });
+  return {
+    url: `${url}/`,
+    /** The URL of a further LAN. */
+    lan: (name) => `${url}/lan/${name}`,
+    async stop() {
+      child.kill("SIGTERM");
+      await ended;
+    },
+  };
+}

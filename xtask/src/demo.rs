@@ -1,0 +1,19 @@
+//! `cargo xtask demo`: a guest goes online through the relay, before your eyes.
+
+use anyhow::Result;
+
+use crate::process::Step;
+use crate::{guest, needs};
+
+/// The demo, set up and ready to run. `once` ends after the transcript.
+pub(crate) fn step(once: bool) -> Result<Step> {
+    needs::node_modules()?;
+    guest::make()?;
+    crate::build_relay()?;
+    let step = Step::new("node")
+        .arg("demo.mjs")
+        .dir(&crate::root().join("tests/guests"))
+        .env("NETLOOM_GUEST_DIR", guest::folder())
+        .env("NETLOOM_BIN", crate::relay_program());
+    Ok(if once { step.arg("--once") } else { step })
+}

@@ -1,0 +1,172 @@
+//! The groups of `cargo xtask test`, in order of cost, and how each is run.
+
+use anyhow::Result;
+
+use crate::process::{Outcome, Step};
+use crate::tally::Tally;
+use crate::{fuzz, guest, needs, purity};
+
+/// One group: its name and what it runs.
+pub(crate) struct Group {
+    pub(crate) name: &'static str,
+    run: fn(Tier, &mut Vec<Report>) -> Result<()>,
+}
+
+/// How much is run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Tier {
+    /// What fits in about 25 minutes on two cores, from nothing.
+    Quick,
+    Full,
+}
+
+/// What one step of a group came to.
+pub(crate) struct Report {
+    pub(crate) what: String,
+    pub(crate) tally: Tally,
+    pub(crate) output: String,
+}
+
+/// All groups, the cheap ones first.
+pub(crate) const GROUPS: [Group; 11] = [
+    Group { name: "fmt", run: fmt },
+    Group { name: "lint", run: lint },
+    Group { name: "doc", run: doc },
+    Group { name: "unit", run: unit },
+    Group { name: "sim", run: sim },
+    Group { name: "relay", run: relay },
+    Group { name: "fuzz", run: fuzz_targets },
+    Group { name: "bench", run: bench },
+    Group { name: "interop", run: interop },
+    Group { name: "guests", run: guests },
+    Group { name: "demo", run: demo },
+];
+
+/// Iterations of each fuzz target.
+const FUZZ_RUNS: u64 = 20_000;
+const FUZZ_RUNS_FULL: u64 = 500_000;
+
+impl Group {
+    /// Runs the group; a set-up that fails is a failure with its reason.
+    pub(crate) fn reports(&self, tier: Tier) -> Vec<Report> {
+        let mut reports = Vec::new();
+        if let Err(error) = (self.run)(tier, &mut reports) {
+            reports.push(Report {
+                what: "set-up".to_owned(),
+                tally: Tally::one(false),
+                output: format!("{error:#}"),
+            });
+        }
+        reports
+    }
+}
+
+fn fmt(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
+    check("cargo fmt --check", Step::cargo(["fmt", "--all", "--check"]), reports)
+}
+
+fn lint(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
+    let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    check("cargo clippy", Step::cargo(clippy), reports)?;
+    for (what, result) in purity::checks() {
+        let output = result.as_ref().err().map(|error| format!("{error:#}")).unwrap_or_default();
+        reports.push(Report { what, tally: Tally::one(result.is_ok()), output });
+    }
+    Ok(())
+}
+
+fn doc(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
+    let step = Step::cargo(["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"]);
+    check("cargo doc", step.env("RUSTDOCFLAGS", "-D warnings"), reports)
+}
+
+fn unit(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
+    for package in ["netloom-core", "netloom-proto", "xtask"] {
+        cargo_test(package, Step::cargo(["test", "--quiet", "--package", package]), reports)?;
+    }
+    Ok(())
+}
+
+fn sim(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
+    let step = Step::cargo(["test", "--package", "netloom-sim"]);
+    let step = if tier == Tier::Full { step.env("NETLOOM_FULL", "1") } else { step };
+    cargo_test("netloom-sim", step, reports)
+}
+
+/// With the unit of `dist/` and the static binary in an empty root.
+fn relay(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
+    needs::command("systemd-analyze", "systemd")?;
+    cargo_test("netloom-relay", Step::cargo(["test", "--package", "netloom-relay"]), reports)
+}
+
+fn fuzz_targets(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
+    cargo_test("netloom-fuzz", Step::cargo(["test", "--package", "netloom-fuzz"]), reports)?;
+    let runs = if tier == Tier::Full { FUZZ_RUNS_FULL } else { FUZZ_RUNS };
+    fuzz::build()?;
+    for target in fuzz::targets()? {
+        let outcome = fuzz::step(&target, runs)?.capture()?;
+        push(&format!("{target}, {runs} runs"), outcome, Tally::of_step, reports);
+    }
+    Ok(())
+}
+
+/// That the benchmarks build and hold what they assert; figures come from `cargo xtask bench`.
+fn bench(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
+    cargo_test("netloom-bench", Step::cargo(["test", "--package", "netloom-bench"]), reports)
+}
+
+fn interop(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
+    let list = crate::root().join("tests/interop/apt-packages");
+    needs::packages(&std::fs::read_to_string(list)?)?;
+    if !needs::root() {
+        anyhow::bail!("network namespaces need root; run as root: cargo xtask test --only interop");
+    }
+    crate::build_relay()?;
+    let step =
+        Step::cargo(["test", "--package", "netloom-interop"]).env("NETLOOM_BIN", crate::relay_program());
+    let step = if tier == Tier::Full { step.env("NETLOOM_FULL", "1") } else { step };
+    cargo_test("netloom-interop", step, reports)
+}
+
+fn guests(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
+    guest::make()?;
+    crate::build_relay()?;
+    let folder = crate::root().join("tests/guests");
+    let mut files: Vec<_> = std::fs::read_dir(&folder)?
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .filter(|name| name.ends_with(".test.mjs"))
+        .collect();
+    files.sort();
+    // One file at a time: each emulator takes a whole core.
+    for file in files {
+        let step = Step::new("node")
+            .args(["--test", "--test-reporter=tap", &file])
+            .dir(&folder)
+            .env("NETLOOM_GUEST_DIR", guest::folder())
+            .env("NETLOOM_BIN", crate::relay_program());
+        let step = if tier == Tier::Full { step.env("NETLOOM_FULL", "1") } else { step };
+        push(&file, step.capture()?, Tally::of_node, reports);
+    }
+    Ok(())
+}
+
+fn demo(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
+    let outcome = crate::demo::step(true)?.capture()?;
+    push("demo --once", outcome, Tally::of_step, reports);
+    Ok(())
+}
+
+fn check(what: &str, step: Step, reports: &mut Vec<Report>) -> Result<()> {
+    push(what, step.capture()?, Tally::of_step, reports);
+    Ok(())
+}
+
+fn cargo_test(what: &str, step: Step, reports: &mut Vec<Report>) -> Result<()> {
+    push(what, step.capture()?, Tally::of_cargo, reports);
+    Ok(())
+}
+
+fn push(what: &str, outcome: Outcome, count: fn(&str, bool) -> Tally, reports: &mut Vec<Report>) {
+    let tally = count(&outcome.output, outcome.success);
+    reports.push(Report { what: what.to_owned(), tally, output: outcome.output });
+}

@@ -1,0 +1,76 @@
+//! What the verbs need from the machine: programs from Debian packages, modules from npm.
+//! Installed where we may; otherwise the error is the one command that is missing.
+
+use std::path::PathBuf;
+use std::sync::Once;
+
+use anyhow::{Result, bail};
+
+use crate::process::Step;
+
+/// Makes sure that `program` is there, installing the Debian package that has it.
+pub(crate) fn command(program: &str, package: &str) -> Result<()> {
+    if find(program).is_none() {
+        install(package)?;
+        if find(program).is_none() {
+            bail!("package {package} is installed, but {program} is not in PATH");
+        }
+    }
+    Ok(())
+}
+
+/// Installs every package that `list` names, one per line, unless it is there.
+pub(crate) fn packages(list: &str) -> Result<()> {
+    for package in list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let state = Step::new("dpkg-query").args(["-W", "-f=${Status}", package]).capture()?;
+        if !state.output.contains("install ok installed") {
+            install(package)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes sure that Node, npm and the modules of `tests/guests` are there.
+pub(crate) fn node_modules() -> Result<()> {
+    command("node", "nodejs")?;
+    let folder = crate::root().join("tests/guests");
+    let lock = std::fs::read(folder.join("package-lock.json"))?;
+    let stamp = folder.join("node_modules/.netloom-lock");
+    if std::fs::read(&stamp).is_ok_and(|installed| installed == lock) {
+        return Ok(());
+    }
+    command("npm", "npm")?;
+    Step::new("npm").args(["ci", "--silent"]).dir(&folder).quiet()?;
+    std::fs::write(stamp, lock)?;
+    Ok(())
+}
+
+fn install(package: &str) -> Result<()> {
+    let missing = format!("apt-get install --yes {package}");
+    if find("apt-get").is_none() || !root() {
+        bail!("missing; run as root: {missing}");
+    }
+    static UPDATE: Once = Once::new();
+    // Judged by the install below: an unrelated broken source makes update fail.
+    UPDATE.call_once(|| drop(apt(&["update"]).capture()));
+    println!("installing {package}");
+    let outcome = apt(&["install", "--yes", "--no-install-recommends", package]).capture()?;
+    if !outcome.success {
+        bail!("`{missing}` failed:\n{}", outcome.output.trim_end());
+    }
+    Ok(())
+}
+
+fn apt(args: &[&str]) -> Step {
+    Step::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive")
+}
+
+/// Whether we run as root.
+pub(crate) fn root() -> bool {
+    Step::new("id").arg("-u").capture().is_ok_and(|outcome| outcome.output.trim() == "0")
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
