@@ -5,8 +5,23 @@
 //! guest ◀─ link ◀─ check ◀─ Lan port          so that the same seed gives the same packets
 //! ```
 
-pub mod link;
-pub mod rng;
+#![expect(clippy::expect_used, reason = "what fails here fails a test")]
 
+pub mod app;
+pub mod check;
+pub mod guest;
+pub mod link;
+pub mod outside;
+pub mod packet;
+pub mod rng;
+pub mod trace;
+pub mod world;
+
+pub use app::{App, Outcome, Plan, Role};
+pub use check::Checker;
+pub use guest::{Host, MachineHost, RawHost, SmoltcpHost};
 pub use link::{Link, LinkConfig, LinkCounters};
+pub use outside::{Answer, Outside};
 pub use rng::Rng;
+pub use trace::Trace;
+pub use world::World;
