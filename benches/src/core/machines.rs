@@ -135,11 +135,8 @@ impl End {
             },
         };
         let mut lan = Lan::new(config, [host; 32]);
-        let port = lan.open_port(PortConfig {
-            mtu: setup.mtu,
-            trusted: !setup.checksums,
-            ..PortConfig::default()
-        });
+        let port =
+            lan.open_port(PortConfig { mtu: setup.mtu, trusted: !setup.checksums, ..PortConfig::default() });
         Self { lan, port }
     }
 

@@ -65,7 +65,9 @@ impl SmoltcpPair {
             let mut dialer = socket(buffer_bytes);
             let local = 10_000 + self.client.idle.len() as u16;
             let remote = IpEndpoint::new(IpAddress::v4(10, 0, 0, 2), port);
-            dialer.connect(self.client.interface.context(), remote, local).map_err(|error| error.to_string())?;
+            dialer
+                .connect(self.client.interface.context(), remote, local)
+                .map_err(|error| error.to_string())?;
             let client = self.client.sockets.add(dialer);
             self.client.idle.push(client);
             opened.push((client, server));
@@ -73,7 +75,10 @@ impl SmoltcpPair {
         for _ in 0..1000 {
             self.cross();
             let open = |end: &End, handle| end.sockets.get::<tcp::Socket<'_>>(handle).may_send();
-            if opened.iter().all(|(client, server)| open(&self.client, *client) && open(&self.server, *server)) {
+            if opened
+                .iter()
+                .all(|(client, server)| open(&self.client, *client) && open(&self.server, *server))
+            {
                 if port == BULK_PORT {
                     (self.client.bulk, self.server.bulk) = opened[0];
                 }
@@ -124,7 +129,13 @@ impl End {
         interface.update_ip_addrs(|addresses| {
             addresses.extend([IpCidr::new(IpAddress::v4(10, 0, 0, host), 24)]);
         });
-        Self { interface, sockets: SocketSet::new(Vec::new()), device, bulk: SocketHandle::default(), idle: Vec::new() }
+        Self {
+            interface,
+            sockets: SocketSet::new(Vec::new()),
+            device,
+            bulk: SocketHandle::default(),
+            idle: Vec::new(),
+        }
     }
 
     fn poll(&mut self, now: Instant) {
