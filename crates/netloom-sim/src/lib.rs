@@ -14,6 +14,7 @@ pub mod link;
 pub mod outside;
 pub mod packet;
 pub mod rng;
+pub mod scenario;
 pub mod trace;
 pub mod world;
 
@@ -23,5 +24,6 @@ pub use guest::{Host, MachineHost, RawHost, SmoltcpHost};
 pub use link::{Link, LinkConfig, LinkCounters};
 pub use outside::{Answer, Outside};
 pub use rng::Rng;
+pub use scenario::Scenario;
 pub use trace::Trace;
 pub use world::World;

@@ -7,6 +7,7 @@ use core::net::Ipv4Addr;
 
 use netloom_core::{Duration, Instant, Ipv4Net, Lan, LanConfig, Limits, MacAddr, Policy, PortConfig, PortId};
 
+use crate::app::{Outcome, Role};
 use crate::check::Checker;
 use crate::guest::Host;
 use crate::link::{Link, LinkConfig};
@@ -94,6 +95,8 @@ pub struct World<H: Host> {
     stations: Vec<Station<H>>,
     rng: Rng,
     gateway_mac: MacAddr,
+    /// What is run, for messages.
+    pub name: String,
 }
 
 impl<H: Host> World<H> {
@@ -111,6 +114,7 @@ impl<H: Host> World<H> {
             stations: Vec::new(),
             rng,
             gateway_mac,
+            name: String::new(),
         }
     }
 
@@ -289,7 +293,7 @@ impl<H: Host> Drop for World<H> {
             for violation in self.checker.violations() {
                 eprintln!("checker: {violation}");
             }
-            eprintln!("{} frames at {}", self.trace.frames(), self.now);
+            eprintln!("{} frames at {}: {}", self.trace.frames(), self.now, self.name);
         }
     }
 }
@@ -305,6 +309,10 @@ impl Host for Box<dyn Host> {
 
     fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
         (**self).poll_timeout(now)
+    }
+
+    fn finished(&self) -> &[(Role, Outcome)] {
+        (**self).finished()
     }
 }
 

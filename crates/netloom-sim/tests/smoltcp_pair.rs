@@ -5,7 +5,7 @@ use core::net::SocketAddrV4;
 use netloom_core::{Duration, Instant};
 use netloom_sim::guest::smoltcp::SmoltcpHostConfig;
 use netloom_sim::world::{guest_address, guest_mac, run_pair};
-use netloom_sim::{Checker, Link, LinkConfig, Outcome, Plan, SmoltcpHost};
+use netloom_sim::{Checker, Host, Link, LinkConfig, Outcome, Plan, SmoltcpHost};
 
 fn host(n: u8, mtu: u16, buffer_bytes: usize) -> SmoltcpHost {
     SmoltcpHost::new(SmoltcpHostConfig {

@@ -7,7 +7,7 @@ use netloom_core::{
 };
 
 use super::Host;
-use crate::app::Plan;
+use crate::app::{Outcome, Plan, Role};
 use crate::outside::Outside;
 
 /// A guest whose stack is a [`Lan`]. It is reached at `address`; what it opens itself comes from `gateway_address`.
@@ -109,5 +109,9 @@ impl Host for MachineHost {
     fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
         let machine = self.lan.poll_timeout().map(|(at, _)| at);
         machine.into_iter().chain(self.outside.poll_timeout(now)).min()
+    }
+
+    fn finished(&self) -> &[(Role, Outcome)] {
+        self.outside.finished()
     }
 }

@@ -2,6 +2,8 @@
 
 use netloom_core::Instant;
 
+use crate::app::{Outcome, Role};
+
 pub mod machine;
 pub mod raw;
 pub mod smoltcp;
@@ -20,4 +22,9 @@ pub trait Host {
 
     /// When it wants to be polled again without being handed a frame.
     fn poll_timeout(&mut self, now: Instant) -> Option<Instant>;
+
+    /// How each of its programs that is over has ended, in order of time.
+    fn finished(&self) -> &[(Role, Outcome)] {
+        &[]
+    }
 }

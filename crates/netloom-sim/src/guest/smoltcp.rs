@@ -118,12 +118,6 @@ impl SmoltcpHost {
         }
     }
 
-    /// How each program that is over has ended, in order of time.
-    #[must_use]
-    pub fn finished(&self) -> &[(Role, Outcome)] {
-        &self.finished
-    }
-
     /// How many programs run, listeners that nobody has connected to left out.
     #[must_use]
     pub fn running(&self) -> usize {
@@ -296,6 +290,10 @@ impl Host for SmoltcpHost {
         let delay = self.interface.poll_delay(smol_time(now), &self.sockets);
         let stack = delay.map(|delay| now + Duration::from_micros(delay.total_micros()));
         programs.chain(stack).min()
+    }
+
+    fn finished(&self) -> &[(Role, Outcome)] {
+        &self.finished
     }
 }
 
