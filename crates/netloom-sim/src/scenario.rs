@@ -142,7 +142,7 @@ impl Scenario {
             Peer::Smoltcp => SocketAddrV4::new(Ipv4Addr::new(93, 184, 216, 34), TARGET_PORT),
             Peer::Machine => SocketAddrV4::new(VIRTUAL, TARGET_PORT),
         };
-        let mut rng = Rng::new(self.seed ^ 0x6775_6573_74);
+        let mut rng = Rng::new(self.seed ^ 0x0067_7565_7374);
         match self.peer {
             Peer::Smoltcp => {
                 let mut host = SmoltcpHost::new(SmoltcpHostConfig {
