@@ -118,6 +118,11 @@ impl Outside {
         self.running.len() + self.due.len()
     }
 
+    /// The flows that programs run on.
+    pub fn ids(&self) -> impl Iterator<Item = FlowId> {
+        self.running.keys().map(|id| FlowId::from_bits(*id))
+    }
+
     /// Bytes received by all running programs.
     #[must_use]
     pub fn received_bytes(&self) -> u64 {

@@ -88,10 +88,10 @@ impl Probe {
     fn drain(&mut self) {
         while let Some(port) = self.lan.poll_port(self.now) {
             while let Some(frame) = self.lan.poll_frame(self.now, port) {
-                if macs(frame).is_some_and(|(_, source)| source == self.gateway) {
-                    if let Err(what) = read(frame, true) {
-                        panic!("the machine sent a bad frame, {what}: {frame:02x?}");
-                    }
+                if macs(frame).is_some_and(|(_, source)| source == self.gateway)
+                    && let Err(what) = read(frame, true)
+                {
+                    panic!("the machine sent a bad frame, {what}: {frame:02x?}");
                 }
                 self.out.entry(port).or_default().push(frame.to_vec());
             }
