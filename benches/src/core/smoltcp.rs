@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
@@ -18,6 +19,9 @@ pub struct SmoltcpPair {
     now_us: i64,
     chunk: Vec<u8>,
 }
+
+/// Frames that were read, to be written again: the peer pays for no allocation that we do not pay for.
+type Pool = Rc<RefCell<Vec<Vec<u8>>>>;
 
 struct End {
     interface: Interface,
@@ -40,9 +44,10 @@ impl SmoltcpPair {
     /// # Errors
     /// A sentence if the flows did not open.
     pub fn new(setup: Setup) -> Result<Self, String> {
+        let spare = Pool::default();
         let mut pair = Self {
-            client: End::new(setup, 1),
-            server: End::new(setup, 2),
+            client: End::new(setup, 1, &spare),
+            server: End::new(setup, 2, &spare),
             now_us: 0,
             chunk: vec![0x5a; CHUNK_BYTES],
         };
@@ -97,7 +102,6 @@ impl SmoltcpPair {
         std::mem::swap(&mut self.client.device.to_send, &mut self.server.device.received);
         self.server.poll(now);
         std::mem::swap(&mut self.server.device.to_send, &mut self.client.device.received);
-        self.client.device.spare.swap(&self.server.device.spare);
     }
 }
 
@@ -116,11 +120,11 @@ impl Pair for SmoltcpPair {
 }
 
 impl End {
-    fn new(setup: Setup, host: u8) -> Self {
+    fn new(setup: Setup, host: u8, spare: &Pool) -> Self {
         let mut device = Wire {
             received: VecDeque::new(),
             to_send: VecDeque::new(),
-            spare: RefCell::default(),
+            spare: Rc::clone(spare),
             mtu: usize::from(setup.mtu),
             checksums: setup.checksums,
         };
@@ -151,8 +155,7 @@ fn socket(buffer_bytes: usize) -> tcp::Socket<'static> {
 struct Wire {
     received: VecDeque<Vec<u8>>,
     to_send: VecDeque<Vec<u8>>,
-    /// Frames that were read, to be written again: the peer pays for no allocation that we do not pay for.
-    spare: RefCell<Vec<Vec<u8>>>,
+    spare: Pool,
     mtu: usize,
     checksums: bool,
 }
@@ -181,7 +184,7 @@ impl Device for Wire {
     }
 }
 
-struct Arrived<'a>(Vec<u8>, &'a RefCell<Vec<Vec<u8>>>);
+struct Arrived<'a>(Vec<u8>, &'a Pool);
 
 impl RxToken for Arrived<'_> {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
@@ -193,7 +196,7 @@ impl RxToken for Arrived<'_> {
 
 struct Leaving<'a> {
     to_send: &'a mut VecDeque<Vec<u8>>,
-    spare: &'a RefCell<Vec<Vec<u8>>>,
+    spare: &'a Pool,
 }
 
 impl TxToken for Leaving<'_> {
