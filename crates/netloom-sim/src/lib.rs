@@ -21,7 +21,7 @@ pub mod world;
 
 pub use app::{App, Outcome, Plan, Role};
 pub use check::Checker;
-pub use guest::{Host, MachineHost, RawHost, SmoltcpHost};
+pub use guest::{EngineHost, Host, MachineHost, RawHost, SmoltcpHost};
 pub use link::{Link, LinkConfig, LinkCounters};
 pub use outside::{Answer, Outside};
 pub use probe::Probe;

@@ -96,6 +96,12 @@ fn pseudo_header(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, bytes: u
     header
 }
 
+/// The checksum of a TCP or UDP message whose checksum field is zero.
+#[must_use]
+pub fn transport_checksum(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, message: &[u8]) -> u16 {
+    checksum(&[&pseudo_header(source, destination, protocol, message.len()), message])
+}
+
 fn be16(bytes: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([bytes[at], bytes[at + 1]])
 }
@@ -292,7 +298,7 @@ pub fn udp(source: SocketAddrV4, destination: SocketAddrV4, payload: &[u8]) -> V
     udp.extend_from_slice(&((8 + payload.len()) as u16).to_be_bytes());
     udp.extend_from_slice(&[0, 0]);
     udp.extend_from_slice(payload);
-    let sum = checksum(&[&pseudo_header(*source.ip(), *destination.ip(), 17, udp.len()), &udp]);
+    let sum = transport_checksum(*source.ip(), *destination.ip(), 17, &udp);
     udp[6..8].copy_from_slice(&if sum == 0 { 0xffff } else { sum }.to_be_bytes());
     udp
 }
@@ -320,8 +326,7 @@ pub fn tcp(segment: &Segment<'_>) -> Vec<u8> {
     tcp[14..16].copy_from_slice(&segment.window.to_be_bytes());
     tcp.extend_from_slice(&options);
     tcp.extend_from_slice(segment.payload);
-    let (from, to) = (*segment.source.ip(), *segment.destination.ip());
-    let sum = checksum(&[&pseudo_header(from, to, 6, tcp.len()), &tcp]);
+    let sum = transport_checksum(*segment.source.ip(), *segment.destination.ip(), 6, &tcp);
     tcp[16..18].copy_from_slice(&sum.to_be_bytes());
     tcp
 }

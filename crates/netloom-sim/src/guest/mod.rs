@@ -4,10 +4,12 @@ use netloom_core::Instant;
 
 use crate::app::{Outcome, Role};
 
+pub mod engine;
 pub mod machine;
 pub mod raw;
 pub mod smoltcp;
 
+pub use engine::EngineHost;
 pub use machine::MachineHost;
 pub use raw::RawHost;
 pub use smoltcp::SmoltcpHost;
