@@ -15,7 +15,9 @@ pub mod lan;
 pub mod policy;
 pub mod port;
 pub mod service;
+pub mod tcp;
 pub mod time;
+pub mod wire;
 
 pub use addr::{IpNet, Ipv4Net, MacAddr};
 pub use counters::{Drop, Drops};

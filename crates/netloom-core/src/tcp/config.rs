@@ -1,0 +1,56 @@
+//! What a connection is configured with.
+
+use crate::time::Duration;
+
+/// How a connection's sending rate answers to loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Congestion {
+    /// Slow start, congestion avoidance and NewReno fast recovery (RFC 5681, RFC 6582).
+    #[default]
+    Reno,
+    /// Only the peer's window limits: for links that cannot be congested.
+    None,
+}
+
+/// What a connection is configured with. The default suits a guest's port of MTU 1500.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Largest payload that may be sent, in bytes: the MTU of the guest's port less the IP and TCP headers. The peer's MSS option
+    /// lowers it, or to 536 if the option is absent (RFC 9293 3.7.1).
+    pub max_payload: u16,
+    /// Largest payload that the peer is told to send, in bytes.
+    pub advertised_mss: u16,
+    /// Largest receive buffer, in bytes, up to 1 GiB.
+    pub receive_buffer_bytes: usize,
+    /// Largest send buffer, in bytes, up to 1 GiB.
+    pub send_buffer_bytes: usize,
+    /// Whether small writes wait for the acknowledgment of earlier ones (RFC 9293 3.7.4).
+    pub nagle: bool,
+    /// Silence after which the peer is asked whether it is still there; never if `None`.
+    pub keepalive: Option<Duration>,
+    /// Least retransmission timeout.
+    pub rto_min: Duration,
+    /// How long data may stay unacknowledged, or a keepalive unanswered, before the connection is given up (R2 of RFC 9293 3.8.3).
+    pub give_up_after: Duration,
+    /// How long a closed connection remembers its sequence numbers.
+    pub time_wait: Duration,
+    /// How the sending rate answers to loss.
+    pub congestion: Congestion,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_payload: 1460,
+            advertised_mss: 1460,
+            receive_buffer_bytes: 256 * 1024,
+            send_buffer_bytes: 256 * 1024,
+            nagle: true,
+            keepalive: None,
+            rto_min: Duration::from_millis(200),
+            give_up_after: Duration::from_secs(120),
+            time_wait: Duration::from_secs(30),
+            congestion: Congestion::Reno,
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The wire: what the machine reads from and writes into frames itself.
+
+pub mod checksum;
