@@ -1,1 +1,3 @@
-//! Sans-IO codecs of the transports that carry guests: WebSocket
+//! Sans-IO codecs of the transports that carry guests: WebSocket.
+
+pub mod websocket;

@@ -1,0 +1,104 @@
+//! The command line of `netloom`: what may be written, and how a mistake in it is told in one line.
+//!
+//! Values stay text here; [`config`](crate::config) reads flags and file alike, so that both get the same checks and messages.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A network for virtual machines that run in a browser.
+#[derive(Debug, Parser)]
+#[command(name = "netloom", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve LANs to guests over WebSocket, with DHCP, DNS and a way out by this host's sockets.
+    Relay(Box<RelayArgs>),
+}
+
+/// Flags of `netloom relay`. They win over the file. Those about a LAN are for the LAN `default`, and what the other LANs
+/// have where the file says nothing else.
+#[derive(Args, Clone, Debug, Default)]
+pub struct RelayArgs {
+    /// Address to listen on: ADDRESS:PORT, :PORT for every address of this host, or a port alone on 127.0.0.1. Port 0 takes a free
+    /// one. Repeatable [default: 127.0.0.1:8086]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Vec<String>,
+    /// Origin of web pages that may connect, such as https://example.com; `*` admits all. Repeatable
+    #[arg(long, value_name = "URL")]
+    pub origin: Vec<String>,
+    /// Host name under which the relay is reached, beside localhost and addresses. Repeatable
+    #[arg(long, value_name = "NAME")]
+    pub public_name: Vec<String>,
+    /// A further LAN, reached at /lan/NAME. Repeatable
+    #[arg(long, value_name = "NAME[=SUBNET]")]
+    pub lan: Vec<String>,
+    /// The LAN's IPv4 network, of prefix 8 to 29 [default: 192.168.86.0/24]
+    #[arg(long, value_name = "CIDR")]
+    pub subnet: Option<String>,
+    /// The LAN's MTU in bytes, 576 to 65535 [default: 1500]
+    #[arg(long, value_name = "BYTES")]
+    pub mtu: Option<i64>,
+    /// Network or address that guests may reach whatever the defaults say. Repeatable
+    #[arg(long, value_name = "CIDR")]
+    pub allow: Vec<String>,
+    /// Network or address that guests may not reach; wins over --allow. Repeatable
+    #[arg(long, value_name = "CIDR")]
+    pub deny: Vec<String>,
+    /// Keep guests from each other: each reaches only the gateway
+    #[arg(long)]
+    pub isolate: bool,
+    /// No gateway: guests reach each other and the services, nothing outside
+    #[arg(long)]
+    pub no_gateway: bool,
+    /// No DHCP server
+    #[arg(long)]
+    pub no_dhcp: bool,
+    /// No DNS server
+    #[arg(long)]
+    pub no_dns: bool,
+    /// Let guests reach this host's loopback at the LAN's last address, host.lan
+    #[arg(long)]
+    pub host_loopback: bool,
+    /// DNS server to ask instead of those of /etc/resolv.conf. Repeatable
+    #[arg(long, value_name = "IP[:PORT]")]
+    pub dns: Vec<String>,
+    /// A DNS name with a fixed address. Repeatable
+    #[arg(long, value_name = "NAME=IP")]
+    pub record: Vec<String>,
+    /// A fixed DHCP lease of the default LAN. Repeatable
+    #[arg(long, value_name = "MAC=IP")]
+    pub lease: Vec<String>,
+    /// Read the configuration from a TOML file
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Check the configuration, print what is in effect as TOML, and end
+    #[arg(long)]
+    pub check: bool,
+    /// What to log: error, warn, info, debug or trace, or a tracing filter [default: $RUST_LOG, else info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log: Option<String>,
+}
+
+/// A mistake on the command line as one line: what clap says first, its tip, and where to look.
+#[must_use]
+pub fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let mut said = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
+    if let Some(rest) = said.strip_prefix("error: ") {
+        said = rest.to_owned();
+    }
+    format!("netloom: {said} (see `netloom relay --help`)")
+}

@@ -1,0 +1,177 @@
+//! The TOML file: its tables and keys, and the line of every value.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::rc::Rc;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::error::{ConfigError, Given, Place};
+use super::input::{Input, LanInput};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    listen: Listen,
+    log: Log,
+    lan: Vec<Lan>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Listen {
+    addresses: Vec<Spanned<String>>,
+    origins: Vec<Spanned<String>>,
+    public_names: Vec<Spanned<String>>,
+    max_connections: Option<Spanned<i64>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Log {
+    filter: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lan {
+    name: Spanned<String>,
+    subnet: Option<Spanned<String>>,
+    mtu: Option<Spanned<i64>>,
+    gateway: Option<bool>,
+    dhcp: Option<bool>,
+    dns: Option<bool>,
+    isolate: Option<bool>,
+    host_loopback: Option<bool>,
+    private: Option<bool>,
+    #[serde(default)]
+    allow: Vec<Spanned<String>>,
+    #[serde(default)]
+    deny: Vec<Spanned<String>>,
+    #[serde(default)]
+    resolvers: Vec<Spanned<String>>,
+    #[serde(default)]
+    records: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
+    leases: BTreeMap<String, Spanned<String>>,
+    max_clients: Option<Spanned<i64>>,
+}
+
+/// How each key is written, for messages.
+const FORMS: &[(&str, &str)] = &[
+    ("addresses", "addresses = [\"127.0.0.1:8086\"]"),
+    ("origins", "origins = [\"https://example.com\"]"),
+    ("public_names", "public_names = [\"relay.example.com\"]"),
+    ("max_connections", "max_connections = 4096"),
+    ("filter", "filter = \"info\""),
+    ("name", "name = \"default\""),
+    ("subnet", "subnet = \"192.168.86.0/24\""),
+    ("mtu", "mtu = 1500"),
+    ("gateway", "gateway = true"),
+    ("dhcp", "dhcp = true"),
+    ("dns", "dns = true"),
+    ("isolate", "isolate = false"),
+    ("host_loopback", "host_loopback = false"),
+    ("private", "private = true"),
+    ("allow", "allow = [\"10.0.0.0/8\"]"),
+    ("deny", "deny = [\"203.0.113.0/24\"]"),
+    ("resolvers", "resolvers = [\"192.0.2.53\"]"),
+    ("records", "records = { \"web.lan\" = \"192.168.86.10\" }"),
+    ("leases", "leases = { \"52:54:00:12:34:56\" = \"192.168.86.10\" }"),
+    ("max_clients", "max_clients = 1024"),
+    ("listen", "[listen]"),
+    ("log", "[log]"),
+    ("lan", "[[lan]]"),
+];
+
+/// The file's text with its name, to find lines in.
+struct Source {
+    path: Rc<str>,
+    text: String,
+}
+
+impl Source {
+    fn line_of(&self, offset: usize) -> usize {
+        self.text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count() + 1
+    }
+
+    fn place(&self, offset: usize, key: &str) -> Place {
+        Place::File { path: Rc::clone(&self.path), line: self.line_of(offset), key: key.to_owned() }
+    }
+
+    fn given<T>(&self, key: &str, value: Spanned<T>) -> Given<T> {
+        let place = self.place(value.span().start, key);
+        Given { value: value.into_inner(), place }
+    }
+
+    fn all(&self, key: &str, values: Vec<Spanned<String>>) -> Vec<Given<String>> {
+        values.into_iter().map(|value| self.given(key, value)).collect()
+    }
+
+    /// A table as `name=value` texts, the form of the flags.
+    fn pairs(&self, key: &str, table: BTreeMap<String, Spanned<String>>) -> Vec<Given<String>> {
+        let pair = |(name, value)| {
+            let given = self.given(key, value);
+            Given { value: format!("{name}={}", given.value), place: given.place }
+        };
+        table.into_iter().map(pair).collect()
+    }
+
+    /// What the TOML reader could not take: its line, the line's key, its message, and how that key is written.
+    fn refuse(&self, error: &toml::de::Error) -> ConfigError {
+        let Some(span) = error.span() else { return ConfigError::new(&self.path, error.message()) };
+        let line = self.line_of(span.start);
+        let written = self.text.lines().nth(line - 1).unwrap_or_default();
+        let key = written.split('=').next().unwrap_or_default().trim().trim_matches(['[', ']', '"']);
+        let key = if key.starts_with('#') { "" } else { key };
+        let form = FORMS.iter().find(|(name, _)| *name == key);
+        let place = self.place(span.start, key);
+        match form {
+            Some((_, form)) => ConfigError::new(place, format_args!("{}; write {form}", error.message())),
+            None => ConfigError::new(place, error.message()),
+        }
+    }
+
+    fn lan(&self, lan: Lan) -> LanInput {
+        LanInput {
+            name: Some(self.given("name", lan.name)),
+            subnet: lan.subnet.map(|value| self.given("subnet", value)),
+            mtu: lan.mtu.map(|value| self.given("mtu", value)),
+            gateway: lan.gateway,
+            dhcp: lan.dhcp,
+            dns: lan.dns,
+            isolate: lan.isolate,
+            host_loopback: lan.host_loopback,
+            private: lan.private,
+            allow: self.all("allow", lan.allow),
+            deny: self.all("deny", lan.deny),
+            resolvers: self.all("resolvers", lan.resolvers),
+            records: self.pairs("records", lan.records),
+            leases: self.pairs("leases", lan.leases),
+            max_clients: lan.max_clients.map(|value| self.given("max_clients", value)),
+        }
+    }
+}
+
+/// Reads a file.
+pub(crate) fn read(path: &Path) -> Result<Input, ConfigError> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::new(shown, unreadable(&error)))?;
+    let source = Source { path: path.to_string_lossy().into(), text };
+    let file: File = toml::from_str(&source.text).map_err(|error| source.refuse(&error))?;
+    Ok(Input {
+        listen: source.all("addresses", file.listen.addresses),
+        origins: source.all("origins", file.listen.origins),
+        public_names: source.all("public_names", file.listen.public_names),
+        max_connections: file.listen.max_connections.map(|value| source.given("max_connections", value)),
+        log: file.log.filter.map(|value| source.given("filter", value)),
+        defaults: LanInput::default(),
+        lans: file.lan.into_iter().map(|lan| source.lan(lan)).collect(),
+    })
+}
+
+fn unreadable(error: &std::io::Error) -> impl fmt::Display {
+    format!("cannot be read ({error}); name a TOML file after --config, or leave the flag out")
+}

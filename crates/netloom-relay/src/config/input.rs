@@ -1,0 +1,107 @@
+//! What was written, by flags or in the file, before it is checked.
+
+use super::error::{Given, Place};
+use crate::cli::RelayArgs;
+
+/// All that one source said. `None` and empty lists mean that it said nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Input {
+    pub(crate) listen: Vec<Given<String>>,
+    pub(crate) origins: Vec<Given<String>>,
+    pub(crate) public_names: Vec<Given<String>>,
+    pub(crate) max_connections: Option<Given<i64>>,
+    pub(crate) log: Option<Given<String>>,
+    /// What holds for every LAN that does not say otherwise.
+    pub(crate) defaults: LanInput,
+    pub(crate) lans: Vec<LanInput>,
+}
+
+/// What was said about a LAN.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LanInput {
+    pub(crate) name: Option<Given<String>>,
+    pub(crate) subnet: Option<Given<String>>,
+    pub(crate) mtu: Option<Given<i64>>,
+    pub(crate) gateway: Option<bool>,
+    pub(crate) dhcp: Option<bool>,
+    pub(crate) dns: Option<bool>,
+    pub(crate) isolate: Option<bool>,
+    pub(crate) host_loopback: Option<bool>,
+    pub(crate) private: Option<bool>,
+    pub(crate) allow: Vec<Given<String>>,
+    pub(crate) deny: Vec<Given<String>>,
+    pub(crate) resolvers: Vec<Given<String>>,
+    pub(crate) records: Vec<Given<String>>,
+    pub(crate) leases: Vec<Given<String>>,
+    pub(crate) max_clients: Option<Given<i64>>,
+}
+
+impl LanInput {
+    /// What this says, and `other` where it says nothing.
+    pub(crate) fn or(self, other: &Self) -> Self {
+        let list = |own: Vec<Given<String>>, other: &Vec<Given<String>>| {
+            if own.is_empty() { other.clone() } else { own }
+        };
+        Self {
+            name: self.name.or_else(|| other.name.clone()),
+            subnet: self.subnet.or_else(|| other.subnet.clone()),
+            mtu: self.mtu.or_else(|| other.mtu.clone()),
+            gateway: self.gateway.or(other.gateway),
+            dhcp: self.dhcp.or(other.dhcp),
+            dns: self.dns.or(other.dns),
+            isolate: self.isolate.or(other.isolate),
+            host_loopback: self.host_loopback.or(other.host_loopback),
+            private: self.private.or(other.private),
+            allow: list(self.allow, &other.allow),
+            deny: list(self.deny, &other.deny),
+            resolvers: list(self.resolvers, &other.resolvers),
+            records: list(self.records, &other.records),
+            leases: list(self.leases, &other.leases),
+            max_clients: self.max_clients.or_else(|| other.max_clients.clone()),
+        }
+    }
+}
+
+impl Input {
+    /// What the flags say.
+    pub(crate) fn from_args(args: &RelayArgs) -> Self {
+        let all = |flag, values: &[String]| values.iter().map(|value| given(flag, value.clone())).collect();
+        let lans = args.lan.iter().map(|text| {
+            let (name, subnet) = text.split_once('=').map_or((text.as_str(), None), |(n, s)| (n, Some(s)));
+            LanInput {
+                name: Some(given("--lan", name.to_owned())),
+                subnet: subnet.map(|subnet| given("--lan", subnet.to_owned())),
+                ..LanInput::default()
+            }
+        });
+        Self {
+            listen: all("--listen", &args.listen),
+            origins: all("--origin", &args.origin),
+            public_names: all("--public-name", &args.public_name),
+            max_connections: None,
+            log: args.log.clone().map(|log| given("--log", log)),
+            defaults: LanInput {
+                name: None,
+                subnet: args.subnet.clone().map(|subnet| given("--subnet", subnet)),
+                mtu: args.mtu.map(|mtu| given("--mtu", mtu)),
+                gateway: args.no_gateway.then_some(false),
+                dhcp: args.no_dhcp.then_some(false),
+                dns: args.no_dns.then_some(false),
+                isolate: args.isolate.then_some(true),
+                host_loopback: args.host_loopback.then_some(true),
+                private: None,
+                allow: all("--allow", &args.allow),
+                deny: all("--deny", &args.deny),
+                resolvers: all("--dns", &args.dns),
+                records: all("--record", &args.record),
+                leases: all("--lease", &args.lease),
+                max_clients: None,
+            },
+            lans: lans.collect(),
+        }
+    }
+}
+
+fn given<T>(flag: &'static str, value: T) -> Given<T> {
+    Given { value, place: Place::Flag(flag) }
+}

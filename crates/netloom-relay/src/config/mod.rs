@@ -1,0 +1,124 @@
+//! The configuration: from flags and a TOML file to one checked [`Config`].
+//!
+//! ```text
+//! flags ─▶ Input ─┐
+//!                 ├─▶ merged ─▶ resolve ─▶ Config
+//! file  ─▶ Input ─┘
+//! ```
+//!
+//! Every value carries the place where it was written, so that a mistake names the flag, or the file's line and key, and the fix.
+
+mod error;
+mod file;
+mod input;
+mod parse;
+mod resolve;
+mod show;
+#[cfg(test)]
+mod tests;
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use netloom_core::{IpNet, Ipv4Net, MacAddr};
+
+pub use error::ConfigError;
+pub use parse::Origin;
+
+use crate::cli::RelayArgs;
+use input::Input;
+
+/// Name of the LAN that every path but `/lan/<name>` leads to.
+pub const DEFAULT_LAN: &str = "default";
+
+/// What the relay does: checked, complete, and printed by `--check`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Addresses to listen on; port 0 takes a free one.
+    pub listen: Vec<SocketAddr>,
+    /// Origins that are admitted beside the relay's own.
+    pub origins: Vec<Origin>,
+    /// Host names under which the relay is reached, in lower case.
+    pub public_names: Vec<String>,
+    /// Connections that may be open at once, guests included.
+    pub max_connections: usize,
+    /// What to log, as a filter of `tracing`; `None` leaves it to `RUST_LOG`.
+    pub log: Option<String>,
+    /// The LANs; the first is [`DEFAULT_LAN`].
+    pub lans: Vec<LanSettings>,
+}
+
+/// One LAN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LanSettings {
+    /// Its name, unique among the LANs.
+    pub name: String,
+    /// Its IPv4 network.
+    pub subnet: Ipv4Net,
+    /// Its MTU in bytes: 576 to 65,535.
+    pub mtu: u16,
+    /// Whether guests reach anything outside.
+    pub gateway: bool,
+    /// Whether our DHCP server serves.
+    pub dhcp: bool,
+    /// Whether our DNS server serves.
+    pub dns: bool,
+    /// Whether guests are kept from each other.
+    pub isolate: bool,
+    /// Whether the virtual address of the host reaches its loopback.
+    pub host_loopback: bool,
+    /// Whether guests reach private networks.
+    pub private: bool,
+    /// Networks that guests reach whatever the defaults say.
+    pub allow: Vec<IpNet>,
+    /// Networks that guests do not reach.
+    pub deny: Vec<IpNet>,
+    /// DNS servers to ask; empty: the host's.
+    pub resolvers: Vec<SocketAddr>,
+    /// DNS names with fixed addresses.
+    pub records: Vec<(String, Ipv4Addr)>,
+    /// Fixed DHCP leases.
+    pub leases: Vec<(MacAddr, Ipv4Addr)>,
+    /// Clients that may be connected at once.
+    pub max_clients: usize,
+}
+
+impl LanSettings {
+    /// The gateway's address: the subnet's first.
+    #[must_use]
+    pub fn gateway_address(&self) -> Ipv4Addr {
+        self.subnet.host(1).unwrap_or_else(|| self.subnet.network())
+    }
+
+    /// The address that stands for the host: the subnet's last.
+    #[must_use]
+    pub fn host_address(&self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.subnet.broadcast().to_bits().saturating_sub(1))
+    }
+
+    /// First and last address of the DHCP pool: from the hundredth address where there are 256, and up to the host's address.
+    #[must_use]
+    pub fn pool(&self) -> (Ipv4Addr, Ipv4Addr) {
+        let size = 1_u32 << (32 - u32::from(self.subnet.prefix())).min(31);
+        let first = self.subnet.network().to_bits() + if size >= 256 { 100 } else { (size / 4).max(2) };
+        let last = (self.host_address().to_bits() - 1).min(first + 65_535);
+        (Ipv4Addr::from_bits(first), Ipv4Addr::from_bits(last))
+    }
+}
+
+impl Config {
+    /// Reads flags and the file they name.
+    ///
+    /// # Errors
+    /// The first mistake, with its place and the fix.
+    pub fn load(args: &RelayArgs) -> Result<Self, ConfigError> {
+        let flags = Input::from_args(args);
+        let file = args.config.as_deref().map(file::read).transpose()?;
+        resolve::resolve(flags, file.unwrap_or_default())
+    }
+
+    /// The configuration as the TOML that would give it.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        show::to_toml(self)
+    }
+}

@@ -1,0 +1,58 @@
+//! The configuration in effect as the TOML that would give it.
+
+use std::fmt::Display;
+
+use toml::{Table, Value};
+
+use super::{Config, LanSettings};
+
+pub(super) fn to_toml(config: &Config) -> String {
+    let mut listen = Table::new();
+    listen.insert("addresses".into(), texts(&config.listen));
+    listen.insert("origins".into(), texts(&config.origins));
+    listen.insert("public_names".into(), texts(&config.public_names));
+    listen.insert("max_connections".into(), number(config.max_connections));
+    let mut root = Table::new();
+    root.insert("listen".into(), listen.into());
+    if let Some(filter) = &config.log {
+        root.insert(
+            "log".into(),
+            Table::from_iter([("filter".to_owned(), Value::from(filter.clone()))]).into(),
+        );
+    }
+    root.insert("lan".into(), config.lans.iter().map(lan).collect::<Vec<_>>().into());
+    root.to_string()
+}
+
+fn lan(lan: &LanSettings) -> Value {
+    let pairs =
+        |pairs: Vec<(String, String)>| Value::Table(pairs.into_iter().map(|(k, v)| (k, v.into())).collect());
+    Value::Table(Table::from_iter([
+        ("name".to_owned(), lan.name.clone().into()),
+        ("subnet".to_owned(), lan.subnet.to_string().into()),
+        ("mtu".to_owned(), i64::from(lan.mtu).into()),
+        ("gateway".to_owned(), lan.gateway.into()),
+        ("dhcp".to_owned(), lan.dhcp.into()),
+        ("dns".to_owned(), lan.dns.into()),
+        ("isolate".to_owned(), lan.isolate.into()),
+        ("host_loopback".to_owned(), lan.host_loopback.into()),
+        ("private".to_owned(), lan.private.into()),
+        ("allow".to_owned(), texts(&lan.allow)),
+        ("deny".to_owned(), texts(&lan.deny)),
+        ("resolvers".to_owned(), texts(&lan.resolvers)),
+        ("max_clients".to_owned(), number(lan.max_clients)),
+        ("records".to_owned(), pairs(lan.records.iter().map(|(n, a)| (n.clone(), a.to_string())).collect())),
+        (
+            "leases".to_owned(),
+            pairs(lan.leases.iter().map(|(m, a)| (m.to_string(), a.to_string())).collect()),
+        ),
+    ]))
+}
+
+fn texts<T: Display>(values: &[T]) -> Value {
+    values.iter().map(|value| Value::from(value.to_string())).collect::<Vec<_>>().into()
+}
+
+fn number(value: usize) -> Value {
+    Value::from(i64::try_from(value).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,239 @@
+//! A guest's TCP connection joined to a TCP socket, with back-pressure both ways: bytes are taken from the machine as the socket takes
+//! them, and read from the socket as the machine has room.
+
+use std::cell::{Cell, OnceCell};
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use netloom_core::{FlowId, Refusal};
+use socket2::SockRef;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
+use tracing::debug;
+
+use super::refusal;
+use crate::lan::{LanTask, READS_PER_TURN};
+
+/// A connection's socket, from the dial on.
+pub(crate) struct Stream {
+    id: FlowId,
+    socket: OnceCell<TcpStream>,
+    /// The socket takes no more for now.
+    blocked: Cell<bool>,
+    /// The guest takes no more for now.
+    full: Cell<bool>,
+    /// The guest sends no more after what the machine holds.
+    guest_done: Cell<bool>,
+    /// The socket's sending side is shut.
+    shut: Cell<bool>,
+    /// The flow is over.
+    over: Cell<bool>,
+    wake: Notify,
+}
+
+/// What became of a turn of reading.
+enum Turn {
+    /// Nothing more to read now.
+    Idle,
+    /// There may be more, but others have their turn first.
+    More,
+    /// The target sends no more.
+    End,
+}
+
+/// Dials `target` for a flow, and answers the flow when the target does.
+pub(super) fn dial(lan: &Rc<LanTask>, id: FlowId, target: SocketAddr) -> Rc<Stream> {
+    let stream = Rc::new(Stream {
+        id,
+        socket: OnceCell::new(),
+        blocked: Cell::new(false),
+        full: Cell::new(false),
+        guest_done: Cell::new(false),
+        shut: Cell::new(false),
+        over: Cell::new(false),
+        wake: Notify::new(),
+    });
+    spawn_local(Rc::clone(&stream).run(Rc::clone(lan), target));
+    stream
+}
+
+async fn connect(target: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if target.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let stream = socket.connect(target).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+impl Stream {
+    async fn run(self: Rc<Self>, lan: Rc<LanTask>, target: SocketAddr) {
+        let dialled = tokio::select! {
+            dialled = tokio::time::timeout(LanTask::dial_timeout(), connect(target)) => dialled,
+            () = self.ended() => return,
+        };
+        match dialled {
+            Ok(Ok(socket)) => {
+                if self.over.get() || self.socket.set(socket).is_err() {
+                    return;
+                }
+                lan.machine.borrow_mut().accept(lan.clock.now(), self.id);
+            }
+            Ok(Err(error)) => {
+                debug!("{target}: {error}");
+                return self.refuse(&lan, refusal(&error));
+            }
+            Err(_) => return self.refuse(&lan, Refusal::Timeout),
+        }
+        lan.drain();
+        // A guest may have sent with its SYN's answer still out.
+        self.push(&lan);
+        lan.drain();
+        self.splice(&lan).await;
+    }
+
+    async fn splice(&self, lan: &Rc<LanTask>) {
+        let Some(socket) = self.socket.get() else { return };
+        let mut target_done = false;
+        while !self.over.get() {
+            tokio::select! {
+                ready = socket.readable(), if !target_done && !self.full.get() => {
+                    match ready.and_then(|()| self.read(lan, socket)) {
+                        Ok(Turn::Idle) => {}
+                        Ok(Turn::More) => tokio::task::yield_now().await,
+                        Ok(Turn::End) => {
+                            target_done = true;
+                            lan.machine.borrow_mut().fin(lan.clock.now(), self.id);
+                            lan.drain();
+                        }
+                        Err(error) => {
+                            self.fail(lan, &error);
+                            lan.drain();
+                        }
+                    }
+                }
+                ready = socket.writable(), if self.blocked.get() => {
+                    self.blocked.set(false);
+                    match ready {
+                        Ok(()) => self.push(lan),
+                        Err(error) => self.fail(lan, &error),
+                    }
+                    lan.drain();
+                }
+                () = self.wake.notified() => {}
+            }
+        }
+    }
+
+    /// Reads from the socket what the guest has room for.
+    fn read(&self, lan: &Rc<LanTask>, socket: &TcpStream) -> io::Result<Turn> {
+        for _ in 0..READS_PER_TURN {
+            if self.over.get() {
+                return Ok(Turn::Idle);
+            }
+            {
+                let mut scratch = lan.scratch.borrow_mut();
+                let mut machine = lan.machine.borrow_mut();
+                let room = machine.room(self.id).min(scratch.len());
+                if room == 0 {
+                    // An offer that is not taken is what makes the machine say when there is room again.
+                    let taken = machine.write(lan.clock.now(), self.id, &scratch[..1]);
+                    debug_assert_eq!(taken, 0, "no room, so nothing is taken");
+                    self.full.set(true);
+                    return Ok(Turn::Idle);
+                }
+                let read = match socket.try_read(&mut scratch[..room]) {
+                    Ok(0) => return Ok(Turn::End),
+                    Ok(read) => read,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Turn::Idle),
+                    Err(error) => return Err(error),
+                };
+                machine.write(lan.clock.now(), self.id, &scratch[..read]);
+            }
+            lan.drain();
+        }
+        Ok(Turn::More)
+    }
+
+    /// Writes to the socket what the guest sent, as much as it takes. The caller drains the machine.
+    pub(super) fn push(&self, lan: &LanTask) {
+        let Some(socket) = self.socket.get() else { return };
+        if self.blocked.get() || self.over.get() {
+            return;
+        }
+        loop {
+            let mut machine = lan.machine.borrow_mut();
+            let [first, second] = machine.peek(self.id);
+            if first.is_empty() && second.is_empty() {
+                break;
+            }
+            let written = socket.try_write_vectored(&[IoSlice::new(first), IoSlice::new(second)]);
+            match written {
+                Ok(written) => machine.take(lan.clock.now(), self.id, written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.blocked.set(true);
+                    return self.wake.notify_one();
+                }
+                Err(error) => {
+                    drop(machine);
+                    return self.fail(lan, &error);
+                }
+            }
+        }
+        if self.guest_done.get() && !self.shut.replace(true) {
+            // Fails only if the target has reset meanwhile, which reading tells.
+            drop(SockRef::from(socket).shutdown(Shutdown::Write));
+        }
+    }
+
+    /// The guest sends no more after what has arrived.
+    pub(super) fn finish(&self, lan: &LanTask) {
+        self.guest_done.set(true);
+        self.push(lan);
+    }
+
+    /// The guest has room again.
+    pub(super) fn resume(&self) {
+        self.full.set(false);
+        self.wake.notify_one();
+    }
+
+    /// Both sides are done.
+    pub(super) fn end(&self) {
+        self.over.set(true);
+        self.wake.notify_one();
+    }
+
+    /// The guest is gone: the target is told by a reset.
+    pub(super) fn abort(&self) {
+        if let Some(socket) = self.socket.get() {
+            drop(SockRef::from(socket).set_linger(Some(Duration::ZERO)));
+        }
+        self.end();
+    }
+
+    async fn ended(&self) {
+        while !self.over.get() {
+            self.wake.notified().await;
+        }
+    }
+
+    fn refuse(&self, lan: &Rc<LanTask>, why: Refusal) {
+        if !self.over.replace(true) {
+            lan.flows.borrow_mut().remove(&self.id);
+            lan.machine.borrow_mut().refuse(lan.clock.now(), self.id, why);
+            lan.drain();
+        }
+    }
+
+    /// The socket failed: the guest is told by a reset. The caller, or the drain under way, sends it.
+    fn fail(&self, lan: &LanTask, error: &io::Error) {
+        if !self.over.replace(true) {
+            debug!("flow {:?}: {error}", self.id);
+            lan.flows.borrow_mut().remove(&self.id);
+            lan.machine.borrow_mut().reset(lan.clock.now(), self.id);
+            self.wake.notify_one();
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Flows of datagrams joined to a connected socket each: UDP, and ping by its encoding in [`ping`](super::ping).
+
+use std::cell::Cell;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
+
+use netloom_core::{FlowId, Refusal};
+use socket2::SockRef;
+use tokio::net::UdpSocket;
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
+use tracing::debug;
+
+use super::{ping, refusal};
+use crate::lan::LanTask;
+
+/// Datagrams read from one socket before the others have their turn.
+const DATAGRAMS_PER_TURN: usize = 64;
+
+/// What the socket carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Udp,
+    Ping,
+}
+
+/// A flow's socket.
+pub(crate) struct Datagrams {
+    id: FlowId,
+    kind: Kind,
+    socket: UdpSocket,
+    over: Cell<bool>,
+    wake: Notify,
+}
+
+/// Opens a socket for a UDP flow.
+pub(super) fn open(lan: &Rc<LanTask>, id: FlowId, target: SocketAddr) -> io::Result<Rc<Datagrams>> {
+    let any = if target.is_ipv4() {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    } else {
+        SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))
+    };
+    let socket = std::net::UdpSocket::bind(any)?;
+    socket.connect(target)?;
+    Datagrams::start(lan, id, Kind::Udp, socket)
+}
+
+impl Datagrams {
+    /// Takes a connected socket into service.
+    pub(super) fn start(
+        lan: &Rc<LanTask>,
+        id: FlowId,
+        kind: Kind,
+        socket: std::net::UdpSocket,
+    ) -> io::Result<Rc<Self>> {
+        socket.set_nonblocking(true)?;
+        let socket = UdpSocket::from_std(socket)?;
+        let datagrams = Rc::new(Self { id, kind, socket, over: Cell::new(false), wake: Notify::new() });
+        spawn_local(Rc::clone(&datagrams).run(Rc::clone(lan)));
+        Ok(datagrams)
+    }
+
+    async fn run(self: Rc<Self>, lan: Rc<LanTask>) {
+        // What arrived with the flow's opening was announced before there was a socket.
+        self.push(&lan);
+        lan.drain();
+        while !self.over.get() {
+            tokio::select! {
+                ready = self.socket.readable() => {
+                    match ready.and_then(|()| self.read(&lan)) {
+                        Ok(true) => tokio::task::yield_now().await,
+                        Ok(false) => {}
+                        Err(error) => {
+                            self.fail(&lan, &error);
+                            lan.drain();
+                        }
+                    }
+                }
+                () = self.wake.notified() => {}
+            }
+        }
+    }
+
+    /// Reads datagrams for the guest; tells whether there may be more.
+    fn read(&self, lan: &Rc<LanTask>) -> io::Result<bool> {
+        let mut outcome = Ok(true);
+        for _ in 0..DATAGRAMS_PER_TURN {
+            let mut scratch = lan.scratch.borrow_mut();
+            let read = match self.socket.try_recv(&mut scratch) {
+                Ok(read) => &scratch[..read],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    outcome = Ok(false);
+                    break;
+                }
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
+            };
+            let datagram = match self.kind {
+                Kind::Udp => Some(read),
+                Kind::Ping => ping::reply(read),
+            };
+            if let Some(datagram) = datagram {
+                // A guest that has no room loses the datagram, as on any network.
+                lan.machine.borrow_mut().write(lan.clock.now(), self.id, datagram);
+            }
+        }
+        lan.drain();
+        outcome
+    }
+
+    /// Sends the guest's datagrams. One that the socket has no room for is lost, as on any network.
+    pub(super) fn push(&self, lan: &LanTask) {
+        while !self.over.get() {
+            let mut machine = lan.machine.borrow_mut();
+            let [datagram, _] = machine.peek(self.id);
+            if datagram.is_empty() {
+                break;
+            }
+            // Not `try_send`: tokio would first have to learn that the socket is writable.
+            let socket = SockRef::from(&self.socket);
+            let sent = match self.kind {
+                Kind::Udp => socket.send(datagram),
+                Kind::Ping => ping::request(datagram).map_or(Ok(0), |request| socket.send(&request)),
+            };
+            let length = datagram.len();
+            machine.take(lan.clock.now(), self.id, length);
+            drop(machine);
+            match sent {
+                Ok(_) => {}
+                Err(error) if is_of_one_datagram(&error) => debug!("flow {:?}: {error}", self.id),
+                Err(error) => self.fail(lan, &error),
+            }
+        }
+    }
+
+    /// The flow is over.
+    pub(super) fn end(&self) {
+        self.over.set(true);
+        self.wake.notify_one();
+    }
+
+    fn fail(&self, lan: &LanTask, error: &io::Error) {
+        if !self.over.replace(true) {
+            debug!("flow {:?}: {error}", self.id);
+            let why: Refusal = refusal(error);
+            lan.flows.borrow_mut().remove(&self.id);
+            lan.machine.borrow_mut().refuse(lan.clock.now(), self.id, why);
+            self.wake.notify_one();
+        }
+    }
+}
+
+/// Errors that the next datagram may not meet: too long for the path, no buffer.
+fn is_of_one_datagram(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+        || matches!(
+            error.raw_os_error().map(rustix::io::Errno::from_raw_os_error),
+            Some(rustix::io::Errno::MSGSIZE | rustix::io::Errno::NOBUFS | rustix::io::Errno::NOMEM)
+        )
+}

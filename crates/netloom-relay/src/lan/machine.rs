@@ -1,0 +1,81 @@
+//! The machine's configuration from a LAN's settings.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use netloom_core::service::dhcp::DhcpConfig;
+use netloom_core::service::dns::DnsConfig;
+use netloom_core::{IpNet, LanConfig, Limits, MacAddr, Policy, PortConfig};
+
+use crate::config::LanSettings;
+use crate::egress;
+
+/// MAC address of every gateway: locally administered, and the same after a restart, so that guests' ARP caches stay right.
+const GATEWAY_MAC: MacAddr = MacAddr([0x02, 0x4e, 0x65, 0x74, 0x6c, 0x01]);
+/// Domain of the guests' names.
+const DOMAIN: &str = "lan";
+/// Name of the address that stands for the host.
+const HOST_NAME: &str = "host.lan";
+/// Full frames that may wait for a client, at the least.
+const QUEUE_FRAMES: usize = 64;
+const LEASE: Duration = Duration::from_secs(24 * 3600);
+const DNS_TTL: Duration = Duration::from_secs(60);
+
+/// What guests may use of one LAN.
+pub(crate) const LIMITS: Limits = Limits {
+    flows_per_guest: 4096,
+    pending_dials_per_guest: 256,
+    dial_timeout: Duration::from_secs(20),
+    receive_buffer_bytes: 256 * 1024,
+    send_buffer_bytes: 256 * 1024,
+    lan_buffer_bytes: 64 * 1024 * 1024,
+    udp_idle: Duration::from_secs(90),
+    queries_per_guest: 64,
+};
+
+pub(super) fn config(settings: &LanSettings, own: Vec<SocketAddr>) -> LanConfig {
+    let (first, last) = settings.pool();
+    let host = settings.host_loopback.then(|| settings.host_address());
+    let records = settings.records.iter().map(|(name, address)| (name.clone(), vec![IpAddr::V4(*address)]));
+    let host_record = host.map(|address| (HOST_NAME.to_owned(), vec![IpAddr::V4(address)]));
+    let host_net = host.map(|address| IpNet::new(address.into(), 32));
+    LanConfig {
+        subnet: settings.subnet,
+        gateway_address: settings.gateway_address(),
+        gateway_mac: GATEWAY_MAC,
+        gateway: settings.gateway,
+        virtual_addresses: host.into_iter().collect(),
+        mtu: settings.mtu,
+        dhcp: settings.dhcp.then(|| DhcpConfig {
+            first,
+            last,
+            lease: LEASE,
+            fixed: settings.leases.clone(),
+            domain: DOMAIN.to_owned(),
+            dns: Vec::new(),
+        }),
+        dns: settings.dns.then(|| DnsConfig {
+            domain: DOMAIN.to_owned(),
+            records: records.chain(host_record).collect(),
+            ttl: DNS_TTL,
+            timeout: egress::dns::TIMEOUT,
+        }),
+        ntp: true,
+        echo: true,
+        answer_all_pings: false,
+        policy: Policy {
+            allow: settings.allow.iter().copied().chain(host_net).collect(),
+            deny: settings.deny.clone(),
+            own,
+            // The host's addresses change; egress asks the kernel when it dials.
+            host: Vec::new(),
+            private: settings.private,
+        },
+        limits: LIMITS,
+    }
+}
+
+pub(super) fn port(settings: &LanSettings) -> PortConfig {
+    let queue_bytes = (QUEUE_FRAMES * usize::from(settings.mtu)).max(PortConfig::default().queue_bytes);
+    PortConfig { mtu: settings.mtu, queue_bytes, isolated: settings.isolate, ..PortConfig::default() }
+}

@@ -1,0 +1,161 @@
+//! The gate before routing: which Host and which Origin a request may carry.
+//!
+//! Browsers let every page open a WebSocket to every address, so a foreign Origin is refused; and since a name can be rebound to our
+//! address, the Host must be one that is ours. Pure but for the set of refusals that were logged.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Mutex;
+
+use http::header::{HOST, ORIGIN};
+use http::{HeaderMap, Uri};
+use tracing::warn;
+
+use crate::config::Origin;
+
+/// Refusals that are remembered, so that each is logged once.
+const REMEMBERED: usize = 256;
+/// Longest Host or Origin that is shown in a log or an answer, in characters.
+const SHOWN: usize = 200;
+
+/// Who may come in.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    public_names: Vec<String>,
+    origins: Vec<Origin>,
+    logged: Mutex<HashSet<Refusal>>,
+}
+
+/// Why a request was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Refusal {
+    /// No Host, several, or one that does not parse.
+    HostMissing,
+    /// A Host that is not ours.
+    Host(String),
+    /// An Origin that is not admitted.
+    Origin(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HostMissing => f.write_str("the request names no host"),
+            Self::Host(host) => {
+                write!(f, "host {host} is not this relay's: admit it with --public-name {host}")
+            }
+            Self::Origin(origin) => {
+                write!(f, "origin {origin} is not admitted: admit it with --origin {origin}")
+            }
+        }
+    }
+}
+
+impl Gate {
+    pub(crate) fn new(public_names: Vec<String>, origins: Vec<Origin>) -> Self {
+        Self { public_names, origins, logged: Mutex::default() }
+    }
+
+    /// Whether a request may go on. `local` is our end of its connection.
+    pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap, local: IpAddr) -> Result<(), Refusal> {
+        let host = single(headers, &HOST).ok_or(Refusal::HostMissing)?.ok_or(Refusal::HostMissing)?;
+        for authority in [Some(host), uri.authority().map(http::uri::Authority::as_str)].into_iter().flatten()
+        {
+            let name = split_port(authority).ok_or(Refusal::HostMissing)?.0;
+            if !self.is_ours(name) {
+                return Err(Refusal::Host(shown(name)));
+            }
+        }
+        match single(headers, &ORIGIN) {
+            Some(None) => Ok(()),
+            Some(Some(origin)) if self.admits(origin, host, local) => Ok(()),
+            Some(Some(origin)) => Err(Refusal::Origin(shown(origin))),
+            None => Err(Refusal::Origin("(several)".to_owned())),
+        }
+    }
+
+    /// Logs a refusal, once for each.
+    pub(crate) fn log(&self, refusal: &Refusal, peer: IpAddr) {
+        let Ok(mut logged) = self.logged.lock() else { return };
+        if logged.len() < REMEMBERED && logged.insert(refusal.clone()) {
+            warn!("refused {peer}: {refusal}");
+            if logged.len() == REMEMBERED {
+                warn!("further refusals are not logged");
+            }
+        }
+    }
+
+    fn is_ours(&self, name: &str) -> bool {
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        name == "localhost" || literal(&name).is_some() || self.public_names.contains(&name)
+    }
+
+    fn admits(&self, origin: &str, host: &str, local: IpAddr) -> bool {
+        if self.origins.iter().any(|admitted| admitted.admits(origin)) {
+            return true;
+        }
+        let Some((scheme, authority)) = origin.split_once("://") else { return false };
+        let Some((default_port, (name, port))) = default_port(scheme).zip(split_port(authority)) else {
+            return false;
+        };
+        let port = port.unwrap_or(default_port);
+        let same_host = split_port(host).is_some_and(|(own, own_port)| {
+            own.eq_ignore_ascii_case(name) && own_port.unwrap_or(default_port) == port
+        });
+        let is_loopback =
+            name.eq_ignore_ascii_case("localhost") || literal(name).is_some_and(|ip| ip.is_loopback());
+        same_host || local.is_loopback() && is_loopback
+    }
+}
+
+/// `None` if there are several or it is not text, `Some(None)` if there is none.
+fn single<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Option<Option<&'a str>> {
+    let mut all = headers.get_all(name).iter();
+    let first = all.next().map(http::HeaderValue::to_str).transpose().ok()?;
+    if all.next().is_some() { None } else { Some(first) }
+}
+
+fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    }
+}
+
+/// Host and port of an authority; the host of an IPv6 literal keeps its brackets.
+fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
+    let end = if authority.starts_with('[') {
+        authority.find(']')? + 1
+    } else {
+        authority.find(':').unwrap_or(authority.len())
+    };
+    let (host, rest) = authority.split_at(end);
+    match rest.strip_prefix(':') {
+        _ if host.is_empty() => None,
+        Some("") => Some((host, None)),
+        Some(port) => Some((host, Some(port.parse().ok()?))),
+        None if rest.is_empty() => Some((host, None)),
+        None => None,
+    }
+}
+
+fn literal(name: &str) -> Option<IpAddr> {
+    match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
+        Some(v6) => v6.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+        None => name.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+    }
+}
+
+/// What others wrote, fit for a log line and an answer.
+fn shown(text: &str) -> String {
+    text.chars()
+        .take(SHOWN)
+        .map(|c| if c.is_ascii_graphic() && !matches!(c, '<' | '>' | '&' | '"' | '\'') { c } else { '?' })
+        .collect()
+}
+
+#[cfg(test)]
+#[path = "gate_tests.rs"]
+mod tests;

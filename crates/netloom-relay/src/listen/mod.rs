@@ -1,0 +1,209 @@
+//! The listeners: accept, read one request head, pass the gate, route, and hand guests' sockets to their LAN's thread.
+//!
+//! Owns the listening sockets, the count of connections and the gate. Everything slow or hostile ends here: a request head has 10 s and
+//! 16 KiB.
+
+mod gate;
+mod page;
+mod route;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{Domain, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::{debug, warn};
+
+use crate::config::Config;
+use crate::lan::{LanHandle, NewClient};
+use gate::{Gate, Refusal};
+use page::Answer;
+use route::Route;
+
+/// How long a request head may take.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest request head, in bytes.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// Most header lines of a request.
+const MAX_HEADERS: usize = 64;
+/// How long accepting rests when the process has no descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Binds a listener.
+///
+/// # Errors
+/// What the kernel says: the port in use, an address that is not this host's, no right to the port.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(1024)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// What all connections share.
+pub(crate) struct Entrance {
+    gate: Gate,
+    lans: Vec<LanHandle>,
+    connections: Arc<Semaphore>,
+    full_logged: AtomicBool,
+}
+
+/// One connection, until it is a guest's or ends.
+struct Visitor {
+    entrance: Arc<Entrance>,
+    peer: SocketAddr,
+    local: IpAddr,
+    permit: Arc<OwnedSemaphorePermit>,
+}
+
+impl Entrance {
+    pub(crate) fn new(config: &Config, lans: Vec<LanHandle>) -> Self {
+        Self {
+            gate: Gate::new(config.public_names.clone(), config.origins.clone()),
+            lans,
+            connections: Arc::new(Semaphore::new(config.max_connections)),
+            full_logged: AtomicBool::new(false),
+        }
+    }
+
+    /// Accepts for as long as it is polled.
+    pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => self.receive(stream, peer),
+                Err(error) if is_transient(&error) => {}
+                Err(error) => {
+                    warn!("cannot accept a connection: {error}; raise the limit of open files (ulimit -n)");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn receive(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
+            if !self.full_logged.swap(true, Ordering::Relaxed) {
+                warn!("refused {peer}: as many connections are open as max_connections allows");
+            }
+            return;
+        };
+        let Ok(local) = stream.local_addr() else { return };
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!("{peer}: {error}");
+        }
+        let visitor = Arc::new(Visitor {
+            entrance: Arc::clone(self),
+            peer,
+            local: local.ip(),
+            permit: Arc::new(permit),
+        });
+        tokio::spawn(visitor.serve(stream));
+    }
+}
+
+impl Visitor {
+    async fn serve(self: Arc<Self>, stream: TcpStream) {
+        let peer = self.peer;
+        let service = service_fn(move |request| {
+            let visitor = Arc::clone(&self);
+            async move { Ok::<_, Infallible>(visitor.answer(request)) }
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(MAX_HEAD_BYTES)
+            .max_headers(MAX_HEADERS)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        if let Err(error) = connection.await {
+            debug!("{peer}: {error}");
+        }
+    }
+
+    fn answer(&self, mut request: Request<Incoming>) -> Answer {
+        if let Err(refusal) = self.entrance.gate.check(request.uri(), request.headers(), self.local) {
+            self.entrance.gate.log(&refusal, self.peer.ip());
+            let status =
+                if refusal == Refusal::HostMissing { StatusCode::BAD_REQUEST } else { StatusCode::FORBIDDEN };
+            return page::text(status, format!("{refusal}\n"));
+        }
+        match route::route(request.method(), request.uri().path(), request.headers()) {
+            Route::Guest { lan, key, protocol } => {
+                let upgrade = hyper::upgrade::on(&mut request);
+                self.admit(&lan, &key, protocol, upgrade)
+            }
+            Route::Page => page::page(),
+            Route::Health => page::text(StatusCode::OK, "ok\n"),
+            Route::NotFound => page::text(StatusCode::NOT_FOUND, "not found\n"),
+            Route::Method => page::method_not_allowed(),
+            Route::BadUpgrade(why) => page::text(StatusCode::BAD_REQUEST, format!("{why}\n")),
+            Route::UpgradeRequired => page::upgrade_required(),
+        }
+    }
+
+    /// Agrees to the upgrade, and hands the socket to the LAN once the answer is out.
+    fn admit(&self, lan: &str, key: &str, protocol: Option<String>, upgrade: OnUpgrade) -> Answer {
+        let Some(lan) = self.entrance.lans.iter().find(|handle| handle.name() == lan) else {
+            return page::text(StatusCode::NOT_FOUND, "this relay has no LAN of that name\n");
+        };
+        let Some(slot) = lan.slot() else {
+            return page::text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the LAN has as many clients as max_clients allows\n",
+            );
+        };
+        let protocol = protocol.map(|protocol| HeaderValue::try_from(protocol).ok());
+        let accept = HeaderValue::try_from(netloom_proto::websocket::accept_key(key)).ok();
+        let (Some(accept), None | Some(Some(_))) = (accept, &protocol) else {
+            return page::text(StatusCode::BAD_REQUEST, "the upgrade cannot be answered\n");
+        };
+        let mut answer = Response::new(Full::default());
+        *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = answer.headers_mut();
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        if let Some(protocol) = protocol.flatten() {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+        }
+        let (lan, peer, permit) = (lan.sender(), self.peer, Arc::clone(&self.permit));
+        tokio::spawn(async move {
+            let upgraded = match upgrade.await {
+                Ok(upgraded) => upgraded,
+                Err(error) => return debug!("{peer}: {error}"),
+            };
+            let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
+            match parts.io.into_inner().into_std() {
+                // A LAN that has stopped drops its channel; the socket closes with it.
+                Ok(stream) => {
+                    drop(lan.send(NewClient { stream, read: parts.read_buf, peer, permits: (permit, slot) }))
+                }
+                Err(error) => debug!("{peer}: {error}"),
+            }
+        });
+        answer
+    }
+}
+
+/// Errors of one connection that ended before it was accepted (accept(2)).
+fn is_transient(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, PermissionDenied};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | PermissionDenied)
+}

@@ -1,0 +1,91 @@
+//! Where a request goes, by its method, path and headers alone.
+
+use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::{HeaderMap, Method};
+
+use crate::config::DEFAULT_LAN;
+
+/// Where a request goes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// A guest, as raw frames, to the LAN of this name.
+    Guest {
+        /// The LAN's name.
+        lan: String,
+        /// The client's `Sec-WebSocket-Key`.
+        key: String,
+        /// The subprotocol to agree to: the first offered.
+        protocol: Option<String>,
+    },
+    /// The page at `/`.
+    Page,
+    /// `/healthz`.
+    Health,
+    /// No such thing.
+    NotFound,
+    /// Not GET.
+    Method,
+    /// An upgrade that is wrong, with what is wrong.
+    BadUpgrade(&'static str),
+    /// A WebSocket is needed here, of version 13.
+    UpgradeRequired,
+}
+
+/// Routes a request.
+pub(crate) fn route(method: &Method, path: &str, headers: &HeaderMap) -> Route {
+    let lan = path.strip_prefix("/lan/").map(|name| name.strip_suffix('/').unwrap_or(name));
+    if !headers.contains_key(UPGRADE) {
+        return match (method, path) {
+            (&Method::GET | &Method::HEAD, "/") => Route::Page,
+            (&Method::GET | &Method::HEAD, "/healthz") => Route::Health,
+            (&Method::GET | &Method::HEAD, _) if lan.is_some() => Route::UpgradeRequired,
+            (&Method::GET | &Method::HEAD, _) => Route::NotFound,
+            _ => Route::Method,
+        };
+    }
+    if method != Method::GET {
+        return Route::Method;
+    }
+    if !tokens(headers, &UPGRADE).any(|token| token.eq_ignore_ascii_case("websocket"))
+        || headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13")
+    {
+        return Route::UpgradeRequired;
+    }
+    if !tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade")) {
+        return Route::BadUpgrade("a WebSocket needs `Connection: Upgrade`");
+    }
+    let Some(key) =
+        headers.get(SEC_WEBSOCKET_KEY).and_then(|key| key.to_str().ok()).filter(|key| is_key(key))
+    else {
+        return Route::BadUpgrade("a WebSocket needs a Sec-WebSocket-Key of 16 bytes");
+    };
+    // `binary` is how pages of QEMU ask for its framing, which would be garbage as raw frames.
+    let protocol = tokens(headers, &SEC_WEBSOCKET_PROTOCOL).find(|offered| *offered != "binary");
+    if protocol.is_none() && headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
+        return Route::BadUpgrade(
+            "subprotocol `binary` (QEMU framing) is not served; connect without a subprotocol, one frame a message",
+        );
+    }
+    Route::Guest {
+        lan: lan.unwrap_or(DEFAULT_LAN).to_owned(),
+        key: key.to_owned(),
+        protocol: protocol.map(str::to_owned),
+    }
+}
+
+/// The comma-separated tokens of a header, over all its lines.
+fn tokens<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|token| !token.is_empty())
+}
+
+/// Base64 of 16 bytes (RFC 6455, section 4.1).
+fn is_key(key: &str) -> bool {
+    key.len() == 24
+        && key.ends_with("==")
+        && key[..22].bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
+}
+
+#[cfg(test)]
+#[path = "route_tests.rs"]
+mod tests;

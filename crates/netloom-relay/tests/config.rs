@@ -1,0 +1,135 @@
+//! Every wrong value gives its one line, with place and fix, and exit code 2; and `--check` prints what can be read again.
+
+#![allow(clippy::expect_used, reason = "a test that cannot go on panics")]
+
+mod common;
+
+use std::process::Output;
+
+fn run(arguments: &[&str]) -> Output {
+    common::netloom().arg("relay").args(arguments).output().expect("it runs")
+}
+
+#[track_caller]
+fn refused(arguments: &[&str]) -> String {
+    let output = run(&[arguments, &["--check"]].concat());
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+    assert_eq!(said.lines().count(), 1, "{arguments:?}: {said}");
+    assert!(output.stdout.is_empty());
+    said
+}
+
+#[test]
+fn wrong_flags() {
+    for (arguments, parts) in [
+        (&["--mtu", "70000"][..], &["--mtu", "576 to 65535"][..]),
+        (&["--mtu", "575"], &["--mtu", "576 to 65535"]),
+        (&["--mtu", "big"], &["--mtu", "invalid"]),
+        (&["--subnet", "192.168.86.0"], &["--subnet", "prefix"]),
+        (&["--subnet", "192.168.86.0/30"], &["--subnet", "8 to 29"]),
+        (&["--subnet", "10.0.0.0/7"], &["--subnet", "8 to 29"]),
+        (&["--subnet", "192.168.86.7/24"], &["--subnet", "write 192.168.86.0/24"]),
+        (&["--subnet", "127.0.0.0/8"], &["--subnet", "loopback"]),
+        (&["--subnet", "224.0.0.0/8"], &["--subnet", "multicast"]),
+        (&["--subnet", "fd00::/64"], &["--subnet", "not IPv4"]),
+        (&["--subnet", "lan"], &["--subnet", "192.168.86.0/24"]),
+        (&["--listen", "example.com:80"], &["--listen", "127.0.0.1:8086"]),
+        (&["--listen", "127.0.0.1:99999"], &["--listen", "127.0.0.1:8086"]),
+        (&["--listen", "127.0.0.1:9", "--listen", "9"], &["--listen", "twice"]),
+        (&["--lan", "a/b"], &["--lan", "letters"]),
+        (&["--lan", ""], &["--lan", "letters"]),
+        (&["--lan", "a=10.0.0.0"], &["--lan", "prefix"]),
+        (&["--lan", "a", "--lan", "a=10.0.0.0/24"], &["--lan", "two LANs named `a`"]),
+        (&["--lan", "default"], &["--lan", "--subnet"]),
+        (&["--allow", "10.0.0.0/33"], &["--allow", "0 to 32"]),
+        (&["--deny", "example.com"], &["--deny", "not a network"]),
+        (&["--origin", "example.com"], &["--origin", "https://example.com"]),
+        (&["--origin", "https://example.com/path"], &["--origin", "https://example.com"]),
+        (&["--public-name", "bad name"], &["--public-name", "relay.example.com"]),
+        (&["--dns", "resolver"], &["--dns", "192.0.2.53"]),
+        (&["--dns", "0.0.0.0"], &["--dns", "192.0.2.53"]),
+        (&["--record", "web.lan"], &["--record", "NAME=IP"]),
+        (&["--record", "web.lan=::1"], &["--record", "IPv4"]),
+        (&["--lease", "52:54:00:12:34=192.168.86.9"], &["--lease", "MAC=IP"]),
+        (&["--lease", "53:54:00:12:34:56=192.168.86.9"], &["--lease", "even"]),
+        (&["--lease", "52:54:00:12:34:56=10.0.0.9"], &["--lease", "192.168.86.0/24"]),
+        (&["--lease", "52:54:00:12:34:56=192.168.86.1"], &["--lease", "gateway"]),
+        (&["--log", "=loud="], &["--log", "debug"]),
+        (
+            &["--config", "/nonexistent/netloom.toml"],
+            &["/nonexistent/netloom.toml", "cannot be read", "--config"],
+        ),
+        (&["--mtuu", "1500"], &["--mtuu", "--help"]),
+        (&["surplus"], &["surplus", "--help"]),
+    ] {
+        let said = refused(arguments);
+        for part in parts {
+            assert!(said.contains(part), "{arguments:?} does not say `{part}`: {said}");
+        }
+    }
+}
+
+#[test]
+fn wrong_files() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let path = file.path().to_str().expect("text");
+    for (text, line, parts) in [
+        ("[[lan]]\nname = \"default\"\nmtu = 70000\n", 3, &["mtu", "576 to 65535"][..]),
+        ("[[lan]]\nname = \"default\"\nmtu = \"big\"\n", 3, &["mtu", "write mtu = 1500"]),
+        ("[[lan]]\nname = \"default\"\nmtuu = 1500\n", 3, &["mtuu", "unknown field", "mtu"]),
+        ("[[lan]]\nname = \"default\"\ndhcp = \"yes\"\n", 3, &["dhcp", "write dhcp = true"]),
+        ("[[lan]]\nmtu = 1500\n", 1, &["lan", "name"]),
+        ("[[lan]]\nname = \"a\"\n[[lan]]\nname = \"a\"\n", 4, &["name", "two LANs"]),
+        ("[[lan]]\nname = \"a\"\nsubnet = \"10.0.0.0/31\"\n", 3, &["subnet", "8 to 29"]),
+        ("\n[listen]\naddresses = [\n  \"127.0.0.1:1\",\n  \"nowhere\",\n]\n", 5, &["addresses", "nowhere"]),
+        ("[listen]\naddresses = \"127.0.0.1:1\"\n", 2, &["addresses", "write addresses = ["]),
+        ("[listen]\norigins = [\"example.com\"]\n", 2, &["origins", "https://example.com"]),
+        ("[listen]\nmax_connections = 0\n", 2, &["max_connections", "1 to 1000000"]),
+        ("[log]\nfilter = \"=loud=\"\n", 2, &["filter", "debug"]),
+        (
+            "[[lan]]\nname = \"a\"\n[lan.leases]\n\"52:54:00:12:34:56\" = \"10.0.0.1\"\n",
+            4,
+            &["leases", "192.168.86.0/24"],
+        ),
+        ("[[lan]]\nname = \"a\"\n[lan.records]\n\"web.lan\" = \"x\"\n", 4, &["records", "NAME=IP"]),
+        ("[[lan]\n", 1, &[]),
+        ("x\n", 1, &[]),
+    ] {
+        std::fs::write(file.path(), text).expect("written");
+        let said = refused(&["--config", path]);
+        assert!(said.contains(&format!("{path}:{line}")), "{text}does not name line {line}: {said}");
+        for part in parts {
+            assert!(said.contains(part), "{text}does not say `{part}`: {said}");
+        }
+    }
+}
+
+#[test]
+fn check_prints_what_gives_the_same() {
+    let flags = [
+        "--mtu=1400",
+        "--lan=lab=10.1.0.0/16",
+        "--origin=https://a.example",
+        "--allow=10.2.0.0/16",
+        "--no-dns",
+    ];
+    let first = run(&[&["--check"][..], &flags].concat());
+    assert!(first.status.success());
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), &first.stdout).expect("written");
+    let second = run(&["--check", "--config", file.path().to_str().expect("text")]);
+    assert!(second.status.success(), "{}", String::from_utf8_lossy(&second.stderr));
+    assert_eq!(String::from_utf8_lossy(&first.stdout), String::from_utf8_lossy(&second.stdout));
+}
+
+#[test]
+fn a_port_in_use_is_one_line_with_the_fix() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let address = taken.local_addr().expect("its address").to_string();
+    let output = run(&["--listen", &address]);
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains(&address) && said.contains("--listen"), "{said}");
+}

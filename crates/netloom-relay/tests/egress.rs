@@ -1,0 +1,226 @@
+//! The way out: leases, UDP, ping and DNS of a guest made by hand, to servers of the test on this host's loopback.
+
+#![allow(clippy::expect_used, reason = "a test that cannot go on panics")]
+
+mod common;
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+
+use common::packet::{
+    GATEWAY, arp_request, dhcp, dhcp_answer, echo_request, ethertype, frame, ipv4, is_arp_reply, mac, udp,
+    udp_payload,
+};
+use common::{Guest, Relay};
+
+const HOST: Ipv4Addr = Ipv4Addr::new(192, 168, 86, 254);
+
+/// A guest with its lease and the gateway's MAC.
+struct Leased {
+    guest: Guest,
+    address: Ipv4Addr,
+    gateway_mac: [u8; 6],
+}
+
+impl Leased {
+    fn new(relay: &Relay, n: u8) -> Self {
+        let mut guest = relay.guest();
+        guest.send(&dhcp(mac(n), 1, &[]));
+        let offer = guest.expect("an offer", |frame| dhcp_answer(frame).is_some_and(|(kind, _)| kind == 2));
+        let address = dhcp_answer(&offer).expect("an offer").1;
+        let [a, b, c, d] = address.octets();
+        let server = GATEWAY.octets();
+        let options = [50, 4, a, b, c, d, 54, 4, server[0], server[1], server[2], server[3]];
+        guest.send(&dhcp(mac(n), 3, &options));
+        guest.expect("an acknowledgement", |frame| dhcp_answer(frame) == Some((5, address)));
+        guest.send(&arp_request(mac(n), address, GATEWAY));
+        let reply = guest.expect("the gateway", |frame| is_arp_reply(frame, GATEWAY));
+        let gateway_mac = reply[22..28].try_into().expect("six octets");
+        Self { guest, address, gateway_mac }
+    }
+
+    fn send(&mut self, n: u8, to: Ipv4Addr, protocol: u8, payload: &[u8]) {
+        let packet = ipv4(self.address, to, protocol, payload);
+        self.guest.send(&frame(self.gateway_mac, mac(n), 0x0800, &packet));
+    }
+
+    fn udp(&mut self, n: u8, from: u16, to: SocketAddr, payload: &[u8]) {
+        let SocketAddr::V4(to) = to else { panic!("IPv4") };
+        self.send(n, *to.ip(), 17, &udp(from, to.port(), payload));
+    }
+}
+
+#[test]
+fn leases_are_from_the_pool_and_stay_with_their_guest() {
+    let relay = Relay::start(&["--lease", "02:00:00:00:00:09=192.168.86.9"]);
+    let first = Leased::new(&relay, 1).address;
+    assert!((100..=253).contains(&first.octets()[3]), "{first}");
+    assert_eq!(Leased::new(&relay, 1).address, first, "the same guest gets the same lease");
+    assert_ne!(Leased::new(&relay, 2).address, first);
+    assert_eq!(Leased::new(&relay, 9).address, Ipv4Addr::new(192, 168, 86, 9));
+}
+
+#[test]
+fn udp_goes_out_and_comes_back() {
+    let server = UdpSocket::bind("127.0.0.1:0").expect("a server");
+    server.set_read_timeout(Some(common::PATIENCE)).expect("a timeout");
+    let port = server.local_addr().expect("its address").port();
+    let relay = Relay::start(&["--host-loopback"]);
+    let mut leased = Leased::new(&relay, 1);
+    for payload in [&b"first"[..], &[7; 1400], b"last"] {
+        leased.udp(1, 4000, (HOST, port).into(), payload);
+        let mut buffer = [0; 2000];
+        let (read, from) = server.recv_from(&mut buffer).expect("the datagram arrives");
+        assert_eq!(&buffer[..read], payload);
+        server.send_to(&buffer[..read], from).expect("sent");
+        let back = leased.guest.expect("the answer", |frame| udp_payload(frame, 4000).is_some());
+        assert_eq!(udp_payload(&back, 4000), Some(payload));
+        assert_eq!(back[26..30], HOST.octets(), "it comes from the address that was asked");
+    }
+}
+
+#[test]
+fn a_refused_udp_port_is_told() {
+    let port = {
+        let closed = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        closed.local_addr().expect("its address").port()
+    };
+    let relay = Relay::start(&["--host-loopback"]);
+    let mut leased = Leased::new(&relay, 1);
+    leased.udp(1, 4000, (HOST, port).into(), b"anybody?");
+    let told = leased.guest.expect("an ICMP error", |frame| ethertype(frame) == 0x0800 && frame[23] == 1);
+    assert_eq!(told[34..36], [3, 3], "port unreachable");
+}
+
+#[test]
+fn the_hosts_loopback_is_closed_by_default() {
+    let server = UdpSocket::bind("127.0.0.1:0").expect("a server");
+    let port = server.local_addr().expect("its address").port();
+    let relay = Relay::start(&[]);
+    let mut leased = Leased::new(&relay, 1);
+    leased.udp(1, 4000, (HOST, port).into(), b"let me in");
+    leased.udp(1, 4000, (Ipv4Addr::LOCALHOST, port).into(), b"let me in");
+    // Answered in order, so what was sent before has been judged.
+    leased.send(1, GATEWAY, 1, &echo_request(1, 1, b"done?"));
+    leased
+        .guest
+        .expect("the gateway's echo", |frame| ethertype(frame) == 0x0800 && frame[23] == 1 && frame[34] == 0);
+    server.set_nonblocking(true).expect("it can be asked");
+    let arrived = server.recv(&mut [0; 100]);
+    assert!(arrived.is_err(), "{arrived:?}");
+}
+
+#[test]
+fn ping_goes_out_where_the_kernel_lets_it_and_is_complained_of_elsewhere() {
+    let relay = Relay::start(&["--host-loopback"]);
+    let mut leased = Leased::new(&relay, 1);
+    leased.send(1, HOST, 1, &echo_request(77, 5, b"hello"));
+    let is_permitted =
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, Some(socket2::Protocol::ICMPV4))
+            .is_ok();
+    if is_permitted {
+        let reply = leased
+            .guest
+            .expect("the reply", |frame| ethertype(frame) == 0x0800 && frame[23] == 1 && frame[34] == 0);
+        assert_eq!(reply[38..], [&77_u16.to_be_bytes()[..], &5_u16.to_be_bytes(), b"hello"].concat());
+    } else {
+        relay.wait_for_log("net.ipv4.ping_group_range");
+    }
+}
+
+fn query(id: u16, name: &str) -> Vec<u8> {
+    let mut message = [&id.to_be_bytes()[..], &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]].concat();
+    for label in name.split('.') {
+        message.push(u8::try_from(label.len()).expect("a label"));
+        message.extend(label.bytes());
+    }
+    message.extend([0, 0, 1, 0, 1]);
+    message
+}
+
+/// The answer to a query: one A record.
+fn answer(query: &[u8], address: Ipv4Addr) -> Vec<u8> {
+    let mut message = query.to_vec();
+    message[2] |= 0x80;
+    message[7] = 1;
+    message.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+    message.extend(address.octets());
+    message
+}
+
+#[test]
+fn names_are_answered_by_the_resolver_of_the_host() {
+    let server = UdpSocket::bind("127.0.0.1:0").expect("a server");
+    server.set_read_timeout(Some(common::PATIENCE)).expect("a timeout");
+    let upstream = server.local_addr().expect("its address");
+    let relay = Relay::start(&["--dns", &upstream.to_string(), "--record", "fixed.example=192.0.2.99"]);
+    let mut leased = Leased::new(&relay, 1);
+
+    let asked = query(0x1234, "name.example");
+    leased.udp(1, 5000, (GATEWAY, 53).into(), &asked);
+    let mut buffer = [0; 2000];
+    let (read, from) = server.recv_from(&mut buffer).expect("the query arrives");
+    assert_eq!(buffer[2..read], asked[2..], "as the guest sent it but for the identifier");
+    let mut forged = answer(&buffer[..read], Ipv4Addr::new(192, 0, 2, 66));
+    forged[0] ^= 0xff;
+    server.send_to(&forged, from).expect("sent");
+    server.send_to(&answer(&buffer[..read], Ipv4Addr::new(192, 0, 2, 7)), from).expect("sent");
+    let back = leased.guest.expect("the answer", |frame| udp_payload(frame, 5000).is_some());
+    let back = udp_payload(&back, 5000).expect("the answer");
+    assert_eq!(back, answer(&asked, Ipv4Addr::new(192, 0, 2, 7)));
+
+    leased.udp(1, 5001, (GATEWAY, 53).into(), &query(7, "fixed.example"));
+    let back = leased.guest.expect("the fixed answer", |frame| udp_payload(frame, 5001).is_some());
+    assert!(udp_payload(&back, 5001).expect("the answer").ends_with(&[192, 0, 2, 99]));
+}
+
+#[test]
+fn a_cut_answer_is_asked_for_again_by_tcp() {
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("a server");
+    let upstream = tcp.local_addr().expect("its address");
+    let server = UdpSocket::bind(upstream).expect("the same port by UDP");
+    server.set_read_timeout(Some(common::PATIENCE)).expect("a timeout");
+    let relay = Relay::start(&["--dns", &upstream.to_string()]);
+    let mut leased = Leased::new(&relay, 1);
+    let asked = query(0x4321, "long.example");
+    leased.udp(1, 5000, (GATEWAY, 53).into(), &asked);
+    let mut buffer = [0; 2000];
+    let (read, from) = server.recv_from(&mut buffer).expect("the query arrives");
+    let mut cut = buffer[..read].to_vec();
+    cut[2] |= 0x82;
+    server.send_to(&cut, from).expect("sent");
+
+    let (mut stream, _) = tcp.accept().expect("it comes by TCP");
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).expect("a length");
+    let mut again = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut again).expect("the query");
+    assert_eq!(again[2..], asked[2..]);
+    let whole = answer(&again, Ipv4Addr::new(192, 0, 2, 8));
+    stream.write_all(&(u16::try_from(whole.len()).expect("it fits")).to_be_bytes()).expect("sent");
+    stream.write_all(&whole).expect("sent");
+    let back = leased.guest.expect("the answer", |frame| udp_payload(frame, 5000).is_some());
+    assert_eq!(udp_payload(&back, 5000), Some(&answer(&asked, Ipv4Addr::new(192, 0, 2, 8))[..]));
+}
+
+#[test]
+fn a_failing_resolver_is_a_failure_told() {
+    let server = UdpSocket::bind("127.0.0.1:0").expect("a server");
+    server.set_read_timeout(Some(common::PATIENCE)).expect("a timeout");
+    let closed = {
+        let closed = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        closed.local_addr().expect("its address")
+    };
+    let upstream = server.local_addr().expect("its address");
+    let relay = Relay::start(&["--dns", &closed.to_string(), "--dns", &upstream.to_string()]);
+    let mut leased = Leased::new(&relay, 1);
+    leased.udp(1, 5000, (GATEWAY, 53).into(), &query(9, "name.example"));
+    let mut buffer = [0; 2000];
+    let (read, from) = server.recv_from(&mut buffer).expect("the next server is asked");
+    let mut failure = buffer[..read].to_vec();
+    failure[2] |= 0x80;
+    failure[3] |= 2;
+    server.send_to(&failure, from).expect("sent");
+    let back = leased.guest.expect("the answer", |frame| udp_payload(frame, 5000).is_some());
+    assert_eq!(udp_payload(&back, 5000).expect("the answer")[3] & 0x0f, 2, "SERVFAIL");
+}
