@@ -15,7 +15,7 @@ const ARP_BYTES: usize = 28;
 const PREFIX: [u8; 6] = [0, 1, 8, 0, 6, 4];
 const REQUEST: u16 = 1;
 const REPLY: u16 = 2;
-const TRIES: u32 = 3;
+const TRIES: u32 = 5;
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// A question that was not answered yet.

@@ -158,8 +158,7 @@ impl Lan {
         let offered = tcb.offered_bytes();
         let others = total - flow.offered_bytes;
         flow.offered_bytes = offered;
-        let spare = bound.saturating_sub(others + offered);
-        tcb.set_receive_limit((tcb.received_bytes_held() + spare / 8).max(LEAST_WINDOW_BYTES));
+        bound_window(tcb, others, bound);
         let wants = tcb.wants_transmit(now) && !flow.listed;
         flow.detached |= closed;
         let guest = flow.guest;
@@ -212,7 +211,9 @@ impl Lan {
     /// Writes the next segment of a port's flows into `out`; false if there is none.
     pub(super) fn next_segment(&mut self, now: Instant, id: PortId) -> bool {
         let gateway = self.config.gateway_mac;
+        let bound = self.config.limits.lan_buffer_bytes;
         loop {
+            let total = self.flows.offered_bytes;
             let Some(port) = self.switch.port_mut(id) else { return false };
             let Some(&slot) = port.senders.front() else { return false };
             if port.credit == 0 {
@@ -232,8 +233,14 @@ impl Lan {
                 port_next(&mut self.switch, id);
                 continue;
             };
-            let Some(transmit) = tcb.poll_transmit(now, most) else {
+            let others = total - flow.offered_bytes;
+            bound_window(tcb, others, bound);
+            let transmit = tcb.poll_transmit(now, most);
+            flow.offered_bytes = tcb.offered_bytes();
+            let offered_bytes = others + flow.offered_bytes;
+            let Some(transmit) = transmit else {
                 flow.listed = false;
+                self.flows.offered_bytes = offered_bytes;
                 port_next(&mut self.switch, id);
                 self.tend(now, slot);
                 continue;
@@ -268,10 +275,17 @@ impl Lan {
                     port.senders.rotate_left(1);
                 }
             }
+            self.flows.offered_bytes = offered_bytes;
             self.flows.arm(slot);
             return true;
         }
     }
+}
+
+/// Keeps what a flow is offered within its share of what the LAN may still hold.
+fn bound_window(tcb: &mut Tcb, others_bytes: usize, bound_bytes: usize) {
+    let spare = bound_bytes.saturating_sub(others_bytes);
+    tcb.set_receive_limit((spare / 8).max(LEAST_WINDOW_BYTES));
 }
 
 /// The first of a port's senders has nothing more to say.
