@@ -93,6 +93,10 @@ impl Lan {
         }
         flow.deadline = Some(idle_at);
         let Body::Datagrams(queue, bytes) = &mut flow.body else { return };
+        // `peek` could not tell an empty datagram from none: it keeps its flow alive and carries nothing.
+        if data.is_empty() {
+            return self.flows.arm(slot);
+        }
         if queue.len() >= MAX_DATAGRAMS || *bytes + data.len() > MAX_BYTES {
             return self.drops.count(Drop::UdpQueueFull);
         }

@@ -233,7 +233,10 @@ impl Tcb {
                     recovery.forced = true;
                 }
             }
-            None => self.congestion.acknowledged(bytes, limited),
+            None => {
+                self.recover = self.recover.max(ack);
+                self.congestion.acknowledged(bytes, limited);
+            }
         }
         if self.snd_una == self.snd_max {
             self.timers.stop(Timer::Retransmission);

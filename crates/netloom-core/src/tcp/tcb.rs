@@ -486,7 +486,9 @@ impl Tcb {
 
     /// The sequence number of the first byte in the send buffer.
     pub(super) fn data_start(&self) -> SeqNumber {
-        self.snd_una.max(self.iss + 1)
+        // Not the later of the two: past 2 GiB the SYN would seem to lie ahead.
+        let syn_under_way = matches!(self.state, State::SynHeld | State::SynSent | State::SynReceived);
+        if syn_under_way { self.iss + 1 } else { self.snd_una }
     }
 
     /// The sequence number behind the last byte in the send buffer: where FIN stands.
