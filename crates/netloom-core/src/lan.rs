@@ -147,8 +147,7 @@ impl Lan {
         }
         let hash = Seeded::new(&key);
         let dhcp = config.dhcp.clone().map(|dhcp| {
-            let reserved =
-                config.virtual_addresses.iter().copied().chain([config.gateway_address]).collect();
+            let reserved = config.virtual_addresses.iter().copied().chain([config.gateway_address]).collect();
             let dns = if config.dns.is_some() { vec![config.gateway_address] } else { Vec::new() };
             let network = Network {
                 subnet: config.subnet,
@@ -211,7 +210,8 @@ impl Lan {
         self.reassembly.handle_timeout(now, &mut self.drops);
         self.ask_again(now);
         self.give_up_queries(now);
-        let over: Vec<PortId> = self.pausing.iter().filter(|(_, at)| **at <= now).map(|(port, _)| *port).collect();
+        let over: Vec<PortId> =
+            self.pausing.iter().filter(|(_, at)| **at <= now).map(|(port, _)| *port).collect();
         for id in over {
             self.pausing.remove(&id);
             if let Some(port) = self.switch.port_mut(id) {
@@ -332,7 +332,10 @@ impl Lan {
     }
 
     fn learn(&mut self, address: Ipv4Addr, guest: Guest) {
-        if self.config.subnet.contains(address) && !self.is_ours(address) && self.neighbors.len() < MAX_NEIGHBORS {
+        if self.config.subnet.contains(address)
+            && !self.is_ours(address)
+            && self.neighbors.len() < MAX_NEIGHBORS
+        {
             self.neighbors.insert(address, guest);
             self.resolved(address, guest);
         }

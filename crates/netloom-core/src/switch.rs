@@ -200,8 +200,7 @@ impl Switch {
             }
             return;
         }
-        let to: Vec<PortId> =
-            self.ports().filter(|port| *port != from && !self.is_isolated(*port)).collect();
+        let to: Vec<PortId> = self.ports().filter(|port| *port != from && !self.is_isolated(*port)).collect();
         for port in to {
             self.forward(port, frame, drops);
         }

@@ -15,7 +15,7 @@ const ARP_BYTES: usize = 28;
 const PREFIX: [u8; 6] = [0, 1, 8, 0, 6, 4];
 const REQUEST: u16 = 1;
 const REPLY: u16 = 2;
-const TRIES: u32 = 5;
+const TRIES: u32 = 3;
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// A question that was not answered yet.
@@ -47,7 +47,8 @@ impl Lan {
             return;
         }
         // Outside the subnet we are the way, whatever the guest thinks of its netmask.
-        let stands_for = self.config.gateway && !self.config.subnet.contains(target) && !sender.is_unspecified();
+        let stands_for =
+            self.config.gateway && !self.config.subnet.contains(target) && !sender.is_unspecified();
         let link_local = target.is_link_local() || target.is_unspecified() || target.is_multicast();
         if self.is_ours(target) || (stands_for && !link_local) {
             let reply = self.arp(REPLY, target, mac, sender);

@@ -64,7 +64,14 @@ impl Lan {
     }
 
     /// A datagram of a flow, new or known.
-    pub(super) fn handle_datagram(&mut self, now: Instant, from: From, packet: &Packet<'_>, key: Key, data: Vec<u8>) {
+    pub(super) fn handle_datagram(
+        &mut self,
+        now: Instant,
+        from: From,
+        packet: &Packet<'_>,
+        key: Key,
+        data: Vec<u8>,
+    ) {
         let known = self.flows.find(&key);
         if known.is_none() {
             if !self.is_allowed(&key) {

@@ -167,7 +167,9 @@ impl Flows {
 
     /// The outside has answered.
     pub(super) fn answered(&mut self, slot: u32) {
-        let Some(flow) = self.slots.get_mut(slot as usize).and_then(|slot| slot.flow.as_mut()) else { return };
+        let Some(flow) = self.slots.get_mut(slot as usize).and_then(|slot| slot.flow.as_mut()) else {
+            return;
+        };
         if std::mem::take(&mut flow.pending) {
             if let Some(count) = flow.guest.and_then(|guest| self.counts.get_mut(&guest.mac)) {
                 count.pending -= 1;
@@ -195,13 +197,21 @@ impl Flows {
     }
 
     pub(super) fn of_port(&self, port: crate::port::PortId) -> Vec<u32> {
-        let on_port = |slot: &&Slot| slot.flow.as_ref().is_some_and(|f| f.guest.is_some_and(|g| g.port == port));
-        self.slots.iter().filter(on_port).filter_map(|slot| slot.flow.as_ref()).map(|flow| flow.id.index).collect()
+        let on_port =
+            |slot: &&Slot| slot.flow.as_ref().is_some_and(|f| f.guest.is_some_and(|g| g.port == port));
+        self.slots
+            .iter()
+            .filter(on_port)
+            .filter_map(|slot| slot.flow.as_ref())
+            .map(|flow| flow.id.index)
+            .collect()
     }
 
     /// Takes note of when a flow wants to be woken. An earlier note stays: it wakes for nothing, and is made anew then.
     pub(super) fn arm(&mut self, slot: u32) {
-        let Some(flow) = self.slots.get_mut(slot as usize).and_then(|slot| slot.flow.as_mut()) else { return };
+        let Some(flow) = self.slots.get_mut(slot as usize).and_then(|slot| slot.flow.as_mut()) else {
+            return;
+        };
         let tcp = match &flow.body {
             Body::Tcp(tcb) => tcb.poll_timeout().map(|(at, _)| at),
             Body::Datagrams(..) => None,

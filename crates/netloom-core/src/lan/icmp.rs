@@ -73,7 +73,8 @@ impl Lan {
         };
         let address = |at: usize| Ipv4Addr::new(quoted[at], quoted[at + 1], quoted[at + 2], quoted[at + 3]);
         let port = |at: usize| u16::from_be_bytes([ports[at], ports[at + 1]]);
-        let key = Key { protocol: Protocol::Tcp, guest: (address(16), port(2)), target: (address(12), port(0)) };
+        let key =
+            Key { protocol: Protocol::Tcp, guest: (address(16), port(2)), target: (address(12), port(0)) };
         let Some(slot) = self.flows.find(&key) else { return self.drops.count(Drop::IcmpIgnored) };
         if let Some(Body::Tcp(tcb)) = self.flows.slot(slot).map(|flow| &mut flow.body) {
             match message[1] {
@@ -88,7 +89,15 @@ impl Lan {
     }
 
     /// Tells the sender of a packet what is wrong with it.
-    pub(super) fn send_error(&mut self, now: Instant, from: From, packet: &Packet<'_>, kind: u8, code: u8, rest: [u8; 4]) {
+    pub(super) fn send_error(
+        &mut self,
+        now: Instant,
+        from: From,
+        packet: &Packet<'_>,
+        kind: u8,
+        code: u8,
+        rest: [u8; 4],
+    ) {
         let about_error = packet.protocol == ipv4::ICMP && !matches!(packet.payload.first(), Some(0 | 8));
         if about_error || packet.offset > 0 || from.broadcast {
             return;
@@ -115,15 +124,16 @@ impl Lan {
         self.send_icmp(guest, self.config.gateway_address, to, false, &message);
     }
 
-    pub(super) fn send_icmp(&mut self, guest: Guest, source: Ipv4Addr, to: Ipv4Addr, trusted: bool, message: &[u8]) {
-        let header = Header {
-            source,
-            destination: to,
-            protocol: ipv4::ICMP,
-            id: 0,
-            fragment: 0,
-            checksum: !trusted,
-        };
+    pub(super) fn send_icmp(
+        &mut self,
+        guest: Guest,
+        source: Ipv4Addr,
+        to: Ipv4Addr,
+        trusted: bool,
+        message: &[u8],
+    ) {
+        let header =
+            Header { source, destination: to, protocol: ipv4::ICMP, id: 0, fragment: 0, checksum: !trusted };
         self.send_ipv4(guest, header, message);
     }
 

@@ -26,7 +26,8 @@ impl Lan {
     pub(super) fn handle_dhcp(&mut self, now: Instant, from: From, message: &[u8]) {
         let Some(server) = &mut self.dhcp else { return };
         let neighbors = &self.neighbors;
-        let in_use = |address: Ipv4Addr, mac: MacAddr| neighbors.get(&address).is_some_and(|guest| guest.mac != mac);
+        let in_use =
+            |address: Ipv4Addr, mac: MacAddr| neighbors.get(&address).is_some_and(|guest| guest.mac != mac);
         let reply = match server.handle(now, message, &in_use) {
             Ok(Some(reply)) => reply,
             Ok(None) => return,
@@ -35,11 +36,8 @@ impl Lan {
         };
         let own = self.config.gateway_address;
         let mac = reply.destination_mac.unwrap_or(from.guest.mac);
-        let message = ipv4::udp(
-            (own, dhcp::SERVER_PORT),
-            (reply.destination, reply.destination_port),
-            &reply.message,
-        );
+        let message =
+            ipv4::udp((own, dhcp::SERVER_PORT), (reply.destination, reply.destination_port), &reply.message);
         let header = Header {
             source: own,
             destination: reply.destination,
@@ -73,7 +71,11 @@ impl Lan {
                 let id = self.next_query;
                 self.next_query += 1;
                 let message = query.to_vec();
-                self.new_queries.push_back(Query { id: QueryId(id), guest: from.guest, message: message.clone() });
+                self.new_queries.push_back(Query {
+                    id: QueryId(id),
+                    guest: from.guest,
+                    message: message.clone(),
+                });
                 self.queries.insert(id, PendingQuery { guest: from.guest, key: *key, message, deadline });
             }
             dns::Answer::Malformed(reply) => {

@@ -21,7 +21,8 @@ const TURN_SEGMENTS: usize = 16;
 
 impl Lan {
     pub(super) fn handle_tcp(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
-        let parsed = Segment::parse(packet.payload).filter(|_| from.trusted || packet.transport_sum() == 0xffff);
+        let parsed =
+            Segment::parse(packet.payload).filter(|_| from.trusted || packet.transport_sum() == 0xffff);
         let Some(segment) = parsed else { return self.drops.count(Drop::TcpMalformed) };
         let key = Key {
             protocol: Protocol::Tcp,
@@ -48,7 +49,14 @@ impl Lan {
         self.tend(now, slot);
     }
 
-    fn handle_unknown(&mut self, now: Instant, from: From, packet: &Packet<'_>, key: Key, segment: &Segment<'_>) {
+    fn handle_unknown(
+        &mut self,
+        now: Instant,
+        from: From,
+        packet: &Packet<'_>,
+        key: Key,
+        segment: &Segment<'_>,
+    ) {
         if segment.flags != Flags::SYN {
             self.drops.count(Drop::TcpNoFlow);
             return self.refuse_segment(from.guest, &key, segment);
@@ -103,7 +111,8 @@ impl Lan {
     pub(super) fn send_control(&mut self, guest: Guest, key: &Key, transmit: &Transmit) {
         let mut message = vec![0; transmit.header_len()];
         transmit.emit_header(key.target.1, key.guest.1, &mut message);
-        let sum = !fold(pseudo_header_v4(key.target.0, key.guest.0, ipv4::TCP, message.len()) + sum(&message));
+        let sum =
+            !fold(pseudo_header_v4(key.target.0, key.guest.0, ipv4::TCP, message.len()) + sum(&message));
         message[16..18].copy_from_slice(&sum.to_be_bytes());
         let header = Header {
             source: key.target.0,

@@ -50,7 +50,8 @@ impl Reassembly {
 
     fn put(&mut self, now: Instant, key: Key, packet: &Packet<'_>) -> Result<Option<Vec<u8>>, Drop> {
         let end = packet.offset + packet.payload.len();
-        let odd = packet.more_fragments && (packet.payload.is_empty() || !packet.payload.len().is_multiple_of(8));
+        let odd =
+            packet.more_fragments && (packet.payload.is_empty() || !packet.payload.len().is_multiple_of(8));
         if odd || end > MAX_PAYLOAD_BYTES {
             return Err(Drop::FragmentInvalid);
         }
@@ -74,7 +75,8 @@ impl Reassembly {
             || after.is_some_and(|(at, _)| *at < end);
         let length = if packet.more_fragments { datagram.length } else { Some(end) };
         let beyond = length.is_some_and(|length| {
-            end > length || datagram.parts.iter().next_back().is_some_and(|(at, part)| at + part.len() > length)
+            end > length
+                || datagram.parts.iter().next_back().is_some_and(|(at, part)| at + part.len() > length)
         });
         let contradicts = !packet.more_fragments && datagram.length.is_some_and(|length| length != end);
         if overlaps || beyond || contradicts {

@@ -143,7 +143,8 @@ impl Tcb {
         let length = segment.sequence_len();
         let end = segment.seq + length;
         if length == 0 {
-            return segment.seq == self.rcv_nxt || (segment.seq > self.rcv_nxt && segment.seq < self.rcv_edge);
+            return segment.seq == self.rcv_nxt
+                || (segment.seq > self.rcv_nxt && segment.seq < self.rcv_edge);
         }
         end > self.rcv_nxt && (segment.seq < self.rcv_edge || segment.seq <= self.rcv_nxt)
     }
@@ -192,7 +193,11 @@ impl Tcb {
         let news = self.note_sack(segment);
         if ack > self.snd_una {
             self.acknowledged(now, ack);
-        } else if self.snd_max > self.snd_una && segment.payload.is_empty() && (news || !window_changed) && window > 0 {
+        } else if self.snd_max > self.snd_una
+            && segment.payload.is_empty()
+            && (news || !window_changed)
+            && window > 0
+        {
             self.duplicate_ack();
         }
         self.arm_probe(now);
@@ -210,7 +215,8 @@ impl Tcb {
     }
 
     fn acknowledged(&mut self, now: Instant, ack: SeqNumber) {
-        let limited = self.snd_nxt.since(self.snd_una) + 2 * self.max_payload >= self.congestion.cwnd().min(1 << 30);
+        let limited =
+            self.snd_nxt.since(self.snd_una) + 2 * self.max_payload >= self.congestion.cwnd().min(1 << 30);
         let fin_acked = self.fin_queued && ack == self.data_end() + 1;
         let bytes = ack.since(self.data_start()) - usize::from(fin_acked);
         self.send.consume(bytes);
@@ -283,7 +289,8 @@ impl Tcb {
 
     fn duplicate_ack(&mut self) {
         self.duplicate_acks += 1;
-        let lost = self.duplicate_acks >= DUPLICATE_ACKS || self.sacked.bytes() >= DUPLICATE_ACKS * self.max_payload;
+        let lost =
+            self.duplicate_acks >= DUPLICATE_ACKS || self.sacked.bytes() >= DUPLICATE_ACKS * self.max_payload;
         // What was lost before a time-out is being sent again anyway.
         if self.recovery.is_none() && lost && self.snd_una >= self.recover && self.snd_nxt == self.snd_max {
             self.congestion.lost(self.snd_max.since(self.snd_una));

@@ -161,7 +161,8 @@ impl Tcb {
     fn new(now: Instant, config: &Config, isn: u32, state: State) -> Self {
         let iss = SeqNumber(isn);
         let mut rcv_scale = 0;
-        while rcv_scale < MAX_WINDOW_SCALE && config.receive_buffer_bytes >> rcv_scale > usize::from(u16::MAX) {
+        while rcv_scale < MAX_WINDOW_SCALE && config.receive_buffer_bytes >> rcv_scale > usize::from(u16::MAX)
+        {
             rcv_scale += 1;
         }
         Self {
@@ -356,7 +357,9 @@ impl Tcb {
             }
         }
         let more = self.window_edge().since(self.rcv_edge);
-        if self.peer_may_send() && more >= (2 * usize::from(self.config.advertised_mss)).min(self.receive_limit / 2).max(1) {
+        if self.peer_may_send()
+            && more >= (2 * usize::from(self.config.advertised_mss)).min(self.receive_limit / 2).max(1)
+        {
             self.ack = Ack::Now;
         }
     }
@@ -364,8 +367,15 @@ impl Tcb {
     /// How many bytes [`Self::write`] would take.
     #[must_use]
     pub fn room(&self) -> usize {
-        let open = matches!(self.state, State::SynHeld | State::SynSent | State::SynReceived | State::Established | State::CloseWait);
-        if open && !self.fin_queued { self.config.send_buffer_bytes.saturating_sub(self.send.len()) } else { 0 }
+        let open = matches!(
+            self.state,
+            State::SynHeld | State::SynSent | State::SynReceived | State::Established | State::CloseWait
+        );
+        if open && !self.fin_queued {
+            self.config.send_buffer_bytes.saturating_sub(self.send.len())
+        } else {
+            0
+        }
     }
 
     /// Queues bytes for the peer; returns how many were taken.
@@ -511,7 +521,10 @@ impl Tcb {
 
     /// Watches over a closed window when nothing under way would bring news of it.
     pub(super) fn arm_probe(&mut self, now: Instant) {
-        let open = matches!(self.state, State::Established | State::CloseWait | State::FinWait1 | State::LastAck | State::Closing);
+        let open = matches!(
+            self.state,
+            State::Established | State::CloseWait | State::FinWait1 | State::LastAck | State::Closing
+        );
         let waits = open && !self.send.is_empty() && self.next_segment(usize::MAX).is_none();
         if waits && !self.timers.is_armed(Timer::Retransmission) {
             if !self.timers.is_armed(Timer::ZeroWindowProbe) && !self.probe_due {

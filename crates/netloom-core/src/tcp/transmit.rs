@@ -23,7 +23,10 @@ impl Tcb {
             State::SynHeld | State::Closed => false,
             State::SynSent | State::SynReceived => self.snd_nxt == self.iss,
             _ => {
-                self.ack == Ack::Now || self.probe_due || self.keepalive_due || self.next_segment(usize::MAX).is_some()
+                self.ack == Ack::Now
+                    || self.probe_due
+                    || self.keepalive_due
+                    || self.next_segment(usize::MAX).is_some()
             }
         }
     }
@@ -127,7 +130,8 @@ impl Tcb {
             return fin.then_some(Next { seq, length, fin });
         }
         let resent = seq < self.snd_max;
-        let whole = length == payload || length < waiting && length == self.unsacked(seq, end) || fin || resent;
+        let whole =
+            length == payload || length < waiting && length == self.unsacked(seq, end) || fin || resent;
         let nothing_under_way = self.snd_una == self.snd_max;
         let small_may_go = last && (!self.config.nagle || nothing_under_way);
         // The peer's buffer may be smaller than two segments (RFC 9293 3.8.6.2.1).
@@ -150,7 +154,11 @@ impl Tcb {
             until.since(from).saturating_sub(self.sacked.bytes_within(from, until))
         });
         // Without SACK each duplicate acknowledgment tells of a segment that has left the network.
-        let gone = if self.sacked.is_empty() && self.recovery.is_some() { self.duplicate_acks * self.max_payload } else { 0 };
+        let gone = if self.sacked.is_empty() && self.recovery.is_some() {
+            self.duplicate_acks * self.max_payload
+        } else {
+            0
+        };
         sent.saturating_sub(held + lost + gone)
     }
 
