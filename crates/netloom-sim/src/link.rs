@@ -29,6 +29,8 @@ pub struct LinkConfig {
     pub rate_bytes_per_s: Option<u64>,
     /// Bytes that may wait for the rate; what comes on top is lost. 0 is unlimited.
     pub queue_bytes: u64,
+    /// Whether frames other than IPv4 are neither lost nor held back: a host asks by ARP only a few times before it gives up.
+    pub spares_arp: bool,
 }
 
 /// What a link did to the frames.
@@ -98,12 +100,13 @@ impl Link {
             return;
         };
         let is_ipv4 = frame.get(12..14) == Some(&[0x08, 0x00]) && frame.len() > 14;
-        if lost || (corrupted && !is_ipv4) {
+        let spared = config.spares_arp && !is_ipv4;
+        if (lost || (corrupted && !is_ipv4)) && !spared {
             self.counters.lost += 1;
             return;
         }
         let mut frame = frame.to_vec();
-        if corrupted {
+        if corrupted && !spared {
             self.counters.corrupted += 1;
             let bits = (frame.len() as u64 - 14) * 8;
             let bit = bit % bits;
@@ -111,7 +114,7 @@ impl Link {
         }
         let jitter_us = jitter % (config.jitter.as_micros() as u64 + 1);
         let mut arrival = (sent + config.delay + Duration::from_micros(jitter_us)).max(self.in_order_until);
-        if reordered {
+        if reordered && !spared {
             self.counters.reordered += 1;
             let most_us = MIN_HOLD_US.max(2 * (config.delay + config.jitter).as_micros() as u64);
             arrival += Duration::from_micros(MIN_HOLD_US / 2 + hold % most_us);

@@ -117,12 +117,17 @@ fn cases(count: usize, worst_loss: f64) -> impl Iterator<Item = Case> {
     })
 }
 
+/// `NETLOOM_FULL=1` runs many.
+fn count() -> usize {
+    if std::env::var_os("NETLOOM_FULL").is_some_and(|value| value == "1") { 5000 } else { 200 }
+}
+
 #[test]
 fn impaired_with_itself() {
-    cases(200, 0.1).for_each(|case| with_itself(&case));
+    cases(count(), 0.1).for_each(|case| with_itself(&case));
 }
 
 #[test]
 fn impaired_with_smoltcp() {
-    cases(200, 0.1).for_each(|case| with_smoltcp(&case, case.seed % 2 == 0));
+    cases(count(), 0.1).for_each(|case| with_smoltcp(&case, case.seed % 2 == 0));
 }

@@ -21,7 +21,8 @@ fn world(config: LanConfig, outside: Outside, buffer_bytes: usize) -> World<Smol
         checksums: true,
         seed: 3,
     });
-    world.join(host, PortConfig::default(), LinkConfig::default());
+    let link = LinkConfig { delay: Duration::from_millis(1), ..LinkConfig::default() };
+    world.join(host, PortConfig::default(), link);
     world
 }
 
@@ -111,7 +112,7 @@ fn a_guest_that_goes_away_leaves_nothing() {
     for _ in 0..10 {
         dial(&mut world, 80, plan);
     }
-    world.run_until(Instant::from_us(1_000), |world| world.outside.received_bytes() > 100_000);
+    world.run_until(Instant::from_us(1_000_000), |world| world.outside.received_bytes() > 100_000);
     assert_eq!(world.lan.flows(), 10);
     let (now, port) = (world.now(), world.port(0));
     world.lan.close_port(now, port);

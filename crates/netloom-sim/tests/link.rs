@@ -50,6 +50,7 @@ fn same_seed_same_schedule() {
         jitter: Duration::from_millis(2),
         rate_bytes_per_s: Some(1_000_000),
         queue_bytes: 64 * 1024,
+        spares_arp: false,
     };
     let (one, first) = run(config, 42);
     let (_, second) = run(config, 42);
@@ -68,6 +69,17 @@ fn same_seed_same_schedule() {
     }
     assert_eq!(counters.pushed, FRAMES);
     assert_eq!(counters.delivered, FRAMES - counters.lost + counters.duplicated);
+}
+
+#[test]
+fn arp_is_spared_on_request() {
+    let mut link = Link::new(LinkConfig { loss: 1.0, spares_arp: true, ..LinkConfig::default() }, 1);
+    link.push(Instant::ZERO, &frame(1));
+    assert_eq!(link.poll(Instant::ZERO), None);
+    let mut arp = frame(2);
+    arp[13] = 0x06;
+    link.push(Instant::ZERO, &arp);
+    assert_eq!(link.poll(Instant::ZERO), Some(arp));
 }
 
 #[test]

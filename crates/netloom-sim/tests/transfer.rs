@@ -25,6 +25,7 @@ fn grid(peer: Peer) -> Vec<Scenario> {
                                     corrupt,
                                     delay,
                                     jitter,
+                                    spares_arp: true,
                                     ..LinkConfig::default()
                                 };
                                 let plan = plan(all.len());
@@ -123,7 +124,8 @@ fn nothing_to_say() {
 
 #[test]
 fn many_flows_at_once() {
-    let link = LinkConfig { loss: 0.01, delay: Duration::from_millis(2), ..LinkConfig::default() };
+    let link =
+        LinkConfig { loss: 0.01, delay: Duration::from_millis(2), spares_arp: true, ..LinkConfig::default() };
     for peer in [Peer::Smoltcp, Peer::Machine] {
         for opener in [Opener::Guest, Opener::Outside] {
             let flows = if full() { 1000 } else { 100 };
@@ -190,6 +192,7 @@ fn the_same_seed_gives_the_same_packets() {
         reorder: 0.05,
         delay: Duration::from_millis(5),
         jitter: Duration::from_millis(1),
+        spares_arp: true,
         ..LinkConfig::default()
     };
     for peer in [Peer::Smoltcp, Peer::Machine] {

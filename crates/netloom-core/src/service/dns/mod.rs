@@ -1,7 +1,29 @@
 //! DNS server (RFC 1035): names of the LAN answered here, everything else passed on as it came.
+//!
+//! - `message`, `name`, `build`: the wire format, read and written
+//! - `zone`: the rules: which names are ours and what they answer
+//! - `reply`: what is done with answers from outside: checked, cut for UDP, freed of denied addresses
+//! - `tcp`: DNS over TCP (RFC 7766)
+
+mod build;
+mod message;
+mod name;
+mod reply;
+pub mod tcp;
+#[cfg(test)]
+mod tests;
+mod zone;
 
 use core::net::IpAddr;
+
+pub use message::{Question, question};
+pub use reply::{AddressRecord, addresses, matches, truncate_for_udp, without_denied};
+pub use zone::{Answer, Names, answer, servfail};
+
 use crate::time::Duration;
+
+/// The port of DNS over UDP and TCP.
+pub const PORT: u16 = 53;
 
 /// What the DNS server answers itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
