@@ -128,10 +128,25 @@ impl Client {
             .with_context(|| format!("{target} did not answer ARP"))
     }
 
-    /// What goes on the socket besides frames.
+    /// What the pongs so far carried.
     #[must_use]
-    pub fn stream(&self) -> &TcpStream {
-        &self.stream
+    pub fn pongs(&self) -> &[Vec<u8>] {
+        self.wire.pongs()
+    }
+
+    /// Reads until the relay ends the connection, by Close or otherwise.
+    ///
+    /// # Errors
+    /// When it is still open after `patience`.
+    pub fn receive_to_the_end(&mut self, patience: Duration) -> io::Result<()> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.receive(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Some(_)) => {}
+                Ok(None) => return Err(io::ErrorKind::TimedOut.into()),
+                Err(_) => return Ok(()),
+            }
+        }
     }
 
     /// Closes with a reset instead of an orderly end, as a killed process with unread data does.

@@ -172,6 +172,7 @@ pub struct Wire {
     outbound: Vec<u8>,
     sent: usize,
     mask: u32,
+    pongs: Vec<Vec<u8>>,
 }
 
 impl Wire {
@@ -207,7 +208,7 @@ impl Wire {
                 }
                 8 => return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the server sent Close")),
                 9 => encode(&mut self.outbound, true, Opcode::Pong, self.mask, payload),
-                10 => {}
+                10 => self.pongs.push(payload.to_vec()),
                 other => return Err(io::Error::new(io::ErrorKind::InvalidData, format!("opcode {other}"))),
             }
             self.taken = start + payload_bytes;
@@ -215,6 +216,12 @@ impl Wire {
         self.inbound.drain(..self.taken);
         self.taken = 0;
         Ok(())
+    }
+
+    /// What the pongs so far carried.
+    #[must_use]
+    pub fn pongs(&self) -> &[Vec<u8>] {
+        &self.pongs
     }
 
     /// Takes what is queued, for a caller that writes it whole.
