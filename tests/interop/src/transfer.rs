@@ -178,10 +178,8 @@ pub fn transfer_over(mut stream: TcpStream, kind: Kind, length: u64, seed: u64) 
     if kind == Kind::Download {
         let came = digest_of(&mut stream.try_clone()?.take(length)).context("download")?;
         ensure!(came == read_digest(&mut stream)?, "the bytes that came differ from the server's");
-        return Ok(ensure!(
-            came == digest_of_pattern(length, seed),
-            "the server sent other bytes than asked"
-        ));
+        ensure!(came == digest_of_pattern(length, seed), "the server sent other bytes than asked");
+        return Ok(());
     }
     let sent = send_pattern(&mut stream, length, seed).context("upload")?;
     if kind == Kind::HalfClose {

@@ -1,5 +1,7 @@
 //! The instruments themselves, without a relay: two kernels joined by a splice, directly and across the impaired link.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! The Linux kernel as a guest: its own DHCP client, resolver and TCP against the relay's services and NAT.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Two Linux kernels on one LAN, isolated on one LAN, and on two.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
