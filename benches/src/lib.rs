@@ -1,1 +1,5 @@
 //! Benchmarks that print a ratio to a peer or to a stated limit
+
+pub mod core;
+pub mod cpu;
+pub mod table;

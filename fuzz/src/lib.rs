@@ -1,1 +1,6 @@
-//! Fuzz targets
+//! Fuzz targets: each is a function of bytes that must neither panic nor break what it asserts.
+
+pub mod frame;
+pub mod machine;
+pub mod replay;
+pub mod template;

@@ -121,9 +121,8 @@ impl FromStr for IpNet {
         let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
         let address: IpAddr = address.parse()?;
         let bits = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Ok(bits), |p| {
-            p.parse().ok().filter(|p| *p <= bits).ok_or(ParseNetError::Prefix(bits))
-        })?;
+        let prefix = prefix
+            .map_or(Ok(bits), |p| p.parse().ok().filter(|p| *p <= bits).ok_or(ParseNetError::Prefix(bits)))?;
         Ok(Self { address, prefix })
     }
 }
@@ -204,7 +203,9 @@ pub fn unwrap_embedded_ipv4(address: IpAddr) -> IpAddr {
     let tail = || IpAddr::V4(Ipv4Addr::new(octets[12], octets[13], octets[14], octets[15]));
     match v6.segments() {
         [0, 0, 0, 0, 0, 0xffff, _, _] | [0x64, 0xff9b, 0, 0, 0, 0, _, _] => tail(),
-        [0, 0, 0, 0, 0, 0, high, _] if v6 != Ipv6Addr::LOCALHOST && (high != 0 || !v6.is_unspecified()) => tail(),
+        [0, 0, 0, 0, 0, 0, high, _] if v6 != Ipv6Addr::LOCALHOST && (high != 0 || !v6.is_unspecified()) => {
+            tail()
+        }
         [0x2002, ..] => IpAddr::V4(Ipv4Addr::new(octets[2], octets[3], octets[4], octets[5])),
         _ => address,
     }

@@ -11,10 +11,13 @@
 pub mod addr;
 pub mod counters;
 pub mod flow;
+mod hash;
 pub mod lan;
 pub mod policy;
 pub mod port;
 pub mod service;
+mod stack;
+mod switch;
 pub mod tcp;
 pub mod time;
 pub mod wire;

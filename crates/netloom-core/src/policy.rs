@@ -92,7 +92,10 @@ impl Policy {
         self.own.iter().any(|own| {
             own.port() == port
                 && (own.ip() == address
-                    || own.ip().is_unspecified() && (address.is_loopback() || address.is_unspecified() || self.host.contains(&address))
+                    || own.ip().is_unspecified()
+                        && (address.is_loopback()
+                            || address.is_unspecified()
+                            || self.host.contains(&address))
                     || own.ip().is_loopback() && address.is_unspecified())
         })
     }

@@ -1,10 +1,17 @@
 //! The TCP engine: one [`Tcb`] per connection.
 
+mod buffer;
 mod config;
+mod congestion;
 mod options;
+mod ranges;
+mod receive;
+mod rtt;
 mod segment;
 mod seq;
 mod tcb;
+mod timer;
+mod transmit;
 
 pub use config::{Config, Congestion};
 pub use options::{Options, SackBlocks};

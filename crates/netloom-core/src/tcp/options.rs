@@ -57,7 +57,9 @@ impl Options {
             match *bytes {
                 [NO_OPERATION, ref rest @ ..] => bytes = rest,
                 [kind, length, ..] if kind != END && length >= 2 => {
-                    let Some((option, rest)) = bytes.split_at_checked(usize::from(length)) else { return options };
+                    let Some((option, rest)) = bytes.split_at_checked(usize::from(length)) else {
+                        return options;
+                    };
                     options.read(kind, &option[2..]);
                     bytes = rest;
                 }

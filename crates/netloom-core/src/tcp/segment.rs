@@ -63,7 +63,10 @@ impl fmt::Debug for Flags {
             (Flags::URG, "U"),
             (Flags::ACK, "."),
         ];
-        LETTERS.iter().filter(|(flag, _)| self.contains(*flag)).try_for_each(|(_, letter)| f.write_str(letter))
+        LETTERS
+            .iter()
+            .filter(|(flag, _)| self.contains(*flag))
+            .try_for_each(|(_, letter)| f.write_str(letter))
     }
 }
 

@@ -1,10 +1,20 @@
-//! The transmission control block: one connection and its state machine.
-#![allow(unused_variables, clippy::todo)]
+//! The transmission control block: one connection and its state machine (RFC 9293 3.3, 3.10).
+//!
+//! It owns all state of a connection. What arrives is worked on in `receive`, what leaves is chosen in `transmit`.
 
+use std::collections::VecDeque;
+
+use super::buffer::Ring;
 use super::config::Config;
-use super::segment::{Segment, Transmit};
+use super::congestion::CongestionWindow;
+use super::options::{MAX_WINDOW_SCALE, Options};
+use super::ranges::Ranges;
+use super::rtt::RttEstimator;
+use super::segment::{Flags, Segment, Transmit};
+use super::seq::SeqNumber;
+use super::timer::{FIN_WAIT_2, IDLE_BUFFERS, KEEPALIVE_PROBES, Timer, Timers};
 use crate::flow::ResetReason;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// The states of RFC 9293 3.3.2, LISTEN excepted, and one more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,119 +60,479 @@ pub enum Event {
     Closed,
 }
 
+/// When an acknowledgment leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ack {
+    /// There is nothing to acknowledge.
+    None,
+    /// With the next data, or when its timer fires.
+    Delayed,
+    /// Now.
+    Now,
+}
+
+/// What is known about a loss that is being repaired (RFC 6582, RFC 6675).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Recovery {
+    /// Repaired up to here; what lies below is sent again already.
+    pub(super) next: SeqNumber,
+    /// Held to be lost up to here.
+    pub(super) until: SeqNumber,
+    /// The first segment leaves whatever the congestion window says.
+    pub(super) forced: bool,
+}
+
 /// One connection.
 #[derive(Debug)]
-pub struct Tcb {}
+pub struct Tcb {
+    pub(super) config: Config,
+    pub(super) state: State,
+    pub(super) timers: Timers,
+    events: VecDeque<Event>,
+    /// Bytes of [`Event::Data`] not told yet, which is told last.
+    pub(super) fresh_bytes: usize,
+    pub(super) closed_told: bool,
+
+    pub(super) iss: SeqNumber,
+    pub(super) snd_una: SeqNumber,
+    pub(super) snd_nxt: SeqNumber,
+    pub(super) snd_max: SeqNumber,
+    pub(super) snd_wnd: usize,
+    pub(super) snd_wl1: SeqNumber,
+    pub(super) snd_wl2: SeqNumber,
+    pub(super) snd_scale: u8,
+    pub(super) largest_wnd: usize,
+    pub(super) max_payload: usize,
+    pub(super) send: Ring,
+    pub(super) fin_queued: bool,
+    pub(super) write_blocked: bool,
+    pub(super) sack: bool,
+    pub(super) sacked: Ranges,
+    pub(super) duplicate_acks: usize,
+    pub(super) recover: SeqNumber,
+    pub(super) recovery: Option<Recovery>,
+    pub(super) congestion: CongestionWindow,
+    pub(super) rtt: RttEstimator,
+    pub(super) unacked_since: Instant,
+    pub(super) sent_at: Instant,
+    pub(super) probe_due: bool,
+    pub(super) probes: u32,
+    pub(super) keepalive_due: bool,
+    pub(super) keepalives: u32,
+
+    pub(super) irs: SeqNumber,
+    pub(super) rcv_nxt: SeqNumber,
+    /// The right edge that the peer was told; it never moves back.
+    pub(super) rcv_edge: SeqNumber,
+    pub(super) rcv_scale: u8,
+    /// Whether the peer's SYN had a window scale.
+    pub(super) scaling: bool,
+    pub(super) receive: Ring,
+    pub(super) receive_limit: usize,
+    pub(super) out_of_order: Ranges,
+    /// The range that arrived last, which a SACK option names first (RFC 2018 4).
+    pub(super) latest: SeqNumber,
+    pub(super) fin_at: Option<SeqNumber>,
+    pub(super) nobody_reads: bool,
+    pub(super) ack: Ack,
+    pub(super) unacked_bytes: usize,
+    pub(super) heard_at: Instant,
+    pub(super) challenged_at: Option<Instant>,
+}
+
+/// The MSS of a peer that announced none (RFC 9293 3.7.1).
+const DEFAULT_MSS: u16 = 536;
 
 impl Tcb {
     /// A connection that a peer's SYN asks for. Nothing is sent until [`Self::accept`]; repeated SYNs are absorbed.
     #[must_use]
     pub fn passive(now: Instant, config: &Config, syn: &Segment<'_>, isn: u32) -> Self {
-        todo!()
+        let mut tcb = Self::new(now, config, isn, State::SynHeld);
+        tcb.synchronize(syn);
+        tcb
     }
+
     /// A connection of ours: the SYN is sent by the next [`Self::poll_transmit`].
     #[must_use]
     pub fn active(now: Instant, config: &Config, isn: u32) -> Self {
-        todo!()
+        Self::new(now, config, isn, State::SynSent)
     }
+
+    fn new(now: Instant, config: &Config, isn: u32, state: State) -> Self {
+        let iss = SeqNumber(isn);
+        let mut rcv_scale = 0;
+        while rcv_scale < MAX_WINDOW_SCALE && config.receive_buffer_bytes >> rcv_scale > usize::from(u16::MAX)
+        {
+            rcv_scale += 1;
+        }
+        Self {
+            state,
+            timers: Timers::new(),
+            events: VecDeque::new(),
+            fresh_bytes: 0,
+            closed_told: false,
+            iss,
+            snd_una: iss,
+            snd_nxt: iss,
+            snd_max: iss,
+            snd_wnd: 0,
+            snd_wl1: SeqNumber(0),
+            snd_wl2: iss,
+            snd_scale: 0,
+            largest_wnd: 0,
+            max_payload: usize::from(config.max_payload.min(DEFAULT_MSS)),
+            send: Ring::default(),
+            fin_queued: false,
+            write_blocked: false,
+            sack: false,
+            sacked: Ranges::default(),
+            duplicate_acks: 0,
+            recover: iss,
+            recovery: None,
+            congestion: CongestionWindow::new(config.congestion, usize::from(config.max_payload)),
+            rtt: RttEstimator::new(config.rto_min),
+            unacked_since: now,
+            sent_at: now,
+            probe_due: false,
+            probes: 0,
+            keepalive_due: false,
+            keepalives: 0,
+            irs: SeqNumber(0),
+            rcv_nxt: SeqNumber(0),
+            rcv_edge: SeqNumber(0),
+            rcv_scale,
+            scaling: false,
+            receive: Ring::default(),
+            receive_limit: config.receive_buffer_bytes,
+            out_of_order: Ranges::default(),
+            latest: SeqNumber(0),
+            fin_at: None,
+            nobody_reads: false,
+            ack: Ack::None,
+            unacked_bytes: 0,
+            heard_at: now,
+            challenged_at: None,
+            config: *config,
+        }
+    }
+
+    /// Takes over what the peer's SYN says.
+    pub(super) fn synchronize(&mut self, syn: &Segment<'_>) {
+        self.irs = syn.seq;
+        self.rcv_nxt = syn.seq + 1;
+        self.rcv_edge = self.rcv_nxt;
+        self.latest = self.rcv_nxt;
+        let Options { mss, window_scale, sack_permitted, .. } = syn.options;
+        // An MSS of next to nothing would make a packet of every byte.
+        let mss = mss.unwrap_or(DEFAULT_MSS).max(48).min(self.config.max_payload);
+        self.max_payload = usize::from(mss);
+        self.congestion.set_mss(self.max_payload);
+        self.scaling = window_scale.is_some();
+        self.snd_scale = window_scale.unwrap_or(0);
+        if !self.scaling {
+            self.rcv_scale = 0;
+        }
+        self.sack = sack_permitted;
+        self.snd_wnd = usize::from(syn.window);
+        self.largest_wnd = self.snd_wnd;
+        self.snd_wl1 = syn.seq;
+    }
+
     /// Answers the peer's SYN.
     pub fn accept(&mut self, now: Instant) {
-        todo!()
+        if self.state == State::SynHeld {
+            self.state = State::SynReceived;
+            self.unacked_since = now;
+            self.heard_at = now;
+        }
     }
-    /// Takes a segment of this connection. Returns a reply that stands outside the stream, if one is due: an RST or a challenge ACK.
-    #[must_use]
-    pub fn handle_segment(&mut self, now: Instant, segment: &Segment<'_>) -> Option<Transmit> {
-        todo!()
-    }
+
     /// Does what is due; nothing if called early.
     pub fn handle_timeout(&mut self, now: Instant) {
-        todo!()
+        if self.timers.fires(now, Timer::Retransmission) {
+            self.retransmission_timeout(now);
+        }
+        if self.timers.fires(now, Timer::ZeroWindowProbe) {
+            if now.since(self.heard_at) > self.config.give_up_after && self.probes > 3 {
+                self.break_off(ResetReason::Timeout);
+            } else {
+                self.probe_due = true;
+                self.probes = (self.probes + 1).min(10);
+            }
+        }
+        if self.timers.fires(now, Timer::DelayedAck) {
+            self.ack = Ack::Now;
+        }
+        if self.timers.fires(now, Timer::Keepalive) {
+            if self.keepalives >= KEEPALIVE_PROBES {
+                self.break_off(ResetReason::Timeout);
+            } else {
+                self.keepalives += 1;
+                self.keepalive_due = true;
+                self.timers.arm(Timer::Keepalive, now + Duration::from_secs(10));
+            }
+        }
+        if self.timers.fires(now, Timer::TimeWait) || self.timers.fires(now, Timer::FinWait2) {
+            self.state = State::Closed;
+            self.timers.stop_all();
+        }
+        if self.timers.fires(now, Timer::IdleBuffers) {
+            if self.send.is_empty() {
+                self.send.release();
+            }
+            if self.receive.is_empty() && self.out_of_order.is_empty() {
+                self.receive.release();
+            }
+        }
     }
+
+    fn retransmission_timeout(&mut self, now: Instant) {
+        if now.since(self.unacked_since) >= self.config.give_up_after {
+            self.break_off(ResetReason::Timeout);
+            return;
+        }
+        let flight = self.snd_max.since(self.snd_una);
+        self.congestion.timed_out(flight, !self.rtt.is_backed_off());
+        self.rtt.back_off();
+        self.sacked.clear();
+        self.recovery = None;
+        self.duplicate_acks = 0;
+        self.recover = self.snd_max;
+        self.snd_nxt = self.snd_una;
+        self.arm_probe(now);
+    }
+
     /// When [`Self::handle_timeout`] must be called, and why.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        todo!()
+        self.timers.next()
     }
-    /// Whether [`Self::poll_transmit`] would give a segment.
-    #[must_use]
-    pub fn wants_transmit(&self, now: Instant) -> bool {
-        todo!()
-    }
-    /// The next segment to send, of at most `max_payload` bytes. Call until `None`, or stop when the port is full.
-    #[must_use]
-    pub fn poll_transmit(&mut self, now: Instant, max_payload: usize) -> Option<Transmit> {
-        todo!()
-    }
+
     /// Writes a segment into `out`, whose length must be that of `transmit`, before any other call. The checksum field is left zero.
     pub fn emit(&self, transmit: &Transmit, source_port: u16, destination_port: u16, out: &mut [u8]) {
-        todo!()
+        transmit.emit_header(source_port, destination_port, out);
+        let payload = &mut out[transmit.header_len()..];
+        if !payload.is_empty() {
+            self.send.copy_to(transmit.seq.since(self.data_start()), payload);
+        }
     }
+
     /// The next event.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event> {
-        todo!()
+        if let Some(Event::Established | Event::Writable) = self.events.front() {
+            return self.events.pop_front();
+        }
+        if self.fresh_bytes > 0 {
+            return Some(Event::Data(std::mem::take(&mut self.fresh_bytes)));
+        }
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
+        }
+        let over = matches!(self.state, State::TimeWait | State::Closed);
+        if over && !self.closed_told && self.receive.is_empty() {
+            self.closed_told = true;
+            return Some(Event::Closed);
+        }
+        None
     }
+
+    pub(super) fn tell(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+
     /// The bytes received and not taken, oldest first, in two parts.
     #[must_use]
     pub fn peek(&self) -> [&[u8]; 2] {
-        todo!()
+        self.receive.as_slices()
     }
+
     /// Removes the first `n` bytes of [`Self::peek`], which opens the window again.
     pub fn take(&mut self, now: Instant, n: usize) {
-        todo!()
+        self.receive.consume(n);
+        if self.receive.is_empty() && self.out_of_order.is_empty() {
+            self.receive.rewind();
+            if self.receive.capacity() > 0 {
+                self.timers.arm(Timer::IdleBuffers, now + IDLE_BUFFERS);
+            }
+        }
+        let more = self.window_edge().since(self.rcv_edge);
+        if self.peer_may_send()
+            && more >= (2 * usize::from(self.config.advertised_mss)).min(self.receive_limit / 2).max(1)
+        {
+            self.ack = Ack::Now;
+        }
     }
+
     /// How many bytes [`Self::write`] would take.
     #[must_use]
     pub fn room(&self) -> usize {
-        todo!()
+        let open = matches!(
+            self.state,
+            State::SynHeld | State::SynSent | State::SynReceived | State::Established | State::CloseWait
+        );
+        if open && !self.fin_queued {
+            self.config.send_buffer_bytes.saturating_sub(self.send.len())
+        } else {
+            0
+        }
     }
+
     /// Queues bytes for the peer; returns how many were taken.
     pub fn write(&mut self, now: Instant, bytes: &[u8]) -> usize {
-        todo!()
+        let n = bytes.len().min(self.room());
+        self.write_blocked = n < bytes.len();
+        if n > 0 {
+            self.send.push(&bytes[..n], self.config.send_buffer_bytes);
+            self.timers.stop(Timer::IdleBuffers);
+            self.arm_probe(now);
+        }
+        n
     }
+
     /// Ends our direction after what is queued. The other goes on.
     pub fn fin(&mut self, now: Instant) {
-        todo!()
+        if self.fin_queued || matches!(self.state, State::Closed | State::TimeWait) {
+            return;
+        }
+        self.fin_queued = true;
+        self.write_blocked = false;
+        match self.state {
+            State::Established => self.state = State::FinWait1,
+            State::CloseWait => self.state = State::LastAck,
+            _ => {}
+        }
+        self.arm_probe(now);
     }
+
     /// Like [`Self::fin`], and nobody reads any more: bytes that the peer sends from now on are answered with RST.
     pub fn close(&mut self, now: Instant) {
-        todo!()
+        self.nobody_reads = true;
+        self.receive.consume(usize::MAX);
+        self.fresh_bytes = 0;
+        self.fin(now);
+        if self.state == State::FinWait2 {
+            self.timers.arm(Timer::FinWait2, now + FIN_WAIT_2);
+        }
     }
+
     /// Breaks the connection: returns the RST to send, if the peer knows of it. There is no event.
     #[must_use]
     pub fn abort(&mut self) -> Option<Transmit> {
-        todo!()
+        let reset = match self.state {
+            State::Closed | State::TimeWait | State::SynSent => None,
+            State::SynHeld => Some(self.control(SeqNumber(0), Flags::RST | Flags::ACK)),
+            _ => Some(self.control(self.snd_nxt.max(self.snd_una), Flags::RST | Flags::ACK)),
+        };
+        self.state = State::Closed;
+        self.closed_told = true;
+        self.events.clear();
+        self.fresh_bytes = 0;
+        self.timers.stop_all();
+        reset
     }
+
+    /// Ends the connection with an event.
+    pub(super) fn break_off(&mut self, why: ResetReason) {
+        let _ = self.abort();
+        self.receive.consume(usize::MAX);
+        self.out_of_order.clear();
+        self.tell(Event::Reset(why));
+    }
+
     /// Whether this can be forgotten, once [`Self::poll_event`] is drained.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        todo!()
+        self.state == State::Closed && self.closed_told
     }
+
     /// The state.
     #[must_use]
     pub fn state(&self) -> State {
-        todo!()
+        self.state
     }
+
     /// Bytes received and not taken, those out of order included.
     #[must_use]
     pub fn received_bytes_held(&self) -> usize {
-        todo!()
+        self.receive.len() + self.out_of_order.bytes()
     }
+
+    /// Bytes that the peer may make us hold: those received and not taken, and those it was offered.
+    #[must_use]
+    pub fn offered_bytes(&self) -> usize {
+        self.receive.len() + self.rcv_edge.since(self.rcv_nxt)
+    }
+
     /// Bounds what the peer is offered further, in bytes; what it was offered already stays.
     pub fn set_receive_limit(&mut self, bytes: usize) {
-        todo!()
+        self.receive_limit = bytes.min(self.config.receive_buffer_bytes);
     }
+
     /// ICMP says that the peer cannot be reached: for good (`hard`), or perhaps only now.
-    pub fn handle_unreachable(&mut self, now: Instant, hard: bool) {
-        todo!()
+    pub fn handle_unreachable(&mut self, _now: Instant, hard: bool) {
+        // An established connection survives either (RFC 5927 5.2); a connect need not wait for its time-out.
+        if self.state == State::SynSent {
+            self.break_off(if hard { ResetReason::Refused } else { ResetReason::Unreachable });
+        }
     }
+
     /// ICMP says that only payloads of up to `mtu_payload` bytes get through.
     pub fn handle_mtu(&mut self, mtu_payload: u16) {
-        todo!()
+        let mtu_payload = usize::from(mtu_payload);
+        if mtu_payload < self.max_payload && self.snd_una < self.snd_max {
+            // A forged message must not make packets of a few bytes (RFC 1191 5).
+            self.max_payload = mtu_payload.max(usize::from(DEFAULT_MSS).min(self.max_payload));
+            self.congestion.set_mss(self.max_payload);
+            self.snd_nxt = self.snd_una;
+        }
     }
+
     /// Whether a SYN for the addresses of this connection opens a new one in its place: it is in TIME-WAIT and the SYN is newer.
     #[must_use]
     pub fn time_wait_accepts(&self, syn: &Segment<'_>) -> bool {
-        todo!()
+        self.state == State::TimeWait && syn.flags == Flags::SYN && syn.seq > self.rcv_nxt
+    }
+
+    /// The sequence number of the first byte in the send buffer.
+    pub(super) fn data_start(&self) -> SeqNumber {
+        // Not the later of the two: past 2 GiB the SYN would seem to lie ahead.
+        let syn_under_way = matches!(self.state, State::SynHeld | State::SynSent | State::SynReceived);
+        if syn_under_way { self.iss + 1 } else { self.snd_una }
+    }
+
+    /// The sequence number behind the last byte in the send buffer: where FIN stands.
+    pub(super) fn data_end(&self) -> SeqNumber {
+        self.data_start() + if self.fin_acked() { 0 } else { self.send.len() }
+    }
+
+    pub(super) fn fin_acked(&self) -> bool {
+        matches!(self.state, State::FinWait2 | State::TimeWait | State::Closed)
+    }
+
+    pub(super) fn peer_may_send(&self) -> bool {
+        matches!(self.state, State::Established | State::FinWait1 | State::FinWait2)
+    }
+
+    /// Where the window's right edge may be now.
+    pub(super) fn window_edge(&self) -> SeqNumber {
+        self.rcv_edge.max(self.rcv_nxt + self.receive_limit.saturating_sub(self.receive.len()))
+    }
+
+    /// Watches over a closed window when nothing under way would bring news of it.
+    pub(super) fn arm_probe(&mut self, now: Instant) {
+        let open = matches!(
+            self.state,
+            State::Established | State::CloseWait | State::FinWait1 | State::LastAck | State::Closing
+        );
+        let waits = open && !self.send.is_empty() && self.next_segment(usize::MAX).is_none();
+        if waits && !self.timers.is_armed(Timer::Retransmission) {
+            if !self.timers.is_armed(Timer::ZeroWindowProbe) && !self.probe_due {
+                let wait = (self.rtt.rto() * (1 << self.probes)).min(Duration::from_secs(60));
+                self.timers.arm(Timer::ZeroWindowProbe, now + wait);
+            }
+        } else {
+            self.timers.stop(Timer::ZeroWindowProbe);
+        }
     }
 }

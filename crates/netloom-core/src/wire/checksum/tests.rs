@@ -19,7 +19,11 @@ fn every_length_and_offset_agrees_with_the_plain_sum() {
     let bytes: Vec<u8> = (0..400u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     for start in 0..9 {
         for end in start..bytes.len() {
-            assert_eq!(sum(&bytes[start..end]), u32::from(sum_by_the_rfc(&bytes[start..end])), "{start}..{end}");
+            assert_eq!(
+                sum(&bytes[start..end]),
+                u32::from(sum_by_the_rfc(&bytes[start..end])),
+                "{start}..{end}"
+            );
         }
     }
 }
@@ -52,7 +56,8 @@ fn a_right_checksum_verifies_to_zero_and_a_wrong_one_does_not() {
 #[test]
 fn a_known_ipv4_header() {
     let header = [
-        0x45, 0x00, 0x00, 0x73, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, 0xb8, 0x61, 0xc0, 0xa8, 0x00, 0x01, 0xc0, 0xa8, 0x00, 0xc7,
+        0x45, 0x00, 0x00, 0x73, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, 0xb8, 0x61, 0xc0, 0xa8, 0x00, 0x01, 0xc0,
+        0xa8, 0x00, 0xc7,
     ];
     assert_eq!(!fold(sum(&header)), 0);
 }

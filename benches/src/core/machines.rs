@@ -1,0 +1,159 @@
+//! Ours: two LANs joined in memory, each a host on the wire between them. One connects to the other's virtual address.
+
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use netloom_core::{
+    Duration, Event, FlowId, Instant, Ipv4Net, Lan, LanConfig, Limits, MacAddr, Policy, PortConfig, PortId,
+};
+
+use super::{BUFFER_BYTES, CHUNK_BYTES, Pair, ROUND_US, Setup};
+
+/// Two machines.
+pub struct MachinePair {
+    client: End,
+    server: End,
+    bulk: FlowId,
+    sink: FlowId,
+    now: Instant,
+    chunk: Vec<u8>,
+}
+
+struct End {
+    lan: Lan,
+    port: PortId,
+}
+
+const BULK_PORT: u16 = 5001;
+const IDLE_PORT: u16 = 7;
+/// Idle flows opened at once.
+const BATCH: usize = 500;
+
+impl MachinePair {
+    /// Two machines with their flows open.
+    ///
+    /// # Errors
+    /// A sentence if the flows did not open.
+    pub fn new(setup: Setup) -> Result<Self, String> {
+        let mut pair = Self {
+            client: End::new(setup, 1),
+            server: End::new(setup, 2),
+            bulk: FlowId::from_bits(0),
+            sink: FlowId::from_bits(0),
+            now: Instant::ZERO,
+            chunk: vec![0x5a; CHUNK_BYTES],
+        };
+        (pair.bulk, pair.sink) = *pair.open(BULK_PORT, 1)?.first().ok_or("no flow")?;
+        let mut left = setup.idle_flows;
+        while left > 0 {
+            let batch = left.min(BATCH);
+            pair.open(IDLE_PORT, batch)?;
+            left -= batch;
+        }
+        Ok(pair)
+    }
+
+    fn open(&mut self, port: u16, count: usize) -> Result<Vec<(FlowId, FlowId)>, String> {
+        let target = SocketAddr::new(IpAddr::V4(address(2, 1)), port);
+        for _ in 0..count {
+            self.client.lan.connect(self.now, target).map_err(|error| error.to_string())?;
+        }
+        let (mut dialled, mut accepted) = (Vec::new(), Vec::new());
+        for _ in 0..1000 {
+            self.cross();
+            while let Some(event) = self.server.lan.poll_event() {
+                if let Event::Open { id, .. } = event {
+                    self.server.lan.accept(self.now, id);
+                    accepted.push(id);
+                }
+            }
+            while let Some(event) = self.client.lan.poll_event() {
+                match event {
+                    Event::Established { id } => dialled.push(id),
+                    Event::Reset { why, .. } => return Err(format!("a flow was reset: {why:?}")),
+                    _ => {}
+                }
+            }
+            if dialled.len() == count && accepted.len() == count {
+                self.cross();
+                return Ok(dialled.into_iter().zip(accepted).collect());
+            }
+        }
+        Err(format!("the machine opened {} of {count} flows", dialled.len()))
+    }
+
+    fn cross(&mut self) {
+        self.now += Duration::from_micros(ROUND_US);
+        self.client.send_to(&mut self.server, self.now);
+        self.server.send_to(&mut self.client, self.now);
+    }
+}
+
+impl Pair for MachinePair {
+    fn round(&mut self) -> u64 {
+        while self.client.lan.write(self.now, self.bulk, &self.chunk) == CHUNK_BYTES {}
+        self.cross();
+        let mut received = 0;
+        while self.server.lan.poll_event().is_some() {}
+        loop {
+            let [first, second] = self.server.lan.peek(self.sink);
+            let n = first.len() + second.len();
+            if n == 0 {
+                break;
+            }
+            self.server.lan.take(self.now, self.sink, n);
+            received += n as u64;
+        }
+        while self.client.lan.poll_event().is_some() {}
+        received
+    }
+}
+
+impl End {
+    fn new(setup: Setup, host: u8) -> Self {
+        let config = LanConfig {
+            subnet: Ipv4Net::new(address(host, 0), 16),
+            gateway_address: address(host, 0),
+            gateway_mac: MacAddr([2, 0, 0, 0, 0, host]),
+            gateway: false,
+            virtual_addresses: vec![address(host, 1)],
+            mtu: setup.mtu,
+            dhcp: None,
+            dns: None,
+            ntp: false,
+            echo: false,
+            answer_all_pings: false,
+            policy: Policy { private: true, ..Policy::default() },
+            limits: Limits {
+                flows_per_guest: 100_000,
+                pending_dials_per_guest: 100_000,
+                dial_timeout: Duration::from_secs(60),
+                receive_buffer_bytes: BUFFER_BYTES,
+                send_buffer_bytes: BUFFER_BYTES,
+                lan_buffer_bytes: 1 << 30,
+                udp_idle: Duration::from_secs(60),
+                queries_per_guest: 64,
+            },
+        };
+        let mut lan = Lan::new(config, [host; 32]);
+        let port =
+            lan.open_port(PortConfig { mtu: setup.mtu, trusted: !setup.checksums, ..PortConfig::default() });
+        Self { lan, port }
+    }
+
+    /// Hands this end's frames to the other, in the buffer that they were written to.
+    fn send_to(&mut self, other: &mut Self, now: Instant) {
+        if self.lan.poll_timeout().is_some_and(|(at, _)| at <= now) {
+            self.lan.handle_timeout(now);
+        }
+        while self.lan.poll_port(now).is_some() {
+            while let Some(frame) = self.lan.poll_frame(now, self.port) {
+                other.lan.handle_frame(now, other.port, frame);
+            }
+        }
+    }
+}
+
+/// The `n`th address of a host.
+const fn address(host: u8, n: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, host, 1 + n)
+}

@@ -1,0 +1,113 @@
+//! ARP: answers for the gateway and for what it stands for, questions about guests that it must reach (RFC 826, 1027, 5227).
+
+use core::net::Ipv4Addr;
+
+use super::Lan;
+use crate::addr::MacAddr;
+use crate::counters::Drop;
+use crate::flow::{Guest, ResetReason};
+use crate::port::PortId;
+use crate::stack::ipv4::{ETHERNET_BYTES, ethernet};
+use crate::time::{Duration, Instant};
+
+pub(super) const ETHERTYPE: u16 = 0x0806;
+const ARP_BYTES: usize = 28;
+const PREFIX: [u8; 6] = [0, 1, 8, 0, 6, 4];
+const REQUEST: u16 = 1;
+const REPLY: u16 = 2;
+const TRIES: u32 = 3;
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// A question that was not answered yet.
+pub(super) struct Question {
+    pub(super) again: Instant,
+    tries: u32,
+    /// Flows that wait for the answer.
+    waiting: Vec<u32>,
+}
+
+impl Lan {
+    pub(super) fn handle_arp(&mut self, port: PortId, frame: &[u8]) {
+        let Some(arp) = frame.get(ETHERNET_BYTES..ETHERNET_BYTES + ARP_BYTES) else {
+            self.drops.count(Drop::ArpMalformed);
+            return;
+        };
+        let mac = MacAddr([arp[8], arp[9], arp[10], arp[11], arp[12], arp[13]]);
+        if arp[..6] != PREFIX || !mac.is_unicast() || mac == self.config.gateway_mac {
+            self.drops.count(Drop::ArpMalformed);
+            return;
+        }
+        let operation = u16::from_be_bytes([arp[6], arp[7]]);
+        let sender = Ipv4Addr::new(arp[14], arp[15], arp[16], arp[17]);
+        let target = Ipv4Addr::new(arp[24], arp[25], arp[26], arp[27]);
+        if !sender.is_unspecified() {
+            self.learn(sender, Guest { port, mac });
+        }
+        if operation != REQUEST || sender == target {
+            return;
+        }
+        // Outside the subnet we are the way, whatever the guest thinks of its netmask.
+        let stands_for =
+            self.config.gateway && !self.config.subnet.contains(target) && !sender.is_unspecified();
+        let link_local = target.is_link_local() || target.is_unspecified() || target.is_multicast();
+        if self.is_ours(target) || (stands_for && !link_local) {
+            let reply = self.arp(REPLY, target, mac, sender);
+            self.switch.push(port, reply, &mut self.drops);
+        }
+    }
+
+    fn arp(&self, operation: u16, sender: Ipv4Addr, to: MacAddr, target: Ipv4Addr) -> Vec<u8> {
+        let mut frame = vec![0; ETHERNET_BYTES + ARP_BYTES];
+        ethernet(to, self.config.gateway_mac, ETHERTYPE, &mut frame);
+        let arp = &mut frame[ETHERNET_BYTES..];
+        arp[..6].copy_from_slice(&PREFIX);
+        arp[6..8].copy_from_slice(&operation.to_be_bytes());
+        arp[8..14].copy_from_slice(&self.config.gateway_mac.0);
+        arp[14..18].copy_from_slice(&sender.octets());
+        if operation == REPLY {
+            arp[18..24].copy_from_slice(&to.0);
+        }
+        arp[24..28].copy_from_slice(&target.octets());
+        frame
+    }
+
+    /// Asks who uses an address, for a flow that must reach it.
+    pub(super) fn resolve(&mut self, now: Instant, address: Ipv4Addr, slot: u32) {
+        if let Some(question) = self.resolving.get_mut(&address) {
+            question.waiting.push(slot);
+            return;
+        }
+        self.resolving.insert(address, Question { again: now + AGAIN, tries: 1, waiting: vec![slot] });
+        self.ask(address);
+    }
+
+    fn ask(&mut self, address: Ipv4Addr) {
+        let request = self.arp(REQUEST, self.config.gateway_address, MacAddr::BROADCAST, address);
+        self.switch.push_everywhere(&request, &mut self.drops);
+    }
+
+    pub(super) fn ask_again(&mut self, now: Instant) {
+        let due: Vec<Ipv4Addr> =
+            self.resolving.iter().filter(|(_, q)| q.again <= now).map(|(address, _)| *address).collect();
+        for address in due {
+            let Some(question) = self.resolving.get_mut(&address) else { continue };
+            if question.tries < TRIES {
+                question.tries += 1;
+                question.again = now + AGAIN;
+                self.ask(address);
+                continue;
+            }
+            for slot in self.resolving.remove(&address).map(|question| question.waiting).unwrap_or_default() {
+                self.drops.count(Drop::NeighborUnresolved);
+                self.end_flow(slot, ResetReason::Unreachable);
+            }
+        }
+    }
+
+    pub(super) fn resolved(&mut self, address: Ipv4Addr, guest: Guest) {
+        let Some(question) = self.resolving.remove(&address) else { return };
+        for slot in question.waiting {
+            self.flow_reaches(slot, guest);
+        }
+    }
+}

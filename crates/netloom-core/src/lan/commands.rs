@@ -1,0 +1,158 @@
+//! The flow contract's commands: what the outside does with a flow. A void id is harmless everywhere.
+
+use core::net::{IpAddr, SocketAddr};
+
+use super::flows::Body;
+use super::{ConnectError, Lan, datagram};
+use crate::flow::{FlowId, Protocol, Refusal};
+use crate::tcp::{Config, Tcb};
+use crate::time::Instant;
+
+impl Lan {
+    /// Accepts a flow: the target has answered. TCP sends SYN-ACK; UDP and ping were accepted by their first datagram already.
+    pub fn accept(&mut self, now: Instant, id: FlowId) {
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        let Body::Tcp(tcb) = &mut flow.body else { return };
+        if flow.pending {
+            flow.deadline = None;
+            flow.quote = Vec::new();
+            tcb.accept(now);
+            self.flows.answered(id.index);
+            self.tend(now, id.index);
+        }
+    }
+
+    /// Accepts a TCP flow before its target has answered, because the guest's first bytes are needed to choose it.
+    pub fn accept_early(&mut self, now: Instant, id: FlowId) {
+        self.accept(now, id);
+    }
+
+    /// Refuses a flow that was not accepted yet, or ends a UDP or ping flow; its id is void. An accepted TCP flow is reset.
+    pub fn refuse(&mut self, now: Instant, id: FlowId, why: Refusal) {
+        let Some(flow) = self.flows.get(id) else { return };
+        let (tcp, pending) = (flow.key.protocol == Protocol::Tcp, flow.pending);
+        if tcp && (!pending || matches!(why, Refusal::Refused | Refusal::Denied)) {
+            return self.reset(now, id);
+        }
+        let Some(flow) = self.flows.remove(id.index) else { return };
+        let code = match why {
+            Refusal::Refused => 3,
+            Refusal::Unreachable => 1,
+            Refusal::Denied => 13,
+            Refusal::Timeout => return,
+        };
+        if let Some(guest) = flow.guest {
+            self.send_quote(now, guest, flow.key.guest.0, 3, code, [0; 4], &flow.quote);
+        }
+    }
+
+    /// The received bytes that were not taken yet: two parts of a ring for TCP; the first datagram, and an empty part, for UDP and ping.
+    #[must_use]
+    pub fn peek(&self, id: FlowId) -> [&[u8]; 2] {
+        match self.flows.get(id).map(|flow| &flow.body) {
+            Some(Body::Tcp(tcb)) => tcb.peek(),
+            Some(Body::Datagrams(queue, _)) => [queue.front().map_or(&[][..], Vec::as_slice), &[]],
+            None => [&[], &[]],
+        }
+    }
+
+    /// The outside has moved `n` bytes: they are gone and the window opens by as much. For UDP and ping: the first datagram is done with.
+    pub fn take(&mut self, now: Instant, id: FlowId, n: usize) {
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        match &mut flow.body {
+            Body::Tcp(tcb) => {
+                tcb.take(now, n);
+                self.tend(now, id.index);
+            }
+            Body::Datagrams(queue, bytes) => {
+                *bytes -= queue.pop_front().map_or(0, |datagram| datagram.len());
+            }
+        }
+    }
+
+    /// How many bytes `write` would take now; for UDP and ping the largest datagram.
+    #[must_use]
+    pub fn room(&self, id: FlowId) -> usize {
+        let Some(flow) = self.flows.get(id) else { return 0 };
+        match &flow.body {
+            Body::Tcp(tcb) => tcb.room(),
+            Body::Datagrams(..) => datagram::room(flow),
+        }
+    }
+
+    /// Sends bytes to the guest; returns how many were taken. When fewer than given, [`Event::Writable`](crate::Event::Writable)
+    /// follows once there is room. UDP and ping take one datagram, or none of it.
+    pub fn write(&mut self, now: Instant, id: FlowId, bytes: &[u8]) -> usize {
+        let Some(flow) = self.flows.get_mut(id) else { return 0 };
+        match &mut flow.body {
+            Body::Tcp(tcb) => {
+                let taken = tcb.write(now, bytes);
+                self.tend(now, id.index);
+                taken
+            }
+            Body::Datagrams(..) => self.write_datagram(now, id.index, bytes),
+        }
+    }
+
+    /// Sends no more after what was written: half-close.
+    pub fn fin(&mut self, now: Instant, id: FlowId) {
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        if let Body::Tcp(tcb) = &mut flow.body {
+            tcb.fin(now);
+            self.tend(now, id.index);
+        }
+    }
+
+    /// Ends the flow at once: TCP sends RST. The id is void and no event follows.
+    pub fn reset(&mut self, _now: Instant, id: FlowId) {
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        let (key, guest) = (flow.key, flow.guest);
+        let reset = match &mut flow.body {
+            Body::Tcp(tcb) => tcb.abort(),
+            Body::Datagrams(..) => None,
+        };
+        self.flows.remove(id.index);
+        if let (Some(reset), Some(guest)) = (reset, guest) {
+            self.send_control(guest, &key, &reset);
+        }
+    }
+
+    /// Opens a TCP connection to a guest, from the gateway's address. [`Event::Established`](crate::Event::Established) or
+    /// [`Event::Reset`](crate::Event::Reset) follows.
+    ///
+    /// # Errors
+    /// [`ConnectError`] if the target is not on this LAN or no local port is free.
+    pub fn connect(&mut self, now: Instant, target: SocketAddr) -> Result<FlowId, ConnectError> {
+        let IpAddr::V4(address) = target.ip() else { return Err(ConnectError::NotOnLan) };
+        if !self.config.subnet.contains(address) || self.is_ours(address) {
+            return Err(ConnectError::NotOnLan);
+        }
+        let own = self.config.gateway_address;
+        let key = self.flows.free_key((address, target.port()), own).ok_or(ConnectError::NoPort)?;
+        let guest = self.neighbors.get(&address).copied();
+        let config = match guest {
+            Some(guest) => self.tcp_config(guest.port),
+            // Until ARP has told the port, the LAN's MTU stands for the port's; no segment outgrows the port's own.
+            None => self.unknown_port_config(),
+        };
+        let isn = self.flows.isn(now, &key);
+        let tcb = Tcb::active(now, &config, isn);
+        let id = self.flows.insert(key, guest, Body::Tcp(Box::new(tcb)), false);
+        match guest {
+            Some(_) => self.tend(now, id.index),
+            None => self.resolve(now, address, id.index),
+        }
+        Ok(id)
+    }
+
+    fn unknown_port_config(&self) -> Config {
+        let mss = self.config.mtu.saturating_sub(40).max(28);
+        Config {
+            max_payload: mss,
+            advertised_mss: mss,
+            receive_buffer_bytes: self.config.limits.receive_buffer_bytes,
+            send_buffer_bytes: self.config.limits.send_buffer_bytes,
+            ..Config::default()
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Flows of datagrams: UDP and ping. They are open with their first datagram and end when they are silent.
+
+use std::collections::VecDeque;
+
+use super::Lan;
+use super::flows::{Body, Flow, Key};
+use super::icmp::quote;
+use super::ip::From;
+use crate::counters::Drop;
+use crate::flow::{Event, Protocol};
+use crate::service::{dhcp, dns};
+use crate::stack::ipv4::{self, Header, Packet};
+use crate::time::Instant;
+
+/// Datagrams and bytes that one flow may hold.
+const MAX_DATAGRAMS: usize = 256;
+const MAX_BYTES: usize = 1 << 20;
+const ECHO_PORT: u16 = 7;
+const NTP_PORT: u16 = 123;
+
+impl Lan {
+    /// What goes to everyone: only DHCP is for us.
+    pub(super) fn handle_broadcast(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
+        if let Some((_, to, data)) = self.parse_udp(from, packet) {
+            if to == dhcp::SERVER_PORT {
+                self.handle_dhcp(now, from, data);
+            }
+        }
+    }
+
+    /// Ports and data of a UDP message.
+    fn parse_udp<'a>(&mut self, from: From, packet: &Packet<'a>) -> Option<(u16, u16, &'a [u8])> {
+        let udp = packet.payload;
+        let length = udp.get(4..6).map_or(0, |field| usize::from(u16::from_be_bytes([field[0], field[1]])));
+        let has_checksum = udp.get(6..8).is_some_and(|field| field != [0, 0]);
+        let whole = Packet { payload: udp.get(..length).unwrap_or_default(), ..*packet };
+        let wrong = has_checksum && !from.trusted && whole.transport_sum() != 0xffff;
+        if length < 8 || length > udp.len() || wrong {
+            self.drops.count(Drop::UdpMalformed);
+            return None;
+        }
+        let port = |at: usize| u16::from_be_bytes([udp[at], udp[at + 1]]);
+        Some((port(0), port(2), &udp[8..length]))
+    }
+
+    pub(super) fn handle_udp(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
+        let Some((source_port, port, data)) = self.parse_udp(from, packet) else { return };
+        let key = Key {
+            protocol: Protocol::Udp,
+            guest: (packet.source, source_port),
+            target: (packet.destination, port),
+        };
+        let ours = self.is_ours(packet.destination);
+        match port {
+            dhcp::SERVER_PORT if ours && self.dhcp.is_some() => self.handle_dhcp(now, from, data),
+            dns::PORT if ours && self.config.dns.is_some() => self.handle_dns(now, from, &key, data),
+            NTP_PORT if self.config.ntp => self.handle_ntp(now, from, &key, data),
+            ECHO_PORT if ours && self.config.echo => self.send_udp(from.guest, &key, data),
+            _ if packet.destination == self.config.gateway_address => {
+                self.send_error(now, from, packet, 3, 3, [0; 4]);
+            }
+            _ => self.handle_datagram(now, from, packet, key, data.to_vec()),
+        }
+    }
+
+    /// A datagram of a flow, new or known.
+    pub(super) fn handle_datagram(
+        &mut self,
+        now: Instant,
+        from: From,
+        packet: &Packet<'_>,
+        key: Key,
+        data: Vec<u8>,
+    ) {
+        let known = self.flows.find(&key);
+        if known.is_none() {
+            if !self.is_allowed(&key) {
+                self.drops.count(Drop::Policy);
+                return self.send_error(now, from, packet, 3, 13, [0; 4]);
+            }
+            if !self.has_room(from.guest, key.protocol) {
+                return;
+            }
+        }
+        let slot = known.unwrap_or_else(|| {
+            let id = self.flows.insert(key, Some(from.guest), Body::Datagrams(VecDeque::new(), 0), false);
+            self.events.push_back(Event::Open {
+                id,
+                protocol: key.protocol,
+                source: key.guest(),
+                destination: key.target(),
+                guest: from.guest,
+            });
+            id.index
+        });
+        let idle_at = now + self.config.limits.udp_idle;
+        let Some(flow) = self.flows.slot(slot) else { return };
+        if known.is_none() {
+            flow.quote = quote(packet);
+        }
+        flow.deadline = Some(idle_at);
+        let Body::Datagrams(queue, bytes) = &mut flow.body else { return };
+        // `peek` could not tell an empty datagram from none: it keeps its flow alive and carries nothing.
+        if data.is_empty() {
+            return self.flows.arm(slot);
+        }
+        if queue.len() >= MAX_DATAGRAMS || *bytes + data.len() > MAX_BYTES {
+            return self.drops.count(Drop::UdpQueueFull);
+        }
+        *bytes += data.len();
+        flow.fresh_bytes += data.len();
+        queue.push_back(data);
+        let news = (!std::mem::replace(&mut flow.data_told, true)).then_some(flow.id);
+        if let Some(id) = news {
+            self.events.push_back(Event::Data { id, bytes: 0 });
+        }
+        self.flows.arm(slot);
+    }
+
+    /// Sends a datagram of a flow to its guest; the largest that IPv4 carries, or nothing.
+    pub(super) fn write_datagram(&mut self, now: Instant, slot: u32, data: &[u8]) -> usize {
+        let idle_at = now + self.config.limits.udp_idle;
+        let Some(flow) = self.flows.slot(slot) else { return 0 };
+        flow.deadline = Some(idle_at);
+        let (key, Some(guest)) = (flow.key, flow.guest) else { return 0 };
+        if data.len() > room(flow) {
+            return 0;
+        }
+        if key.protocol == Protocol::Ping {
+            let Some((sequence, payload)) = data.split_first_chunk::<2>() else { return 0 };
+            let [high, low] = key.guest.1.to_be_bytes();
+            let reply = ipv4::icmp(0, 0, [high, low, sequence[0], sequence[1]], payload);
+            self.send_icmp(guest, key.target.0, key.guest.0, false, &reply);
+        } else {
+            self.send_udp(guest, &key, data);
+        }
+        data.len()
+    }
+
+    /// Sends a UDP datagram from the target of a key to its guest.
+    pub(super) fn send_udp(&mut self, guest: crate::flow::Guest, key: &Key, data: &[u8]) {
+        let message = ipv4::udp(key.target, key.guest, data);
+        let header = Header {
+            source: key.target.0,
+            destination: key.guest.0,
+            protocol: ipv4::UDP,
+            id: 0,
+            fragment: 0,
+            checksum: true,
+        };
+        self.send_ipv4(guest, header, &message);
+    }
+}
+
+/// The largest datagram that a flow carries to its guest.
+pub(super) fn room(flow: &Flow) -> usize {
+    match flow.key.protocol {
+        Protocol::Ping => 65_515 - 8 + 2,
+        _ => 65_515 - 8,
+    }
+}

@@ -1,0 +1,271 @@
+//! The flow table: flows by slot and by address, their deadlines, and what guests have of them.
+
+use core::cmp::Reverse;
+use core::hash::{BuildHasher, Hash, Hasher};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::collections::{BinaryHeap, VecDeque};
+
+use crate::addr::MacAddr;
+use crate::flow::{FlowId, Guest, Protocol};
+use crate::hash::{Map, Seeded};
+use crate::tcp::Tcb;
+use crate::time::Instant;
+
+/// What names a flow on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) protocol: Protocol,
+    pub(super) guest: (Ipv4Addr, u16),
+    pub(super) target: (Ipv4Addr, u16),
+}
+
+impl Key {
+    pub(super) fn guest(&self) -> SocketAddr {
+        SocketAddr::new(IpAddr::V4(self.guest.0), self.guest.1)
+    }
+
+    pub(super) fn target(&self) -> SocketAddr {
+        SocketAddr::new(IpAddr::V4(self.target.0), self.target.1)
+    }
+}
+
+/// What a flow carries.
+pub(super) enum Body {
+    Tcp(Box<Tcb>),
+    /// Datagrams that were not taken, and their bytes.
+    Datagrams(VecDeque<Vec<u8>>, usize),
+}
+
+pub(super) struct Flow {
+    pub(super) id: FlowId,
+    pub(super) key: Key,
+    /// `None` until ARP has found who uses the address that we connect to.
+    pub(super) guest: Option<Guest>,
+    pub(super) body: Body,
+    /// Whether the outside has not answered yet.
+    pub(super) pending: bool,
+    /// Whether the outside is done with it: only TIME-WAIT is left.
+    pub(super) detached: bool,
+    /// When a dial, or a silent UDP flow, is given up.
+    pub(super) deadline: Option<Instant>,
+    /// What opened it, as ICMP errors quote it.
+    pub(super) quote: Vec<u8>,
+    pub(super) fresh_bytes: usize,
+    pub(super) data_told: bool,
+    /// Whether it stands among its port's senders.
+    pub(super) listed: bool,
+    /// Bytes of window it was offered or holds, as counted against the LAN's bound.
+    pub(super) offered_bytes: usize,
+    armed: Option<Instant>,
+}
+
+#[derive(Default)]
+struct Slot {
+    generation: u32,
+    flow: Option<Flow>,
+}
+
+/// What a guest has.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Count {
+    pub(super) flows: usize,
+    pub(super) pending: usize,
+}
+
+pub(super) struct Flows {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    by_key: Map<Key, u32>,
+    counts: Map<MacAddr, Count>,
+    timers: BinaryHeap<Reverse<(Instant, u32)>>,
+    pub(super) offered_bytes: usize,
+    secret: Seeded,
+    next_port: u16,
+}
+
+impl Flows {
+    pub(super) fn new(hash: Seeded, secret: Seeded) -> Self {
+        let next_port = secret.hash_one(0_u64) as u16;
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_key: Map::with_hasher(hash.clone()),
+            counts: Map::with_hasher(hash),
+            timers: BinaryHeap::new(),
+            offered_bytes: 0,
+            secret,
+            next_port,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    pub(super) fn find(&self, key: &Key) -> Option<u32> {
+        self.by_key.get(key).copied()
+    }
+
+    pub(super) fn count(&self, mac: MacAddr) -> Count {
+        self.counts.get(&mac).copied().unwrap_or_default()
+    }
+
+    pub(super) fn slot(&mut self, slot: u32) -> Option<&mut Flow> {
+        self.slots.get_mut(slot as usize)?.flow.as_mut()
+    }
+
+    /// The flow of an id, if the outside may still use it.
+    pub(super) fn get(&self, id: FlowId) -> Option<&Flow> {
+        let slot = self.slots.get(id.index as usize).filter(|slot| slot.generation == id.generation)?;
+        slot.flow.as_ref().filter(|flow| !flow.detached)
+    }
+
+    pub(super) fn get_mut(&mut self, id: FlowId) -> Option<&mut Flow> {
+        let slot = self.slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation)?;
+        slot.flow.as_mut().filter(|flow| !flow.detached)
+    }
+
+    pub(super) fn insert(&mut self, key: Key, guest: Option<Guest>, body: Body, pending: bool) -> FlowId {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            (self.slots.len() - 1) as u32
+        });
+        let slot = &mut self.slots[index as usize];
+        let id = FlowId { index, generation: slot.generation };
+        slot.flow = Some(Flow {
+            id,
+            key,
+            guest,
+            body,
+            pending,
+            detached: false,
+            deadline: None,
+            quote: Vec::new(),
+            fresh_bytes: 0,
+            data_told: false,
+            listed: false,
+            offered_bytes: 0,
+            armed: None,
+        });
+        self.by_key.insert(key, index);
+        if let Some(guest) = guest {
+            let count = self.counts.entry(guest.mac).or_default();
+            count.flows += 1;
+            count.pending += usize::from(pending);
+        }
+        id
+    }
+
+    /// The guest of a flow became known.
+    pub(super) fn set_guest(&mut self, slot: u32, guest: Guest) {
+        if let Some(flow) = self.slots.get_mut(slot as usize).and_then(|slot| slot.flow.as_mut()) {
+            if flow.guest.replace(guest).is_none() {
+                self.counts.entry(guest.mac).or_default().flows += 1;
+            }
+        }
+    }
+
+    /// The outside has answered.
+    pub(super) fn answered(&mut self, slot: u32) {
+        let Some(flow) = self.slots.get_mut(slot as usize).and_then(|slot| slot.flow.as_mut()) else {
+            return;
+        };
+        if std::mem::take(&mut flow.pending) {
+            if let Some(count) = flow.guest.and_then(|guest| self.counts.get_mut(&guest.mac)) {
+                count.pending -= 1;
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, slot: u32) -> Option<Flow> {
+        self.answered(slot);
+        let place = self.slots.get_mut(slot as usize)?;
+        let flow = place.flow.take()?;
+        place.generation = place.generation.wrapping_add(1);
+        self.free.push(slot);
+        self.by_key.remove(&flow.key);
+        self.offered_bytes -= flow.offered_bytes;
+        if let Some(guest) = flow.guest {
+            if let Some(count) = self.counts.get_mut(&guest.mac) {
+                count.flows -= 1;
+                if count.flows == 0 {
+                    self.counts.remove(&guest.mac);
+                }
+            }
+        }
+        Some(flow)
+    }
+
+    pub(super) fn of_port(&self, port: crate::port::PortId) -> Vec<u32> {
+        let on_port =
+            |slot: &&Slot| slot.flow.as_ref().is_some_and(|f| f.guest.is_some_and(|g| g.port == port));
+        self.slots
+            .iter()
+            .filter(on_port)
+            .filter_map(|slot| slot.flow.as_ref())
+            .map(|flow| flow.id.index)
+            .collect()
+    }
+
+    /// Takes note of when a flow wants to be woken. An earlier note stays: it wakes for nothing, and is made anew then.
+    pub(super) fn arm(&mut self, slot: u32) {
+        let Some(flow) = self.slots.get_mut(slot as usize).and_then(|slot| slot.flow.as_mut()) else {
+            return;
+        };
+        let tcp = match &flow.body {
+            Body::Tcp(tcb) => tcb.poll_timeout().map(|(at, _)| at),
+            Body::Datagrams(..) => None,
+        };
+        let Some(next) = tcp.into_iter().chain(flow.deadline).min() else { return };
+        if flow.armed.is_none_or(|at| next < at) {
+            flow.armed = Some(next);
+            self.timers.push(Reverse((next, slot)));
+        }
+    }
+
+    /// A flow whose deadline has passed.
+    pub(super) fn due(&mut self, now: Instant) -> Option<u32> {
+        loop {
+            let Reverse((at, slot)) = *self.timers.peek().filter(|Reverse((at, _))| *at <= now)?;
+            self.timers.pop();
+            if let Some(flow) = self.slot(slot).filter(|flow| flow.armed == Some(at)) {
+                flow.armed = None;
+                return Some(slot);
+            }
+        }
+    }
+
+    pub(super) fn poll_timeout(&mut self) -> Option<(Instant, &'static str)> {
+        loop {
+            let Reverse((at, slot)) = *self.timers.peek()?;
+            if let Some(flow) = self.slot(slot).filter(|flow| flow.armed == Some(at)) {
+                let why = match &flow.body {
+                    Body::Tcp(tcb) => tcb.poll_timeout().map_or("dial", |(_, why)| why),
+                    Body::Datagrams(..) => "idle flow",
+                };
+                return Some((at, why));
+            }
+            self.timers.pop();
+        }
+    }
+
+    /// An initial sequence number that an attacker cannot guess and that moves on with time (RFC 6528).
+    pub(super) fn isn(&self, now: Instant, key: &Key) -> u32 {
+        let mut hasher = self.secret.build_hasher();
+        key.hash(&mut hasher);
+        (hasher.finish() as u32).wrapping_add((now.as_us() / 4) as u32)
+    }
+
+    /// A free local port toward a guest, from the range of RFC 6335.
+    pub(super) fn free_key(&mut self, guest: (Ipv4Addr, u16), own: Ipv4Addr) -> Option<Key> {
+        for _ in 0..16_384 {
+            self.next_port = self.next_port.wrapping_add(1);
+            let port = 49_152 | self.next_port;
+            let key = Key { protocol: Protocol::Tcp, guest, target: (own, port) };
+            if !self.by_key.contains_key(&key) {
+                return Some(key);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,122 @@
+//! The services that answer inside: DHCP, DNS and NTP. Queries that are for the outside wait here for their answer.
+
+use core::net::{IpAddr, Ipv4Addr};
+
+use super::flows::Key;
+use super::ip::From;
+use super::{Lan, Query, QueryId};
+use crate::addr::MacAddr;
+use crate::counters::Drop;
+use crate::flow::{Guest, Protocol};
+use crate::policy::Verdict;
+use crate::service::dhcp::{self, DhcpError};
+use crate::service::{dns, ntp};
+use crate::stack::ipv4::{self, Header};
+use crate::time::Instant;
+
+/// A query whose answer is awaited.
+pub(super) struct PendingQuery {
+    guest: Guest,
+    key: Key,
+    message: Vec<u8>,
+    pub(super) deadline: Instant,
+}
+
+impl Lan {
+    pub(super) fn handle_dhcp(&mut self, now: Instant, from: From, message: &[u8]) {
+        let Some(server) = &mut self.dhcp else { return };
+        let neighbors = &self.neighbors;
+        let in_use =
+            |address: Ipv4Addr, mac: MacAddr| neighbors.get(&address).is_some_and(|guest| guest.mac != mac);
+        let reply = match server.handle(now, message, &in_use) {
+            Ok(Some(reply)) => reply,
+            Ok(None) => return,
+            Err(DhcpError::Malformed) => return self.drops.count(Drop::DhcpMalformed),
+            Err(DhcpError::PoolEmpty) => return self.drops.count(Drop::DhcpPoolEmpty),
+        };
+        let own = self.config.gateway_address;
+        let mac = reply.destination_mac.unwrap_or(from.guest.mac);
+        let message =
+            ipv4::udp((own, dhcp::SERVER_PORT), (reply.destination, reply.destination_port), &reply.message);
+        let header = Header {
+            source: own,
+            destination: reply.destination,
+            protocol: ipv4::UDP,
+            id: 0,
+            fragment: 0,
+            checksum: true,
+        };
+        self.send_ipv4(Guest { port: from.guest.port, mac }, header, &message);
+    }
+
+    pub(super) fn handle_dns(&mut self, now: Instant, from: From, key: &Key, query: &[u8]) {
+        let Some(config) = &self.config.dns else { return };
+        let server = self.dhcp.as_ref();
+        let names = dns::Names {
+            subnet: self.config.subnet,
+            address_of: &|name| server?.address_of_name(now, name),
+            name_of: &|address| server?.name_of_address(now, address).map(str::to_owned),
+        };
+        match dns::answer(config, names, query) {
+            dns::Answer::Reply(reply) => {
+                let reply = dns::truncate_for_udp(query, &reply).into_owned();
+                self.send_udp(from.guest, key, &reply);
+            }
+            dns::Answer::Forward => {
+                let waiting = self.queries.values().filter(|query| query.guest.mac == from.guest.mac).count();
+                if waiting >= self.config.limits.queries_per_guest {
+                    return self.drops.count(Drop::DnsLimit);
+                }
+                let deadline = now + config.timeout;
+                let id = self.next_query;
+                self.next_query += 1;
+                let message = query.to_vec();
+                self.new_queries.push_back(Query {
+                    id: QueryId(id),
+                    guest: from.guest,
+                    message: message.clone(),
+                });
+                self.queries.insert(id, PendingQuery { guest: from.guest, key: *key, message, deadline });
+            }
+            dns::Answer::Malformed(reply) => {
+                self.drops.count(Drop::DnsMalformed);
+                if let Some(reply) = reply {
+                    self.send_udp(from.guest, key, &reply);
+                }
+            }
+        }
+    }
+
+    /// The answer to a query: a DNS message, or `None` if there is none (the guest gets SERVFAIL). Late and repeated answers are ignored.
+    pub fn handle_answer(&mut self, _now: Instant, id: QueryId, answer: Option<&[u8]>) {
+        let Some(query) = self.queries.remove(&id.0) else { return };
+        let denied = |address: IpAddr| {
+            matches!(self.config.policy.check(None, address, 0, Protocol::Tcp), Verdict::Deny(_))
+        };
+        let answer = answer.filter(|answer| dns::matches(&query.message, answer));
+        let reply = match answer.and_then(|answer| dns::without_denied(answer, &denied)) {
+            Some(answer) => Some(dns::truncate_for_udp(&query.message, &answer).into_owned()),
+            None => dns::servfail(&query.message),
+        };
+        if let Some(reply) = reply {
+            self.send_udp(query.guest, &query.key, &reply);
+        }
+    }
+
+    pub(super) fn give_up_queries(&mut self, now: Instant) {
+        let late: Vec<u64> =
+            self.queries.iter().filter(|(_, query)| query.deadline <= now).map(|(id, _)| *id).collect();
+        for id in late {
+            self.handle_answer(now, QueryId(id), None);
+        }
+    }
+
+    pub(super) fn handle_ntp(&mut self, now: Instant, from: From, key: &Key, request: &[u8]) {
+        let Some((at, unix_us)) = self.wall_clock else { return };
+        let time = unix_us.saturating_add(now.since(at).as_micros() as u64);
+        match ntp::reply(request, time) {
+            Some(reply) => self.send_udp(from.guest, key, &reply),
+            None => self.drops.count(Drop::ServiceMalformed),
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! TCP between the wire and the flows: finding the connection of a segment, opening and ending flows, and writing segments as a port
+//! asks for them.
+
+use super::Lan;
+use super::flows::{Body, Key};
+use super::icmp::quote;
+use super::ip::{ETHERTYPE, From};
+use crate::counters::Drop;
+use crate::flow::{Event, Guest, Protocol, ResetReason};
+use crate::port::PortId;
+use crate::stack::ipv4::{self, ETHERNET_BYTES, HEADER_BYTES, Header, Packet};
+use crate::tcp::{self, Config, Flags, Segment, Tcb, Transmit, reset_for};
+use crate::time::Instant;
+use crate::wire::checksum::{fold, pseudo_header_v4, sum};
+
+const TCP_HEADER_BYTES: u16 = 20;
+/// The least window that keeps a flow alive when the LAN's bound is reached.
+const LEAST_WINDOW_BYTES: usize = 4096;
+/// Segments that a flow sends before the next one of its port has its turn.
+const TURN_SEGMENTS: usize = 16;
+
+impl Lan {
+    pub(super) fn handle_tcp(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
+        let parsed =
+            Segment::parse(packet.payload).filter(|_| from.trusted || packet.transport_sum() == 0xffff);
+        let Some(segment) = parsed else { return self.drops.count(Drop::TcpMalformed) };
+        let key = Key {
+            protocol: Protocol::Tcp,
+            guest: (packet.source, segment.source_port),
+            target: (packet.destination, segment.destination_port),
+        };
+        let mut slot = self.flows.find(&key);
+        if let Some(known) = slot.filter(|_| segment.flags == Flags::SYN) {
+            let renewed = match self.flows.slot(known).map(|flow| &flow.body) {
+                Some(Body::Tcp(tcb)) => tcb.time_wait_accepts(&segment),
+                _ => false,
+            };
+            if renewed {
+                self.flows.remove(known);
+                slot = None;
+            }
+        }
+        let Some(slot) = slot else { return self.handle_unknown(now, from, packet, key, &segment) };
+        let Some(flow) = self.flows.slot(slot) else { return };
+        let Body::Tcp(tcb) = &mut flow.body else { return };
+        if let Some(reply) = tcb.handle_segment(now, &segment) {
+            self.send_control(from.guest, &key, &reply);
+        }
+        self.tend(now, slot);
+    }
+
+    fn handle_unknown(
+        &mut self,
+        now: Instant,
+        from: From,
+        packet: &Packet<'_>,
+        key: Key,
+        segment: &Segment<'_>,
+    ) {
+        if segment.flags != Flags::SYN {
+            self.drops.count(Drop::TcpNoFlow);
+            return self.refuse_segment(from.guest, &key, segment);
+        }
+        if key.target.0 == self.config.gateway_address {
+            return self.refuse_segment(from.guest, &key, segment);
+        }
+        if !self.is_allowed(&key) {
+            self.drops.count(Drop::Policy);
+            return self.refuse_segment(from.guest, &key, segment);
+        }
+        if !self.has_room(from.guest, Protocol::Tcp) {
+            return;
+        }
+        let isn = self.flows.isn(now, &key);
+        let tcb = Tcb::passive(now, &self.tcp_config(from.guest.port), segment, isn);
+        let id = self.flows.insert(key, Some(from.guest), Body::Tcp(Box::new(tcb)), true);
+        let deadline = now + self.config.limits.dial_timeout;
+        if let Some(flow) = self.flows.slot(id.index) {
+            flow.deadline = Some(deadline);
+            flow.quote = quote(packet);
+        }
+        self.events.push_back(Event::Open {
+            id,
+            protocol: Protocol::Tcp,
+            source: key.guest(),
+            destination: key.target(),
+            guest: from.guest,
+        });
+        self.tend(now, id.index);
+    }
+
+    fn refuse_segment(&mut self, guest: Guest, key: &Key, segment: &Segment<'_>) {
+        if let Some(reset) = reset_for(segment) {
+            self.send_control(guest, key, &reset);
+        }
+    }
+
+    pub(super) fn tcp_config(&self, port: PortId) -> Config {
+        let mtu = self.switch.port(port).map_or(self.config.mtu, |port| port.config.mtu);
+        let mss = |mtu: u16| mtu.saturating_sub(HEADER_BYTES as u16 + TCP_HEADER_BYTES).max(28);
+        Config {
+            max_payload: mss(mtu),
+            advertised_mss: mss(mtu.min(self.config.mtu)),
+            receive_buffer_bytes: self.config.limits.receive_buffer_bytes,
+            send_buffer_bytes: self.config.limits.send_buffer_bytes,
+            ..Config::default()
+        }
+    }
+
+    /// Sends a segment without payload that stands outside a flow's turn.
+    pub(super) fn send_control(&mut self, guest: Guest, key: &Key, transmit: &Transmit) {
+        let mut message = vec![0; transmit.header_len()];
+        transmit.emit_header(key.target.1, key.guest.1, &mut message);
+        let sum =
+            !fold(pseudo_header_v4(key.target.0, key.guest.0, ipv4::TCP, message.len()) + sum(&message));
+        message[16..18].copy_from_slice(&sum.to_be_bytes());
+        let header = Header {
+            source: key.target.0,
+            destination: key.guest.0,
+            protocol: ipv4::TCP,
+            id: 0,
+            fragment: 0,
+            checksum: true,
+        };
+        self.send_ipv4(guest, header, &message);
+    }
+
+    /// After anything happened to a flow: tells its events, bounds its window, lists it for sending, notes its deadline, or forgets it.
+    pub(super) fn tend(&mut self, now: Instant, slot: u32) {
+        let bound = self.config.limits.lan_buffer_bytes;
+        let total = self.flows.offered_bytes;
+        let Some(flow) = self.flows.slot(slot) else { return };
+        let Body::Tcp(tcb) = &mut flow.body else {
+            self.flows.arm(slot);
+            return;
+        };
+        let (mut over, mut closed) = (false, false);
+        while let Some(event) = tcb.poll_event() {
+            let id = flow.id;
+            match event {
+                tcp::Event::Data(bytes) => {
+                    flow.fresh_bytes += bytes;
+                    if !std::mem::replace(&mut flow.data_told, true) {
+                        self.events.push_back(Event::Data { id, bytes: 0 });
+                    }
+                }
+                tcp::Event::Established if flow.key.target.0 == self.config.gateway_address => {
+                    self.events.push_back(Event::Established { id });
+                }
+                tcp::Event::Established => {}
+                tcp::Event::Fin => self.events.push_back(Event::Fin { id }),
+                tcp::Event::Writable => self.events.push_back(Event::Writable { id }),
+                tcp::Event::Reset(why) => {
+                    self.events.push_back(Event::Reset { id, why });
+                    over = true;
+                }
+                tcp::Event::Closed => {
+                    self.events.push_back(Event::Closed { id });
+                    closed = true;
+                }
+            }
+        }
+        if over || tcb.is_closed() {
+            self.flows.remove(slot);
+            return;
+        }
+        let offered = tcb.offered_bytes();
+        let others = total - flow.offered_bytes;
+        flow.offered_bytes = offered;
+        bound_window(tcb, others, bound);
+        let wants = tcb.wants_transmit(now) && !flow.listed;
+        flow.detached |= closed;
+        let guest = flow.guest;
+        if let (true, Some(guest)) = (wants, guest) {
+            flow.listed = true;
+            if let Some(port) = self.switch.port_mut(guest.port) {
+                port.senders.push_back(slot);
+                self.switch.list(guest.port);
+            }
+        }
+        self.flows.offered_bytes = others + offered;
+        self.flows.arm(slot);
+    }
+
+    pub(super) fn flow_timeout(&mut self, now: Instant, slot: u32) {
+        let Some(flow) = self.flows.slot(slot) else { return };
+        if flow.deadline.is_some_and(|at| at <= now) {
+            return self.end_flow(slot, ResetReason::Timeout);
+        }
+        if let Body::Tcp(tcb) = &mut flow.body {
+            tcb.handle_timeout(now);
+        }
+        self.tend(now, slot);
+    }
+
+    /// Ends a flow from our side, with an event and nothing on the wire.
+    pub(super) fn end_flow(&mut self, slot: u32, why: ResetReason) {
+        if let Some(flow) = self.flows.remove(slot).filter(|flow| !flow.detached) {
+            self.events.push_back(Event::Reset { id: flow.id, why });
+        }
+    }
+
+    pub(super) fn close_flows_of(&mut self, _now: Instant, port: PortId) {
+        for slot in self.flows.of_port(port) {
+            self.end_flow(slot, ResetReason::PortClosed);
+        }
+    }
+
+    /// ARP has found the guest that a flow connects to.
+    pub(super) fn flow_reaches(&mut self, slot: u32, guest: Guest) {
+        self.flows.set_guest(slot, guest);
+        let Some(flow) = self.flows.slot(slot) else { return };
+        flow.listed = true;
+        if let Some(port) = self.switch.port_mut(guest.port) {
+            port.senders.push_back(slot);
+            self.switch.list(guest.port);
+        }
+    }
+
+    /// Writes the next segment of a port's flows into `out`; false if there is none.
+    pub(super) fn next_segment(&mut self, now: Instant, id: PortId) -> bool {
+        let gateway = self.config.gateway_mac;
+        let bound = self.config.limits.lan_buffer_bytes;
+        loop {
+            let total = self.flows.offered_bytes;
+            let Some(port) = self.switch.port_mut(id) else { return false };
+            let Some(&slot) = port.senders.front() else { return false };
+            if port.credit == 0 {
+                let at = *port.credit_at.get_or_insert(now + super::BURST_PAUSE);
+                self.pausing.insert(id, at);
+                return false;
+            }
+            let (mtu, trusted, bursts) = (port.config.mtu, port.config.trusted, port.config.burst.is_some());
+            let most = usize::from(mtu).saturating_sub(HEADER_BYTES + usize::from(TCP_HEADER_BYTES));
+            let flow = self.flows.slot(slot).filter(|flow| flow.guest.is_some_and(|guest| guest.port == id));
+            let Some((flow, guest)) = flow.and_then(|flow| flow.guest.map(|guest| (flow, guest))) else {
+                port_next(&mut self.switch, id);
+                continue;
+            };
+            let key = flow.key;
+            let Body::Tcp(tcb) = &mut flow.body else {
+                port_next(&mut self.switch, id);
+                continue;
+            };
+            let others = total - flow.offered_bytes;
+            bound_window(tcb, others, bound);
+            let transmit = tcb.poll_transmit(now, most);
+            flow.offered_bytes = tcb.offered_bytes();
+            let offered_bytes = others + flow.offered_bytes;
+            let Some(transmit) = transmit else {
+                flow.listed = false;
+                self.flows.offered_bytes = offered_bytes;
+                port_next(&mut self.switch, id);
+                self.tend(now, slot);
+                continue;
+            };
+            let length = transmit.len();
+            self.next_id = self.next_id.wrapping_add(1);
+            let header = Header {
+                source: key.target.0,
+                destination: key.guest.0,
+                protocol: ipv4::TCP,
+                id: self.next_id,
+                fragment: 0x4000,
+                checksum: !trusted,
+            };
+            self.out.resize(ETHERNET_BYTES + HEADER_BYTES + length, 0);
+            ipv4::ethernet(guest.mac, gateway, ETHERTYPE, &mut self.out);
+            header.emit(length, &mut self.out[ETHERNET_BYTES..]);
+            let message = &mut self.out[ETHERNET_BYTES + HEADER_BYTES..];
+            tcb.emit(&transmit, key.target.1, key.guest.1, message);
+            if !trusted {
+                let pseudo = pseudo_header_v4(key.target.0, key.guest.0, ipv4::TCP, length);
+                let checksum = !fold(pseudo + sum(message));
+                message[16..18].copy_from_slice(&checksum.to_be_bytes());
+            }
+            if let Some(port) = self.switch.port_mut(id) {
+                if bursts && transmit.payload_len() > 0 {
+                    port.credit -= 1;
+                }
+                port.turn_segments += 1;
+                if port.turn_segments >= TURN_SEGMENTS {
+                    port.turn_segments = 0;
+                    port.senders.rotate_left(1);
+                }
+            }
+            self.flows.offered_bytes = offered_bytes;
+            self.flows.arm(slot);
+            return true;
+        }
+    }
+}
+
+/// Keeps what a flow is offered within its share of what the LAN may still hold.
+fn bound_window(tcb: &mut Tcb, others_bytes: usize, bound_bytes: usize) {
+    let spare = bound_bytes.saturating_sub(others_bytes);
+    tcb.set_receive_limit((spare / 8).max(LEAST_WINDOW_BYTES));
+}
+
+/// The first of a port's senders has nothing more to say.
+fn port_next(switch: &mut crate::switch::Switch, id: PortId) {
+    if let Some(port) = switch.port_mut(id) {
+        port.senders.pop_front();
+        port.turn_segments = 0;
+    }
+}

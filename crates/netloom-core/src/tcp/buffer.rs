@@ -1,0 +1,112 @@
+//! A ring of bytes that takes memory when it has bytes to hold, grows by doubling to a limit, and gives the memory back on request.
+
+const MIN_CAPACITY_BYTES: usize = 2048;
+
+/// A queue of bytes. Bytes may also be put behind its end, to be joined to it once the gap is filled.
+#[derive(Debug, Default)]
+pub(super) struct Ring {
+    bytes: Box<[u8]>,
+    head: usize,
+    len: usize,
+}
+
+impl Ring {
+    /// Bytes queued.
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes of memory taken.
+    pub(super) const fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Appends bytes; the ring grows to at most `limit`, or as far as these bytes need.
+    pub(super) fn push(&mut self, bytes: &[u8], limit: usize) {
+        self.put(0, bytes, limit);
+        self.len += bytes.len();
+    }
+
+    /// Puts bytes `gap` bytes behind the end. [`Self::join`] makes them part of the queue.
+    pub(super) fn put(&mut self, gap: usize, bytes: &[u8], limit: usize) {
+        let end = self.len + gap + bytes.len();
+        if end > self.bytes.len() {
+            self.grow(end, limit);
+        }
+        let start = self.index(self.len + gap);
+        match self.bytes.get_mut(start..start + bytes.len()) {
+            Some(place) => place.copy_from_slice(bytes),
+            None => {
+                let (first, second) = bytes.split_at(self.bytes.len() - start);
+                self.bytes[start..].copy_from_slice(first);
+                self.bytes[..second.len()].copy_from_slice(second);
+            }
+        }
+    }
+
+    /// Makes `n` bytes behind the end, put there before, part of the queue.
+    pub(super) fn join(&mut self, n: usize) {
+        debug_assert!(self.len + n <= self.bytes.len());
+        self.len += n;
+    }
+
+    /// Drops the oldest `n` bytes, at most all.
+    pub(super) fn consume(&mut self, n: usize) {
+        let n = n.min(self.len);
+        self.head = self.index(n);
+        self.len -= n;
+    }
+
+    /// Starts over at the front of the memory, which is the part that caches hold. The ring must be empty, with nothing behind its end.
+    pub(super) const fn rewind(&mut self) {
+        debug_assert!(self.len == 0);
+        self.head = 0;
+    }
+
+    /// Gives all memory back. The ring must be empty, with nothing behind its end.
+    pub(super) fn release(&mut self) {
+        debug_assert!(self.len == 0);
+        *self = Self::default();
+    }
+
+    /// The queued bytes in order, in two parts.
+    pub(super) fn as_slices(&self) -> [&[u8]; 2] {
+        let first = self.len.min(self.bytes.len() - self.head);
+        [&self.bytes[self.head..self.head + first], &self.bytes[..self.len - first]]
+    }
+
+    /// Copies queued bytes from `offset` on into `out`, which must not reach beyond the end.
+    pub(super) fn copy_to(&self, offset: usize, out: &mut [u8]) {
+        debug_assert!(offset + out.len() <= self.len);
+        let start = self.index(offset);
+        match self.bytes.get(start..start + out.len()) {
+            Some(bytes) => out.copy_from_slice(bytes),
+            None => {
+                let (first, second) = out.split_at_mut(self.bytes.len() - start);
+                first.copy_from_slice(&self.bytes[start..]);
+                second.copy_from_slice(&self.bytes[..second.len()]);
+            }
+        }
+    }
+
+    const fn index(&self, offset: usize) -> usize {
+        let index = self.head + offset;
+        if index >= self.bytes.len() { index - self.bytes.len() } else { index }
+    }
+
+    #[cold]
+    fn grow(&mut self, needed: usize, limit: usize) {
+        let capacity = needed.max(MIN_CAPACITY_BYTES).next_power_of_two().min(limit.max(needed));
+        let mut bytes = vec![0; capacity].into_boxed_slice();
+        // All of the old memory, since bytes may lie behind the end.
+        let (second, first) = self.bytes.split_at(self.head);
+        bytes[..first.len()].copy_from_slice(first);
+        bytes[first.len()..self.bytes.len()].copy_from_slice(second);
+        self.bytes = bytes;
+        self.head = 0;
+    }
+}

@@ -1,0 +1,90 @@
+//! A bounded set of sequence ranges: what a receiver holds beyond a gap, or what a sender was told so (RFC 2018).
+
+use super::seq::SeqNumber;
+
+/// Most ranges kept. A peer that makes more gaps sends again what does not fit.
+const MAX_RANGES: usize = 64;
+
+/// Disjoint ranges in ascending order, ends exclusive, no two touching.
+#[derive(Debug, Default)]
+pub(super) struct Ranges {
+    ranges: Vec<(SeqNumber, SeqNumber)>,
+    bytes: usize,
+}
+
+impl Ranges {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// The sum of all ranges' lengths.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn as_slice(&self) -> &[(SeqNumber, SeqNumber)] {
+        &self.ranges
+    }
+
+    /// Adds a range, joining it to those it touches. False if the set is full, in which case nothing changes.
+    pub(super) fn insert(&mut self, start: SeqNumber, end: SeqNumber) -> bool {
+        let first = self.ranges.partition_point(|range| range.1 < start);
+        let last = first + self.ranges[first..].partition_point(|range| range.0 <= end);
+        if first == last {
+            if self.ranges.len() == MAX_RANGES {
+                return false;
+            }
+            self.ranges.insert(first, (start, end));
+            self.bytes += end.since(start);
+            return true;
+        }
+        let joined = (start.min(self.ranges[first].0), end.max(self.ranges[last - 1].1));
+        self.bytes -= self.ranges[first..last].iter().map(|range| range.1.since(range.0)).sum::<usize>();
+        self.bytes += joined.1.since(joined.0);
+        self.ranges[first] = joined;
+        self.ranges.drain(first + 1..last);
+        true
+    }
+
+    /// Removes everything before `seq`.
+    pub(super) fn remove_before(&mut self, seq: SeqNumber) {
+        let gone = self.ranges.partition_point(|range| range.1 <= seq);
+        self.ranges.drain(..gone);
+        if let Some(first) = self.ranges.first_mut() {
+            first.0 = first.0.max(seq);
+        }
+        self.bytes = self.ranges.iter().map(|range| range.1.since(range.0)).sum();
+    }
+
+    /// Removes the first range if it begins at `seq`, and returns its length.
+    pub(super) fn take_at(&mut self, seq: SeqNumber) -> Option<usize> {
+        let &(start, end) = self.ranges.first()?;
+        if start != seq {
+            return None;
+        }
+        self.ranges.remove(0);
+        self.bytes -= end.since(start);
+        Some(end.since(start))
+    }
+
+    /// The range that holds `seq`.
+    pub(super) fn containing(&self, seq: SeqNumber) -> Option<(SeqNumber, SeqNumber)> {
+        let range = *self.ranges.get(self.ranges.partition_point(|range| range.1 <= seq))?;
+        (range.0 <= seq).then_some(range)
+    }
+
+    /// Where the first range after `seq` begins.
+    pub(super) fn next_start(&self, seq: SeqNumber) -> Option<SeqNumber> {
+        self.ranges.get(self.ranges.partition_point(|range| range.0 <= seq)).map(|range| range.0)
+    }
+
+    /// The bytes of the set that lie in `start..end`.
+    pub(super) fn bytes_within(&self, start: SeqNumber, end: SeqNumber) -> usize {
+        self.ranges.iter().map(|range| range.1.min(end).since(range.0.max(start))).sum()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.ranges = Vec::new();
+        self.bytes = 0;
+    }
+}

@@ -1,0 +1,392 @@
+//! What arrives: sequence and acknowledgment checks, the receive window, reassembly, FIN (RFC 9293 3.10.7, RFC 5961, RFC 6582, RFC 6675).
+
+use super::segment::{Flags, Segment, Transmit};
+use super::seq::SeqNumber;
+use super::tcb::{Ack, Event, Recovery, State, Tcb};
+use super::timer::{DELAYED_ACK, FIN_WAIT_2, Timer};
+use crate::flow::ResetReason;
+use crate::time::{Duration, Instant};
+
+/// Least time between answers to segments that should not be (RFC 5961 7).
+const CHALLENGE_INTERVAL: Duration = Duration::from_millis(500);
+/// Duplicate acknowledgments that show a loss.
+const DUPLICATE_ACKS: usize = 3;
+
+impl Tcb {
+    /// Takes a segment of this connection. Returns a reply that stands outside the stream, if one is due: an RST or a challenge ACK.
+    #[must_use]
+    pub fn handle_segment(&mut self, now: Instant, segment: &Segment<'_>) -> Option<Transmit> {
+        match self.state {
+            State::Closed => None,
+            State::SynHeld => {
+                if segment.has(Flags::RST) && segment.seq == self.rcv_nxt {
+                    self.break_off(ResetReason::Reset);
+                }
+                None
+            }
+            State::SynSent => self.handle_in_syn_sent(now, segment),
+            _ => self.handle_synchronized(now, segment),
+        }
+    }
+
+    fn handle_in_syn_sent(&mut self, now: Instant, segment: &Segment<'_>) -> Option<Transmit> {
+        let has_ack = segment.has(Flags::ACK);
+        let acceptable = segment.ack > self.iss && segment.ack <= self.snd_max;
+        if has_ack && !acceptable {
+            return (!segment.has(Flags::RST)).then(|| self.control(segment.ack, Flags::RST));
+        }
+        if segment.has(Flags::RST) {
+            if has_ack {
+                self.break_off(ResetReason::Refused);
+            }
+            return None;
+        }
+        if !segment.has(Flags::SYN) {
+            return None;
+        }
+        self.synchronize(segment);
+        self.heard_at = now;
+        if has_ack {
+            self.establish(now, segment);
+            self.ack = Ack::Now;
+        } else {
+            self.state = State::SynReceived;
+            self.snd_nxt = self.iss;
+        }
+        None
+    }
+
+    fn establish(&mut self, now: Instant, segment: &Segment<'_>) {
+        self.state = State::Established;
+        self.snd_una = segment.ack;
+        self.snd_nxt = self.snd_nxt.max(self.snd_una);
+        self.recover = self.snd_una;
+        self.rtt.acknowledged(now, segment.ack);
+        self.rtt.established();
+        self.timers.stop(Timer::Retransmission);
+        self.unacked_since = now;
+        self.snd_wl1 = segment.seq;
+        self.snd_wl2 = segment.ack;
+        let scale = if segment.has(Flags::SYN) { 0 } else { self.snd_scale };
+        self.snd_wnd = usize::from(segment.window) << scale;
+        self.largest_wnd = self.snd_wnd;
+        self.tell(Event::Established);
+        if let Some(interval) = self.config.keepalive {
+            self.timers.arm(Timer::Keepalive, now + interval);
+        }
+        if self.fin_queued {
+            self.state = State::FinWait1;
+        }
+        self.arm_probe(now);
+    }
+
+    fn handle_synchronized(&mut self, now: Instant, segment: &Segment<'_>) -> Option<Transmit> {
+        if segment.has(Flags::RST) {
+            return self.handle_reset(now, segment);
+        }
+        if segment.has(Flags::SYN) {
+            if self.state == State::SynReceived && segment.seq == self.irs {
+                if segment.has(Flags::ACK) && segment.ack == self.snd_max {
+                    // Simultaneous open: both SYNs are acknowledged.
+                    self.establish(now, segment);
+                    self.ack = Ack::Now;
+                } else {
+                    self.snd_nxt = self.iss;
+                }
+                return None;
+            }
+            return self.challenge(now);
+        }
+        if !segment.has(Flags::ACK) {
+            return None;
+        }
+        if !self.is_in_window(segment) {
+            // A keepalive, a repeated segment, or one from nowhere: tell where we are.
+            self.heard_at = now;
+            if segment.sequence_len() > 0 {
+                self.ack = Ack::Now;
+                if self.state == State::TimeWait {
+                    self.timers.arm(Timer::TimeWait, now + self.config.time_wait);
+                }
+                // What it acknowledges counts: of two sides with closed windows none would go on otherwise.
+                self.handle_ack(now, segment);
+                return None;
+            }
+            return self.challenge(now);
+        }
+        if segment.ack > self.snd_max {
+            if self.state == State::SynReceived {
+                return Some(self.control(segment.ack, Flags::RST));
+            }
+            return self.challenge(now);
+        }
+        if self.state == State::SynReceived {
+            if segment.ack <= self.snd_una {
+                return Some(self.control(segment.ack, Flags::RST));
+            }
+            self.establish(now, segment);
+        }
+        self.heard_at = now;
+        self.keepalives = 0;
+        if let Some(interval) = self.config.keepalive {
+            self.timers.arm(Timer::Keepalive, now + interval);
+        }
+        self.handle_ack(now, segment);
+        if self.state == State::Closed {
+            return None;
+        }
+        self.handle_data(now, segment)
+    }
+
+    /// Whether any of the segment lies in the window, or it stands exactly where the next one is due (RFC 9293 3.10.7.4).
+    fn is_in_window(&self, segment: &Segment<'_>) -> bool {
+        let length = segment.sequence_len();
+        let end = segment.seq + length;
+        if length == 0 {
+            return segment.seq == self.rcv_nxt
+                || (segment.seq > self.rcv_nxt && segment.seq < self.rcv_edge);
+        }
+        end > self.rcv_nxt && (segment.seq < self.rcv_edge || segment.seq <= self.rcv_nxt)
+    }
+
+    fn handle_reset(&mut self, now: Instant, segment: &Segment<'_>) -> Option<Transmit> {
+        if segment.seq == self.rcv_nxt {
+            if self.state == State::TimeWait {
+                return None;
+            }
+            self.break_off(ResetReason::Reset);
+            return None;
+        }
+        let in_window = segment.seq > self.rcv_nxt && segment.seq < self.rcv_edge;
+        if in_window { self.challenge(now) } else { None }
+    }
+
+    fn challenge(&mut self, now: Instant) -> Option<Transmit> {
+        if self.challenged_at.is_some_and(|at| now.since(at) < CHALLENGE_INTERVAL) {
+            return None;
+        }
+        self.challenged_at = Some(now);
+        Some(self.acknowledgment())
+    }
+
+    fn handle_ack(&mut self, now: Instant, segment: &Segment<'_>) {
+        let ack = segment.ack;
+        if ack > self.snd_max || ack < self.snd_una {
+            return;
+        }
+        let window = usize::from(segment.window) << self.snd_scale;
+        // A segment that is sent again stands lower than the last one, but what it acknowledges for the first time makes it newer.
+        let follows = self.snd_wl1 < segment.seq || (self.snd_wl1 == segment.seq && self.snd_wl2 <= ack);
+        let newer = follows || ack > self.snd_una;
+        let window_changed = newer && window != self.snd_wnd;
+        if newer {
+            self.snd_wnd = window;
+            self.largest_wnd = self.largest_wnd.max(window);
+            self.snd_wl1 = segment.seq;
+            self.snd_wl2 = ack;
+            if window > 0 {
+                self.probes = 0;
+                self.probe_due = false;
+                self.timers.stop(Timer::ZeroWindowProbe);
+            }
+        }
+        let news = self.note_sack(segment);
+        if ack > self.snd_una {
+            self.acknowledged(now, ack);
+        } else if self.snd_max > self.snd_una
+            && segment.payload.is_empty()
+            && (news || !window_changed)
+            && window > 0
+        {
+            self.duplicate_ack();
+        }
+        self.arm_probe(now);
+    }
+
+    /// Notes what the peer holds beyond its acknowledgment; true if that was not known.
+    fn note_sack(&mut self, segment: &Segment<'_>) -> bool {
+        let before = self.sacked.bytes();
+        for (start, end) in segment.options.sack.as_slice() {
+            if *start > self.snd_una && *start > segment.ack && *end > *start && *end <= self.snd_max {
+                self.sacked.insert(*start, *end);
+            }
+        }
+        self.sacked.bytes() > before
+    }
+
+    fn acknowledged(&mut self, now: Instant, ack: SeqNumber) {
+        let limited =
+            self.snd_nxt.since(self.snd_una) + 2 * self.max_payload >= self.congestion.cwnd().min(1 << 30);
+        let fin_acked = self.fin_queued && ack == self.data_end() + 1;
+        let bytes = ack.since(self.data_start()) - usize::from(fin_acked);
+        self.send.consume(bytes);
+        self.snd_una = ack;
+        self.snd_nxt = self.snd_nxt.max(ack);
+        self.sacked.remove_before(ack);
+        self.rtt.acknowledged(now, ack);
+        self.unacked_since = now;
+        self.duplicate_acks = 0;
+        match &mut self.recovery {
+            Some(_) if ack >= self.recover => {
+                self.recovery = None;
+                self.congestion.recovered();
+            }
+            Some(recovery) => {
+                // A partial acknowledgment: what stands next is lost too (RFC 6582 3.2).
+                recovery.next = recovery.next.max(ack);
+                if recovery.next == ack {
+                    recovery.until = recovery.until.max(ack + self.max_payload);
+                    recovery.forced = true;
+                }
+            }
+            None => {
+                self.recover = self.recover.max(ack);
+                self.congestion.acknowledged(bytes, limited);
+            }
+        }
+        if self.snd_una == self.snd_max {
+            self.timers.stop(Timer::Retransmission);
+        } else {
+            self.timers.arm(Timer::Retransmission, now + self.rtt.rto());
+        }
+        if self.send.is_empty() {
+            self.send.rewind();
+            if self.send.capacity() > 0 {
+                self.timers.arm(Timer::IdleBuffers, now + super::timer::IDLE_BUFFERS);
+            }
+        }
+        if self.write_blocked && self.room() >= self.config.send_buffer_bytes / 4 {
+            self.write_blocked = false;
+            self.tell(Event::Writable);
+        }
+        if fin_acked {
+            self.fin_is_acknowledged(now);
+        }
+    }
+
+    fn fin_is_acknowledged(&mut self, now: Instant) {
+        match self.state {
+            State::FinWait1 => {
+                self.state = State::FinWait2;
+                if self.nobody_reads {
+                    self.timers.arm(Timer::FinWait2, now + FIN_WAIT_2);
+                }
+            }
+            State::Closing => self.wait(now),
+            State::LastAck => {
+                self.state = State::Closed;
+                self.timers.stop_all();
+            }
+            _ => {}
+        }
+    }
+
+    fn wait(&mut self, now: Instant) {
+        self.state = State::TimeWait;
+        self.timers.stop_all();
+        self.timers.arm(Timer::TimeWait, now + self.config.time_wait);
+    }
+
+    fn duplicate_ack(&mut self) {
+        self.duplicate_acks += 1;
+        let lost =
+            self.duplicate_acks >= DUPLICATE_ACKS || self.sacked.bytes() >= DUPLICATE_ACKS * self.max_payload;
+        // What was lost before a time-out is being sent again anyway.
+        if self.recovery.is_none() && lost && self.snd_una >= self.recover && self.snd_nxt == self.snd_max {
+            self.congestion.lost(self.snd_max.since(self.snd_una));
+            self.recover = self.snd_max;
+            let until = self.snd_una + self.max_payload;
+            self.recovery = Some(Recovery { next: self.snd_una, until, forced: true });
+        }
+        if let (Some(recovery), Some((start, _))) = (&mut self.recovery, self.sacked.as_slice().last()) {
+            recovery.until = recovery.until.max(*start);
+        }
+    }
+
+    fn handle_data(&mut self, now: Instant, segment: &Segment<'_>) -> Option<Transmit> {
+        let mut seq = segment.seq;
+        let mut payload = segment.payload;
+        if !self.peer_may_send() {
+            if segment.sequence_len() > 0 {
+                self.ack = Ack::Now;
+            }
+            return None;
+        }
+        if self.nobody_reads && seq + payload.len() > self.rcv_nxt && !payload.is_empty() {
+            let reset = self.control(segment.ack, Flags::RST);
+            self.break_off(ResetReason::Reset);
+            return Some(reset);
+        }
+        if segment.has(Flags::FIN) {
+            let at = seq + payload.len();
+            if at <= self.rcv_edge.max(self.rcv_nxt) {
+                self.fin_at = Some(at);
+            }
+        }
+        let old = self.rcv_nxt.since(seq).min(payload.len());
+        payload = &payload[old..];
+        seq += old;
+        let fits = self.rcv_edge.since(seq).min(payload.len());
+        if fits < payload.len() || old > 0 {
+            self.ack = Ack::Now;
+        }
+        payload = &payload[..fits];
+        if !payload.is_empty() {
+            self.store(now, seq, payload);
+        }
+        if self.fin_at == Some(self.rcv_nxt) {
+            self.handle_fin(now);
+        } else if segment.has(Flags::FIN) {
+            self.ack = Ack::Now;
+        }
+        None
+    }
+
+    fn store(&mut self, now: Instant, seq: SeqNumber, payload: &[u8]) {
+        let limit = self.receive_limit;
+        if seq != self.rcv_nxt {
+            if self.out_of_order.insert(seq, seq + payload.len()) {
+                self.receive.put(seq.since(self.rcv_nxt), payload, limit);
+                self.latest = seq;
+            }
+            self.ack = Ack::Now;
+            return;
+        }
+        let filled_gap = !self.out_of_order.is_empty();
+        let mut length = payload.len();
+        self.receive.push(payload, limit);
+        self.rcv_nxt += payload.len();
+        if filled_gap {
+            self.out_of_order.remove_before(self.rcv_nxt);
+            if let Some(more) = self.out_of_order.take_at(self.rcv_nxt) {
+                self.receive.join(more);
+                self.rcv_nxt += more;
+                length += more;
+            }
+            self.ack = Ack::Now;
+        }
+        self.fresh_bytes += length;
+        self.timers.stop(Timer::IdleBuffers);
+        self.unacked_bytes += length;
+        let enough = (2 * usize::from(self.config.advertised_mss)).min(self.receive_limit / 4);
+        if self.unacked_bytes >= enough.max(1) {
+            self.ack = Ack::Now;
+        } else if self.ack == Ack::None {
+            self.ack = Ack::Delayed;
+            self.timers.arm(Timer::DelayedAck, now + DELAYED_ACK);
+        }
+    }
+
+    fn handle_fin(&mut self, now: Instant) {
+        self.rcv_nxt += 1;
+        self.rcv_edge = self.rcv_edge.max(self.rcv_nxt);
+        self.ack = Ack::Now;
+        self.tell(Event::Fin);
+        match self.state {
+            State::Established => self.state = State::CloseWait,
+            State::FinWait1 => self.state = State::Closing,
+            State::FinWait2 => self.wait(now),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The retransmission timeout (RFC 6298), from one timed segment per round trip (Karn's algorithm: never a retransmitted one).
+
+use super::seq::SeqNumber;
+use crate::time::{Duration, Instant};
+
+/// RFC 6298 2.1 and 5.7: before the first measurement, without and with a retransmitted SYN.
+const RTO_INITIAL: Duration = Duration::from_secs(1);
+const RTO_AFTER_LOST_SYN: Duration = Duration::from_secs(3);
+/// RFC 6298 2.5.
+const RTO_MAX: Duration = Duration::from_secs(60);
+const MAX_BACKOFF: u32 = 10;
+
+#[derive(Debug)]
+pub(super) struct RttEstimator {
+    rto: Duration,
+    rto_min: Duration,
+    smoothed_and_variance: Option<(Duration, Duration)>,
+    backoff: u32,
+    timed: Option<(SeqNumber, Instant)>,
+}
+
+impl RttEstimator {
+    pub(super) const fn new(rto_min: Duration) -> Self {
+        Self { rto: RTO_INITIAL, rto_min, smoothed_and_variance: None, backoff: 0, timed: None }
+    }
+
+    /// The timeout, backed off.
+    pub(super) fn rto(&self) -> Duration {
+        self.rto.saturating_mul(1 << self.backoff).min(RTO_MAX)
+    }
+
+    pub(super) const fn is_backed_off(&self) -> bool {
+        self.backoff > 0
+    }
+
+    /// A segment that ends before `end` leaves for the first time.
+    pub(super) const fn sent(&mut self, now: Instant, end: SeqNumber) {
+        if self.timed.is_none() {
+            self.timed = Some((end, now));
+        }
+    }
+
+    /// Something is sent again: an acknowledgment could now be for either.
+    pub(super) const fn retransmitted(&mut self) {
+        self.timed = None;
+    }
+
+    /// New data was acknowledged.
+    pub(super) fn acknowledged(&mut self, now: Instant, ack: SeqNumber) {
+        match self.timed {
+            Some((end, sent)) if ack >= end => {
+                self.timed = None;
+                self.backoff = 0;
+                self.sample(now.since(sent));
+            }
+            // Progress, but perhaps of what was sent first and is only slow: one step of back-off stays until a round trip is measured.
+            _ => self.backoff = self.backoff.min(1),
+        }
+    }
+
+    fn sample(&mut self, rtt: Duration) {
+        let (smoothed, variance) = match self.smoothed_and_variance {
+            None => (rtt, rtt / 2),
+            Some((smoothed, variance)) => {
+                ((smoothed * 7 + rtt) / 8, (variance * 3 + smoothed.abs_diff(rtt)) / 4)
+            }
+        };
+        self.smoothed_and_variance = Some((smoothed, variance));
+        // The floor is on the margin, not on the sum: a peer may delay its acknowledgment of any segment by as much.
+        self.rto = smoothed + (variance * 4).max(self.rto_min);
+    }
+
+    /// The timer expired.
+    pub(super) fn back_off(&mut self) {
+        self.backoff = (self.backoff + 1).min(MAX_BACKOFF);
+        self.timed = None;
+    }
+
+    /// The peer answers again though nothing was measured.
+    pub(super) const fn forget_backoff(&mut self) {
+        self.backoff = 0;
+    }
+
+    /// The handshake is done. Without a measurement by now, the SYN was sent more than once.
+    pub(super) const fn established(&mut self) {
+        self.backoff = 0;
+        if self.smoothed_and_variance.is_none() {
+            self.rto = RTO_AFTER_LOST_SYN;
+        }
+    }
+}

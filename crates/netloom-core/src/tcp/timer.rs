@@ -1,0 +1,77 @@
+//! The timers of one connection: a fixed handful of deadlines.
+
+use crate::time::{Duration, Instant};
+
+const NEVER: Instant = Instant::from_us(u64::MAX);
+
+/// How long an acknowledgment may wait for data to ride on (RFC 9293 3.8.6.3 allows 500 ms).
+pub(super) const DELAYED_ACK: Duration = Duration::from_millis(40);
+/// How long we wait in FIN-WAIT-2 for the FIN of a peer to whom nobody listens any more.
+pub(super) const FIN_WAIT_2: Duration = Duration::from_secs(60);
+/// How long an empty buffer keeps its memory.
+pub(super) const IDLE_BUFFERS: Duration = Duration::from_secs(1);
+/// How many keepalives go unanswered before the connection is given up.
+pub(super) const KEEPALIVE_PROBES: u32 = 8;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timer {
+    Retransmission,
+    ZeroWindowProbe,
+    DelayedAck,
+    Keepalive,
+    TimeWait,
+    FinWait2,
+    IdleBuffers,
+}
+
+const REASONS: [&str; 7] = [
+    "tcp retransmission",
+    "tcp zero-window probe",
+    "tcp delayed ack",
+    "tcp keepalive",
+    "tcp time-wait",
+    "tcp fin-wait-2",
+    "tcp idle buffers",
+];
+
+#[derive(Debug)]
+pub(super) struct Timers {
+    deadlines: [Instant; REASONS.len()],
+}
+
+impl Timers {
+    pub(super) const fn new() -> Self {
+        Self { deadlines: [NEVER; REASONS.len()] }
+    }
+
+    pub(super) const fn arm(&mut self, timer: Timer, at: Instant) {
+        self.deadlines[timer as usize] = at;
+    }
+
+    pub(super) const fn stop(&mut self, timer: Timer) {
+        self.deadlines[timer as usize] = NEVER;
+    }
+
+    pub(super) const fn stop_all(&mut self) {
+        *self = Self::new();
+    }
+
+    pub(super) fn is_armed(&self, timer: Timer) -> bool {
+        self.deadlines[timer as usize] != NEVER
+    }
+
+    /// Whether the timer is due; if so, it stops.
+    pub(super) fn fires(&mut self, now: Instant, timer: Timer) -> bool {
+        let due = self.is_armed(timer) && self.deadlines[timer as usize] <= now;
+        if due {
+            self.stop(timer);
+        }
+        due
+    }
+
+    /// The first deadline, and what it is for.
+    pub(super) fn next(&self) -> Option<(Instant, &'static str)> {
+        let (deadline, reason) = self.deadlines.iter().zip(REASONS).min_by_key(|(deadline, _)| **deadline)?;
+        (*deadline != NEVER).then_some((*deadline, reason))
+    }
+}

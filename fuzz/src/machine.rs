@@ -1,0 +1,271 @@
+//! Target `machine`: frames, commands, answers, ports and time in any order.
+//!
+//! It must not panic; memory stays bounded; deadlines move on; the same input gives the same frames; and when every port is closed no
+//! flow is left.
+
+use core::net::{IpAddr, SocketAddr};
+
+use arbitrary::{Arbitrary, Unstructured};
+use netloom_core::{
+    Duration, Event, FlowId, Instant, Lan, MAX_FRAME_BYTES, PortConfig, PortId, QueryId, Refusal,
+};
+use netloom_sim::packet::{self, macs};
+use netloom_sim::trace::Trace;
+use netloom_sim::world::{GATEWAY_MAC, guest_address};
+
+use crate::template::{self, FLOWS_PER_GUEST, Heard};
+
+/// One thing that happens to the machine.
+#[derive(Arbitrary, Clone, Debug)]
+enum Op<'a> {
+    /// A guest's frame, bent at some places.
+    Frame { port: u8, kind: u8, guest: u8, variant: u16, payload: &'a [u8], bends: [(u8, u8); 2], bend: bool },
+    /// A frame as a guest would send it.
+    Plain { port: u8, kind: u8, variant: u16, fill: u8 },
+    /// Any bytes.
+    Raw { port: u8, bytes: &'a [u8] },
+    /// Time goes on, by milliseconds to the power of something.
+    Advance { steps: u8, unit: u8 },
+    /// Time goes to the next deadline.
+    Deadline,
+    /// A command of the outside.
+    Command { command: u8, flow: u8, n: u16 },
+    /// The outside opens a connection to a guest.
+    Connect { guest: u8, port: u8 },
+    /// The answer to a query.
+    Answer { query: u8, answer: Option<&'a [u8]> },
+    /// A port opens.
+    Open { mtu: u16, trusted: bool, isolated: bool, small: bool },
+    /// A port closes.
+    Close { port: u8 },
+}
+
+/// Operations of one input: what comes after is ignored, so that an input stays fast.
+const MAX_OPS: usize = 400;
+const MAX_PORTS: usize = 6;
+/// Deadlines at one instant after which the machine counts as caught in a loop.
+const MAX_TIMEOUTS: usize = 1000;
+/// Frames after one operation: the windows of all flows, in segments of the smallest MSS, twice.
+const MAX_FRAMES: usize = 20_000;
+
+/// Runs the target.
+///
+/// # Panics
+/// If the machine breaks what is asserted.
+pub fn run(data: &[u8]) {
+    let once = play(data);
+    if data.len().is_multiple_of(4) {
+        assert_eq!(once, play(data), "the same input gave other frames");
+    }
+}
+
+/// Plays the input and returns the hash of all frames.
+fn play(data: &[u8]) -> u64 {
+    let mut input = Unstructured::new(data);
+    let mut player = Player::new();
+    for _ in 0..MAX_OPS {
+        if input.is_empty() {
+            break;
+        }
+        let Ok(op) = Op::arbitrary(&mut input) else { break };
+        player.apply(&op);
+        player.drain();
+    }
+    player.finish();
+    player.trace.hash()
+}
+
+struct Player {
+    lan: Lan,
+    now: Instant,
+    ports: Vec<(PortId, PortConfig)>,
+    flows: Vec<FlowId>,
+    queries: Vec<QueryId>,
+    heard: Option<Heard>,
+    trace: Trace,
+}
+
+impl Player {
+    fn new() -> Self {
+        let mut lan = Lan::new(template::lan_config(), [9; 32]);
+        lan.set_wall_clock(Instant::ZERO, 1_800_000_000_000_000);
+        let ports = [PortConfig::default(), PortConfig { mtu: 576, burst: Some(8), ..PortConfig::default() }];
+        let ports = ports.map(|config| (lan.open_port(config), config)).to_vec();
+        Self {
+            lan,
+            now: Instant::from_us(1000),
+            ports,
+            flows: Vec::new(),
+            queries: Vec::new(),
+            heard: None,
+            trace: Trace::new(false),
+        }
+    }
+
+    fn apply(&mut self, op: &Op<'_>) {
+        match *op {
+            Op::Frame { port, kind, guest, variant, payload, bends, bend } => {
+                let mut frame = template::frame(kind, guest, variant, self.heard, cut(payload));
+                for (at, xor) in bends.into_iter().filter(|_| bend) {
+                    let at = usize::from(at) % frame.len();
+                    frame[at] ^= xor;
+                }
+                if variant & 3 != 0 {
+                    template::repair(&mut frame);
+                }
+                self.hand(port, &frame);
+            }
+            Op::Plain { port, kind, variant, fill } => {
+                let payload = vec![fill; usize::from(fill) * 5];
+                let frame = template::frame(kind, port, variant & 0xfff, self.heard, &payload);
+                self.hand(port, &frame);
+            }
+            Op::Raw { port, bytes } => self.hand(port, bytes),
+            Op::Advance { steps, unit } => {
+                let ms = u64::from(steps) * [1, 10, 100, 1000, 60_000][usize::from(unit % 5)];
+                self.now += Duration::from_millis(ms);
+                self.lan.handle_timeout(self.now);
+            }
+            Op::Deadline => {
+                if let Some((at, _)) = self.lan.poll_timeout() {
+                    self.now = self.now.max(at);
+                    self.lan.handle_timeout(self.now);
+                }
+            }
+            Op::Command { command, flow, n } => self.command(command, flow, usize::from(n)),
+            Op::Connect { guest, port } => {
+                let target = SocketAddr::new(IpAddr::V4(guest_address(guest % 4)), u16::from(port));
+                if let Ok(id) = self.lan.connect(self.now, target) {
+                    self.flows.push(id);
+                }
+            }
+            Op::Answer { query, answer } => {
+                if !self.queries.is_empty() {
+                    let id = self.queries[usize::from(query) % self.queries.len()];
+                    self.lan.handle_answer(self.now, id, answer);
+                }
+            }
+            Op::Open { mtu, trusted, isolated, small } => {
+                if self.ports.len() < MAX_PORTS {
+                    let queue_bytes = if small { 4096 } else { 1 << 20 };
+                    let config = PortConfig {
+                        mtu: mtu.max(68),
+                        trusted,
+                        isolated,
+                        queue_bytes,
+                        macs: if small { 1 } else { 8 },
+                        ..PortConfig::default()
+                    };
+                    self.ports.push((self.lan.open_port(config), config));
+                }
+            }
+            Op::Close { port } => {
+                if self.ports.len() > 1 {
+                    let (port, _) = self.ports.remove(usize::from(port) % self.ports.len());
+                    self.lan.close_port(self.now, port);
+                }
+            }
+        }
+    }
+
+    fn hand(&mut self, port: u8, frame: &[u8]) {
+        let (port, _) = self.ports[usize::from(port) % self.ports.len()];
+        self.lan.handle_frame(self.now, port, frame);
+    }
+
+    fn command(&mut self, command: u8, flow: u8, n: usize) {
+        if self.flows.is_empty() {
+            return;
+        }
+        // Ids that are void stay in the list on purpose: commands for them must be harmless.
+        let id = self.flows[usize::from(flow) % self.flows.len()];
+        let (lan, now) = (&mut self.lan, self.now);
+        match command % 12 {
+            0 | 1 => lan.accept(now, id),
+            2 => lan.accept_early(now, id),
+            3 => {
+                let why = [Refusal::Refused, Refusal::Unreachable, Refusal::Timeout, Refusal::Denied][n % 4];
+                lan.refuse(now, id, why);
+            }
+            4 | 5 => {
+                let held: usize = lan.peek(id).iter().map(|part| part.len()).sum();
+                lan.take(now, id, n.min(held));
+            }
+            6 | 7 => {
+                let room = lan.room(id);
+                let taken = lan.write(now, id, &vec![0x77; n]);
+                assert!(taken <= n && (taken <= room || taken == 0), "took {taken} of {n}, room {room}");
+            }
+            8 => lan.fin(now, id),
+            9 => lan.reset(now, id),
+            _ => {
+                let _ = lan.describe(id);
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        self.settle_timeouts();
+        let mut frames = 0;
+        while let Some(port) = self.lan.poll_port(self.now) {
+            let config = self.ports.iter().find(|(id, _)| *id == port).map(|(_, config)| *config);
+            while let Some(frame) = self.lan.poll_frame(self.now, port) {
+                frames += 1;
+                assert!(frames < MAX_FRAMES, "frames without end");
+                let Some(config) = config else { panic!("a frame for a port that is closed") };
+                assert!(frame.len() <= MAX_FRAME_BYTES.min(14 + usize::from(config.mtu)), "{}", frame.len());
+                self.trace.note(self.now, port.number(), frame);
+                if macs(frame).is_some_and(|(_, source)| source == GATEWAY_MAC) {
+                    if let Err(what) = packet::read(frame, !config.trusted) {
+                        panic!("the machine sent a bad frame, {what}: {frame:02x?}");
+                    }
+                    self.heard = Heard::of(frame).or(self.heard);
+                }
+            }
+        }
+        while let Some(event) = self.lan.poll_event() {
+            if let Event::Open { id, .. } = event {
+                self.flows.push(id);
+            }
+        }
+        while let Some(query) = self.lan.poll_query() {
+            self.queries.push(query.id);
+        }
+        let most = FLOWS_PER_GUEST * 64;
+        assert!(self.lan.flows() <= most, "{} flows", self.lan.flows());
+    }
+
+    fn settle_timeouts(&mut self) {
+        let mut times = 0;
+        while let Some((at, why)) = self.lan.poll_timeout().filter(|(at, _)| *at <= self.now) {
+            self.lan.handle_timeout(self.now);
+            times += 1;
+            assert!(
+                times < MAX_TIMEOUTS,
+                "at {} the machine waits for {at} again and again: {why}",
+                self.now
+            );
+        }
+    }
+
+    /// Closes every port: nothing of the guests may be left.
+    fn finish(&mut self) {
+        for (port, _) in std::mem::take(&mut self.ports) {
+            self.lan.close_port(self.now, port);
+        }
+        self.drain();
+        // What was answered to nobody, such as an unanswered ARP question, has its own time-out.
+        for _ in 0..MAX_TIMEOUTS {
+            let Some((at, _)) = self.lan.poll_timeout() else { break };
+            self.now = self.now.max(at);
+            self.lan.handle_timeout(self.now);
+            self.drain();
+        }
+        assert_eq!(self.lan.flows(), 0, "flows are left when every port is closed");
+    }
+}
+
+/// Payloads of more than a frame are cut.
+fn cut(payload: &[u8]) -> &[u8] {
+    &payload[..payload.len().min(1400)]
+}

@@ -1,0 +1,21 @@
+//! Replays the committed corpora: what once broke a target, and inputs that reach far into it.
+
+use std::path::{Path, PathBuf};
+
+use netloom_fuzz::{frame, machine, replay};
+
+fn corpus(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name)
+}
+
+#[test]
+fn frame_corpus() {
+    let count = replay::files(frame::run, &mut [corpus("frame").as_path()].into_iter()).unwrap();
+    assert!(count >= 20, "{count}");
+}
+
+#[test]
+fn machine_corpus() {
+    let count = replay::files(machine::run, &mut [corpus("machine").as_path()].into_iter()).unwrap();
+    assert!(count >= 20, "{count}");
+}
