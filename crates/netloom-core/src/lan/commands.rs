@@ -140,7 +140,7 @@ impl Lan {
         let id = self.flows.insert(key, guest, Body::Tcp(Box::new(tcb)), false);
         match guest {
             Some(_) => self.tend(now, id.index),
-            None => self.resolve(now, address, id.index),
+            None => self.resolve(now, address, id),
         }
         Ok(id)
     }
