@@ -332,6 +332,9 @@ impl Lan {
     }
 
     fn learn(&mut self, address: Ipv4Addr, guest: Guest) {
+        if self.neighbors.get(&address) == Some(&guest) {
+            return;
+        }
         if self.config.subnet.contains(address)
             && !self.is_ours(address)
             && self.neighbors.len() < MAX_NEIGHBORS
