@@ -152,6 +152,7 @@ impl Lan {
             advertised_mss: mss,
             receive_buffer_bytes: self.config.limits.receive_buffer_bytes,
             send_buffer_bytes: self.config.limits.send_buffer_bytes,
+            keepalive: Some(super::KEEPALIVE),
             ..Config::default()
         }
     }

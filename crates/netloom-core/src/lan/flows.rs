@@ -1,7 +1,7 @@
 //! The flow table: flows by slot and by address, their deadlines, and what guests have of them.
 
 use core::cmp::Reverse;
-use core::hash::{BuildHasher, Hash, Hasher};
+use core::hash::{BuildHasher, Hash};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::collections::{BinaryHeap, VecDeque};
 
@@ -251,7 +251,7 @@ impl Flows {
 
     /// An initial sequence number that an attacker cannot guess and that moves on with time (RFC 6528).
     pub(super) fn isn(&self, now: Instant, key: &Key) -> u32 {
-        (self.secret.hash_one(&key) as u32).wrapping_add((now.as_us() / 4) as u32)
+        (self.secret.hash_one(key) as u32).wrapping_add((now.as_us() / 4) as u32)
     }
 
     /// A free local port toward a guest, from the range of RFC 6335.
