@@ -110,6 +110,8 @@ pub enum ConnectError {
 
 /// Addresses remembered; a guest that makes up more is not remembered.
 const MAX_NEIGHBORS: usize = 8192;
+/// Silence after which a guest is asked whether its connection still stands (RFC 9293 3.8.4: not less than two hours).
+const KEEPALIVE: Duration = Duration::from_secs(7200);
 /// How long a port with a small ring waits for its guest before it sends on regardless.
 const BURST_PAUSE: Duration = Duration::from_millis(2);
 
@@ -332,6 +334,9 @@ impl Lan {
     }
 
     fn learn(&mut self, address: Ipv4Addr, guest: Guest) {
+        if self.neighbors.get(&address) == Some(&guest) {
+            return;
+        }
         if self.config.subnet.contains(address)
             && !self.is_ours(address)
             && self.neighbors.len() < MAX_NEIGHBORS

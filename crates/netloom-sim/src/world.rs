@@ -311,6 +311,10 @@ impl Host for Box<dyn Host> {
         (**self).poll_timeout(now)
     }
 
+    fn is_stuck(&self) -> bool {
+        (**self).is_stuck()
+    }
+
     fn finished(&self) -> &[(Role, Outcome)] {
         (**self).finished()
     }

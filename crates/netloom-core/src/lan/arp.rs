@@ -5,7 +5,7 @@ use core::net::Ipv4Addr;
 use super::Lan;
 use crate::addr::MacAddr;
 use crate::counters::Drop;
-use crate::flow::{Guest, ResetReason};
+use crate::flow::{FlowId, Guest, ResetReason};
 use crate::port::PortId;
 use crate::stack::ipv4::{ETHERNET_BYTES, ethernet};
 use crate::time::{Duration, Instant};
@@ -23,7 +23,7 @@ pub(super) struct Question {
     pub(super) again: Instant,
     tries: u32,
     /// Flows that wait for the answer.
-    waiting: Vec<u32>,
+    waiting: Vec<FlowId>,
 }
 
 impl Lan {
@@ -72,12 +72,12 @@ impl Lan {
     }
 
     /// Asks who uses an address, for a flow that must reach it.
-    pub(super) fn resolve(&mut self, now: Instant, address: Ipv4Addr, slot: u32) {
+    pub(super) fn resolve(&mut self, now: Instant, address: Ipv4Addr, id: FlowId) {
         if let Some(question) = self.resolving.get_mut(&address) {
-            question.waiting.push(slot);
+            question.waiting.push(id);
             return;
         }
-        self.resolving.insert(address, Question { again: now + AGAIN, tries: 1, waiting: vec![slot] });
+        self.resolving.insert(address, Question { again: now + AGAIN, tries: 1, waiting: vec![id] });
         self.ask(address);
     }
 
@@ -97,17 +97,22 @@ impl Lan {
                 self.ask(address);
                 continue;
             }
-            for slot in self.resolving.remove(&address).map(|question| question.waiting).unwrap_or_default() {
-                self.drops.count(Drop::NeighborUnresolved);
-                self.end_flow(slot, ResetReason::Unreachable);
+            for id in self.resolving.remove(&address).map(|question| question.waiting).unwrap_or_default() {
+                // The outside may have ended the flow meanwhile, and its place may be another's.
+                if self.flows.get(id).is_some() {
+                    self.drops.count(Drop::NeighborUnresolved);
+                    self.end_flow(id.index, ResetReason::Unreachable);
+                }
             }
         }
     }
 
     pub(super) fn resolved(&mut self, address: Ipv4Addr, guest: Guest) {
         let Some(question) = self.resolving.remove(&address) else { return };
-        for slot in question.waiting {
-            self.flow_reaches(slot, guest);
+        for id in question.waiting {
+            if self.flows.get(id).is_some() {
+                self.flow_reaches(id.index, guest);
+            }
         }
     }
 }

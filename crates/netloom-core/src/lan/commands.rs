@@ -140,7 +140,7 @@ impl Lan {
         let id = self.flows.insert(key, guest, Body::Tcp(Box::new(tcb)), false);
         match guest {
             Some(_) => self.tend(now, id.index),
-            None => self.resolve(now, address, id.index),
+            None => self.resolve(now, address, id),
         }
         Ok(id)
     }
@@ -152,6 +152,7 @@ impl Lan {
             advertised_mss: mss,
             receive_buffer_bytes: self.config.limits.receive_buffer_bytes,
             send_buffer_bytes: self.config.limits.send_buffer_bytes,
+            keepalive: Some(super::KEEPALIVE),
             ..Config::default()
         }
     }

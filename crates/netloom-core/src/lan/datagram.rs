@@ -21,10 +21,10 @@ const NTP_PORT: u16 = 123;
 impl Lan {
     /// What goes to everyone: only DHCP is for us.
     pub(super) fn handle_broadcast(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
-        if let Some((_, to, data)) = self.parse_udp(from, packet) {
-            if to == dhcp::SERVER_PORT {
-                self.handle_dhcp(now, from, data);
-            }
+        if let Some((_, to, data)) = self.parse_udp(from, packet)
+            && to == dhcp::SERVER_PORT
+        {
+            self.handle_dhcp(now, from, data);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The flow table: flows by slot and by address, their deadlines, and what guests have of them.
 
 use core::cmp::Reverse;
-use core::hash::{BuildHasher, Hash, Hasher};
+use core::hash::{BuildHasher, Hash};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::collections::{BinaryHeap, VecDeque};
 
@@ -158,10 +158,10 @@ impl Flows {
 
     /// The guest of a flow became known.
     pub(super) fn set_guest(&mut self, slot: u32, guest: Guest) {
-        if let Some(flow) = self.slots.get_mut(slot as usize).and_then(|slot| slot.flow.as_mut()) {
-            if flow.guest.replace(guest).is_none() {
-                self.counts.entry(guest.mac).or_default().flows += 1;
-            }
+        if let Some(flow) = self.slots.get_mut(slot as usize).and_then(|slot| slot.flow.as_mut())
+            && flow.guest.replace(guest).is_none()
+        {
+            self.counts.entry(guest.mac).or_default().flows += 1;
         }
     }
 
@@ -170,10 +170,10 @@ impl Flows {
         let Some(flow) = self.slots.get_mut(slot as usize).and_then(|slot| slot.flow.as_mut()) else {
             return;
         };
-        if std::mem::take(&mut flow.pending) {
-            if let Some(count) = flow.guest.and_then(|guest| self.counts.get_mut(&guest.mac)) {
-                count.pending -= 1;
-            }
+        if std::mem::take(&mut flow.pending)
+            && let Some(count) = flow.guest.and_then(|guest| self.counts.get_mut(&guest.mac))
+        {
+            count.pending -= 1;
         }
     }
 
@@ -185,12 +185,12 @@ impl Flows {
         self.free.push(slot);
         self.by_key.remove(&flow.key);
         self.offered_bytes -= flow.offered_bytes;
-        if let Some(guest) = flow.guest {
-            if let Some(count) = self.counts.get_mut(&guest.mac) {
-                count.flows -= 1;
-                if count.flows == 0 {
-                    self.counts.remove(&guest.mac);
-                }
+        if let Some(guest) = flow.guest
+            && let Some(count) = self.counts.get_mut(&guest.mac)
+        {
+            count.flows -= 1;
+            if count.flows == 0 {
+                self.counts.remove(&guest.mac);
             }
         }
         Some(flow)
@@ -251,9 +251,7 @@ impl Flows {
 
     /// An initial sequence number that an attacker cannot guess and that moves on with time (RFC 6528).
     pub(super) fn isn(&self, now: Instant, key: &Key) -> u32 {
-        let mut hasher = self.secret.build_hasher();
-        key.hash(&mut hasher);
-        (hasher.finish() as u32).wrapping_add((now.as_us() / 4) as u32)
+        (self.secret.hash_one(key) as u32).wrapping_add((now.as_us() / 4) as u32)
     }
 
     /// A free local port toward a guest, from the range of RFC 6335.

@@ -68,7 +68,7 @@ impl Lan {
         let quoted = &message[8..];
         let header = quoted.first().map_or(0, |byte| usize::from(byte & 15) * 4);
         let ports = quoted.get(header..header + 8);
-        let (Some(ports), true) = (ports, header >= HEADER_BYTES && quoted[9] == ipv4::TCP) else {
+        let (Some(ports), true) = (ports, header >= HEADER_BYTES && quoted.get(9) == Some(&ipv4::TCP)) else {
             return self.drops.count(Drop::IcmpIgnored);
         };
         let address = |at: usize| Ipv4Addr::new(quoted[at], quoted[at + 1], quoted[at + 2], quoted[at + 3]);

@@ -103,6 +103,7 @@ impl Lan {
             advertised_mss: mss(mtu.min(self.config.mtu)),
             receive_buffer_bytes: self.config.limits.receive_buffer_bytes,
             send_buffer_bytes: self.config.limits.send_buffer_bytes,
+            keepalive: Some(super::KEEPALIVE),
             ..Config::default()
         }
     }

@@ -151,8 +151,16 @@ impl Tcb {
 
     fn handle_reset(&mut self, now: Instant, segment: &Segment<'_>) -> Option<Transmit> {
         if segment.seq == self.rcv_nxt {
-            if self.state == State::TimeWait {
-                return None;
+            match self.state {
+                // RFC 1337: TIME-WAIT is not cut short.
+                State::TimeWait => return None,
+                // Both sides have said all; that the peer has forgotten it is no failure (RFC 9293 3.10.7.4).
+                State::Closing | State::LastAck => {
+                    self.state = State::Closed;
+                    self.timers.stop_all();
+                    return None;
+                }
+                _ => {}
             }
             self.break_off(ResetReason::Reset);
             return None;

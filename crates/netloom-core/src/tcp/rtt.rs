@@ -76,11 +76,6 @@ impl RttEstimator {
         self.timed = None;
     }
 
-    /// The peer answers again though nothing was measured.
-    pub(super) const fn forget_backoff(&mut self) {
-        self.backoff = 0;
-    }
-
     /// The handshake is done. Without a measurement by now, the SYN was sent more than once.
     pub(super) const fn established(&mut self) {
         self.backoff = 0;

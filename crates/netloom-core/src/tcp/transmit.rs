@@ -166,11 +166,12 @@ impl Tcb {
         let Next { seq, length, fin } = next;
         let after = seq + length + usize::from(fin);
         let first_time = after > self.snd_max;
-        if let Some(recovery) = &mut self.recovery {
-            if seq < recovery.until && seq >= recovery.next {
-                recovery.next = after;
-                recovery.forced = false;
-            }
+        if let Some(recovery) = &mut self.recovery
+            && seq < recovery.until
+            && seq >= recovery.next
+        {
+            recovery.next = after;
+            recovery.forced = false;
         }
         if self.snd_una == self.snd_max {
             self.unacked_since = now;

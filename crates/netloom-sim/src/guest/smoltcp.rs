@@ -292,6 +292,16 @@ impl Host for SmoltcpHost {
         programs.chain(stack).min()
     }
 
+    /// See `advance`: a FIN that smoltcp will not send again.
+    fn is_stuck(&self) -> bool {
+        self.connections.iter().any(|connection| {
+            let socket = self.sockets.get::<tcp::Socket<'_>>(connection.handle);
+            let closing =
+                matches!(socket.state(), tcp::State::FinWait1 | tcp::State::Closing | tcp::State::LastAck);
+            closing && socket.send_queue() == 0
+        })
+    }
+
     fn finished(&self) -> &[(Role, Outcome)] {
         &self.finished
     }
