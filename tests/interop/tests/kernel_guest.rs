@@ -41,6 +41,11 @@ fn a_name_is_answered_by_the_hosts_resolver() {
 }
 
 #[test]
+fn a_name_is_answered_over_tcp_too() {
+    resolve("+tcp", "over-tcp.example");
+}
+
+#[test]
 fn transfers_are_whole_both_ways_and_half_closed() {
     let lab = Lab::new(&[]).unwrap();
     let (guest, _) = lab.leased_guest(None).unwrap();
