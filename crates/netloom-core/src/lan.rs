@@ -11,6 +11,7 @@ mod flows;
 mod icmp;
 mod ip;
 mod services;
+mod streams;
 mod tcp;
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -130,6 +131,8 @@ pub struct Lan {
     queries: BTreeMap<u64, PendingQuery>,
     new_queries: VecDeque<Query>,
     next_query: u64,
+    streams: BTreeMap<FlowId, streams::Stream>,
+    stream_events: VecDeque<Event>,
     /// Microseconds since the Unix epoch at an instant.
     wall_clock: Option<(Instant, u64)>,
     next_id: u16,
@@ -176,6 +179,8 @@ impl Lan {
             queries: BTreeMap::new(),
             new_queries: VecDeque::new(),
             next_query: 0,
+            streams: BTreeMap::new(),
+            stream_events: VecDeque::new(),
             wall_clock: None,
             next_id: 0,
             icmp_errors: icmp::Budget::default(),
@@ -205,6 +210,7 @@ impl Lan {
             Verdict::Stack => self.handle_in_stack(now, port, frame),
             Verdict::TooBig(mtu) => self.report_too_big(now, port, frame, mtu),
         }
+        self.serve_streams(now);
     }
 
     /// Acts on deadlines that have passed. Too early or too often is harmless.
@@ -224,6 +230,7 @@ impl Lan {
         while let Some(slot) = self.flows.due(now) {
             self.flow_timeout(now, slot);
         }
+        self.serve_streams(now);
     }
 
     /// The next deadline, with its reason, or `None` if the machine waits for nothing.

@@ -6,6 +6,7 @@ use super::Lan;
 use super::flows::{Body, Flow, Key};
 use super::icmp::quote;
 use super::ip::From;
+use super::services::Via;
 use crate::counters::Drop;
 use crate::flow::{Event, Protocol};
 use crate::service::{dhcp, dns};
@@ -53,7 +54,9 @@ impl Lan {
         let ours = self.is_ours(packet.destination);
         match port {
             dhcp::SERVER_PORT if ours && self.dhcp.is_some() => self.handle_dhcp(now, from, data),
-            dns::PORT if ours && self.config.dns.is_some() => self.handle_dns(now, from, &key, data),
+            dns::PORT if ours && self.config.dns.is_some() => {
+                self.handle_dns(now, from.guest, Via::Datagram(key), data)
+            }
             NTP_PORT if self.config.ntp => self.handle_ntp(now, from, &key, data),
             ECHO_PORT if ours && self.config.echo => self.send_udp(from.guest, &key, data),
             _ if packet.destination == self.config.gateway_address => {

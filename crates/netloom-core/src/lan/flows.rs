@@ -46,6 +46,8 @@ pub(super) struct Flow {
     pub(super) pending: bool,
     /// Whether the outside is done with it: only TIME-WAIT is left.
     pub(super) detached: bool,
+    /// Whether the machine answers it itself.
+    pub(super) served: bool,
     /// When a dial, or a silent UDP flow, is given up.
     pub(super) deadline: Option<Instant>,
     /// What opened it, as ICMP errors quote it.
@@ -139,6 +141,7 @@ impl Flows {
             body,
             pending,
             detached: false,
+            served: false,
             deadline: None,
             quote: Vec::new(),
             fresh_bytes: 0,

@@ -7,17 +7,24 @@ use super::ip::From;
 use super::{Lan, Query, QueryId};
 use crate::addr::MacAddr;
 use crate::counters::Drop;
-use crate::flow::{Guest, Protocol};
+use crate::flow::{FlowId, Guest, Protocol};
 use crate::policy::Verdict;
 use crate::service::dhcp::{self, DhcpError};
 use crate::service::{dns, ntp};
 use crate::stack::ipv4::{self, Header};
 use crate::time::Instant;
 
+/// How a query came, and so how its answer goes.
+#[derive(Clone, Copy)]
+pub(super) enum Via {
+    Datagram(Key),
+    Stream(FlowId),
+}
+
 /// A query whose answer is awaited.
 pub(super) struct PendingQuery {
     guest: Guest,
-    key: Key,
+    via: Via,
     message: Vec<u8>,
     pub(super) deadline: Instant,
 }
@@ -49,7 +56,7 @@ impl Lan {
         self.send_ipv4(Guest { port: from.guest.port, mac }, header, &message);
     }
 
-    pub(super) fn handle_dns(&mut self, now: Instant, from: From, key: &Key, query: &[u8]) {
+    pub(super) fn handle_dns(&mut self, now: Instant, guest: Guest, via: Via, query: &[u8]) {
         let Some(config) = &self.config.dns else { return };
         let server = self.dhcp.as_ref();
         let names = dns::Names {
@@ -58,12 +65,9 @@ impl Lan {
             name_of: &|address| server?.name_of_address(now, address).map(str::to_owned),
         };
         match dns::answer(config, names, query) {
-            dns::Answer::Reply(reply) => {
-                let reply = dns::truncate_for_udp(query, &reply).into_owned();
-                self.send_udp(from.guest, key, &reply);
-            }
+            dns::Answer::Reply(reply) => self.send_answer(now, guest, via, query, &reply),
             dns::Answer::Forward => {
-                let waiting = self.queries.values().filter(|query| query.guest.mac == from.guest.mac).count();
+                let waiting = self.queries.values().filter(|query| query.guest.mac == guest.mac).count();
                 if waiting >= self.config.limits.queries_per_guest {
                     return self.drops.count(Drop::DnsLimit);
                 }
@@ -71,35 +75,47 @@ impl Lan {
                 let id = self.next_query;
                 self.next_query += 1;
                 let message = query.to_vec();
-                self.new_queries.push_back(Query {
-                    id: QueryId(id),
-                    guest: from.guest,
-                    message: message.clone(),
-                });
-                self.queries.insert(id, PendingQuery { guest: from.guest, key: *key, message, deadline });
+                self.new_queries.push_back(Query { id: QueryId(id), guest, message: message.clone() });
+                self.queries.insert(id, PendingQuery { guest, via, message, deadline });
+                if let Via::Stream(stream) = via {
+                    self.stream_waits(stream);
+                }
             }
             dns::Answer::Malformed(reply) => {
                 self.drops.count(Drop::DnsMalformed);
-                if let Some(reply) = reply {
-                    self.send_udp(from.guest, key, &reply);
+                match (reply, via) {
+                    (Some(reply), _) => self.send_answer(now, guest, via, query, &reply),
+                    (None, Via::Stream(stream)) => self.drop_stream(now, stream),
+                    (None, Via::Datagram(_)) => {}
                 }
             }
         }
     }
 
+    /// Sends an answer the way its query came: cut to what the guest takes in a datagram, or whole.
+    fn send_answer(&mut self, now: Instant, guest: Guest, via: Via, query: &[u8], reply: &[u8]) {
+        match via {
+            Via::Datagram(key) => self.send_udp(guest, &key, &dns::truncate_for_udp(query, reply)),
+            Via::Stream(stream) => self.write_stream(now, stream, reply),
+        }
+    }
+
     /// The answer to a query: a DNS message, or `None` if there is none (the guest gets SERVFAIL). Late and repeated answers are ignored.
-    pub fn handle_answer(&mut self, _now: Instant, id: QueryId, answer: Option<&[u8]>) {
+    pub fn handle_answer(&mut self, now: Instant, id: QueryId, answer: Option<&[u8]>) {
         let Some(query) = self.queries.remove(&id.0) else { return };
         let denied = |address: IpAddr| {
             matches!(self.config.policy.check(None, address, 0, Protocol::Tcp), Verdict::Deny(_))
         };
         let answer = answer.filter(|answer| dns::matches(&query.message, answer));
         let reply = match answer.and_then(|answer| dns::without_denied(answer, &denied)) {
-            Some(answer) => Some(dns::truncate_for_udp(&query.message, &answer).into_owned()),
+            Some(answer) => Some(answer.into_owned()),
             None => dns::servfail(&query.message),
         };
         if let Some(reply) = reply {
-            self.send_udp(query.guest, &query.key, &reply);
+            self.send_answer(now, query.guest, query.via, &query.message, &reply);
+        }
+        if let Via::Stream(stream) = query.via {
+            self.stream_answered(now, stream);
         }
     }
 

@@ -61,10 +61,11 @@ impl Lan {
             self.drops.count(Drop::TcpNoFlow);
             return self.refuse_segment(from.guest, &key, segment);
         }
-        if key.target.0 == self.config.gateway_address {
+        let served = self.serves_stream(&key);
+        if key.target.0 == self.config.gateway_address && !served {
             return self.refuse_segment(from.guest, &key, segment);
         }
-        if !self.is_allowed(&key) {
+        if !served && !self.is_allowed(&key) {
             self.drops.count(Drop::Policy);
             return self.refuse_segment(from.guest, &key, segment);
         }
@@ -74,6 +75,9 @@ impl Lan {
         let isn = self.flows.isn(now, &key);
         let tcb = Tcb::passive(now, &self.tcp_config(from.guest.port), segment, isn);
         let id = self.flows.insert(key, Some(from.guest), Body::Tcp(Box::new(tcb)), true);
+        if served {
+            return self.open_stream(now, id, from.guest);
+        }
         let deadline = now + self.config.limits.dial_timeout;
         if let Some(flow) = self.flows.slot(id.index) {
             flow.deadline = Some(deadline);
@@ -136,27 +140,28 @@ impl Lan {
             return;
         };
         let (mut over, mut closed) = (false, false);
+        let events = if flow.served { &mut self.stream_events } else { &mut self.events };
         while let Some(event) = tcb.poll_event() {
             let id = flow.id;
             match event {
                 tcp::Event::Data(bytes) => {
                     flow.fresh_bytes += bytes;
                     if !std::mem::replace(&mut flow.data_told, true) {
-                        self.events.push_back(Event::Data { id, bytes: 0 });
+                        events.push_back(Event::Data { id, bytes: 0 });
                     }
                 }
                 tcp::Event::Established if flow.key.target.0 == self.config.gateway_address => {
-                    self.events.push_back(Event::Established { id });
+                    events.push_back(Event::Established { id });
                 }
                 tcp::Event::Established => {}
-                tcp::Event::Fin => self.events.push_back(Event::Fin { id }),
-                tcp::Event::Writable => self.events.push_back(Event::Writable { id }),
+                tcp::Event::Fin => events.push_back(Event::Fin { id }),
+                tcp::Event::Writable => events.push_back(Event::Writable { id }),
                 tcp::Event::Reset(why) => {
-                    self.events.push_back(Event::Reset { id, why });
+                    events.push_back(Event::Reset { id, why });
                     over = true;
                 }
                 tcp::Event::Closed => {
-                    self.events.push_back(Event::Closed { id });
+                    events.push_back(Event::Closed { id });
                     closed = true;
                 }
             }
@@ -186,6 +191,10 @@ impl Lan {
     pub(super) fn flow_timeout(&mut self, now: Instant, slot: u32) {
         let Some(flow) = self.flows.slot(slot) else { return };
         if flow.deadline.is_some_and(|at| at <= now) {
+            if flow.served {
+                let id = flow.id;
+                return self.drop_stream(now, id);
+            }
             return self.end_flow(slot, ResetReason::Timeout);
         }
         if let Body::Tcp(tcb) = &mut flow.body {
@@ -197,6 +206,10 @@ impl Lan {
     /// Ends a flow from our side, with an event and nothing on the wire.
     pub(super) fn end_flow(&mut self, slot: u32, why: ResetReason) {
         if let Some(flow) = self.flows.remove(slot).filter(|flow| !flow.detached) {
+            if flow.served {
+                self.streams.remove(&flow.id);
+                return;
+            }
             self.events.push_back(Event::Reset { id: flow.id, why });
         }
     }
