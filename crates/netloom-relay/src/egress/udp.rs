@@ -1,4 +1,4 @@
-//! Flows of datagrams joined to a connected socket each: UDP, and ping by its encoding in [`ping`](super::ping).
+//! Flows of datagrams joined to a connected socket each: UDP, and ping by its encoding in [`ping`].
 
 use std::cell::Cell;
 use std::io;
