@@ -30,7 +30,7 @@ pub struct RelayArgs {
     /// one. Repeatable [default: 127.0.0.1:8086]
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Vec<String>,
-    /// Origin of web pages that may connect, such as https://example.com; `*` admits all. Repeatable
+    /// Origin of web pages that may connect, such as `https://example.com`; `*` admits all. Repeatable
     #[arg(long, value_name = "URL")]
     pub origin: Vec<String>,
     /// Host name under which the relay is reached, beside localhost and addresses. Repeatable
