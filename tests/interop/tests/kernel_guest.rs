@@ -12,6 +12,7 @@ use netloom_interop::lab::{BLACK_HOLE, GATEWAY, Guest, Lab, NAMED, SERVER};
 use netloom_interop::link::{Impairment, LinkConfig};
 use netloom_interop::process::Process;
 use netloom_interop::transfer::{Kind, transfer};
+use rustix::process::Signal;
 
 const MIB: u64 = 1 << 20;
 
@@ -22,6 +23,29 @@ fn a_guest_gets_a_lease_and_pings_the_gateway() {
     assert_eq!((lease.router, lease.dns, lease.prefix), (Some(GATEWAY), Some(GATEWAY), 24));
     assert!((100..255).contains(&lease.address.octets()[3]), "{lease:?}");
     assert!(guest.pings(GATEWAY, 3));
+}
+
+#[test]
+fn pings_go_out_where_the_kernel_lets_them() {
+    let lab = Lab::new(&[]).unwrap();
+    let (guest, _) = lab.leased_guest(None).unwrap();
+    assert!(guest.pings(SERVER, 3));
+    assert!(!guest.pings(BLACK_HOLE, 1));
+}
+
+#[test]
+fn pings_that_the_kernel_forbids_are_complained_of_once() {
+    let mut lab = Lab::new(&[]).unwrap();
+    lab.host.sysctl("net/ipv4/ping_group_range", "1 0").unwrap();
+    let (guest, _) = lab.leased_guest(None).unwrap();
+    assert!(!guest.pings(SERVER, 2));
+    assert!(!guest.pings(BLACK_HOLE, 1));
+    lab.relay.stop(Signal::TERM).unwrap();
+    let is_over = |line: &str| line.contains("stopping").then_some(());
+    lab.relay.wait_for_line(Duration::from_secs(5), is_over).unwrap();
+    let output = lab.relay.output();
+    let complaints = output.iter().filter(|line| line.contains("net.ipv4.ping_group_range")).count();
+    assert_eq!(complaints, 1, "{output:?}");
 }
 
 /// Asks the gateway for a name, which it must pass on to the host's resolver.

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use netloom_core::{FlowId, Refusal};
 use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
@@ -67,8 +68,8 @@ impl Datagrams {
         lan.drain();
         while !self.over.get() {
             tokio::select! {
-                ready = self.socket.readable() => {
-                    match ready.and_then(|()| self.read(&lan)) {
+                ready = self.socket.ready(Interest::READABLE | Interest::ERROR) => {
+                    match ready.and_then(|ready| if ready.is_error() { self.check() } else { self.read(&lan) }) {
                         Ok(true) => tokio::task::yield_now().await,
                         Ok(false) => {}
                         Err(error) => {
@@ -79,6 +80,17 @@ impl Datagrams {
                 }
                 () = self.wake.notified() => {}
             }
+        }
+    }
+
+    /// Asks for the error that the socket was given, as by ICMP: it makes the socket ready, but not readable.
+    fn check(&self) -> io::Result<bool> {
+        match self.socket.try_io(Interest::ERROR, || match self.socket.take_error()? {
+            Some(error) => Err(error),
+            None => Err(io::ErrorKind::WouldBlock.into()),
+        }) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            other => other,
         }
     }
 
