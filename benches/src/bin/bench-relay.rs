@@ -1,7 +1,8 @@
 //! `bench-relay [--json] [--quick]`: the relay under load, beside a bare splice in the same run, and its memory beside its limits.
 //!
-//! The two servers take turns, and the figures are medians of turns. Rates and round trips are by the wall clock, with the load
-//! generator on the same processors; the server's processor time per frame is given too. Needs root, for namespaces and TAP devices.
+//! The two servers take turns, and the figures are medians of turns, by the wall clock. Client to client the load generator has one
+//! processor and the server another, and the server's processor time per frame is given too; for round trips both share one, so that
+//! what is compared is work, not the wake-up of a processor. Needs root, for namespaces and TAP devices.
 
 use std::path::Path as FilePath;
 use std::process::ExitCode;
@@ -12,6 +13,7 @@ use netloom_bench::cpu;
 use netloom_bench::relay::memory;
 use netloom_bench::relay::pair::Pair;
 use netloom_bench::relay::path::{Cables, Nat, Path};
+use netloom_bench::relay::place::{Placed, Placement};
 use netloom_bench::relay::pump::Direction;
 use netloom_bench::relay::splice::{self, Splice};
 use netloom_bench::table::{self, Row};
@@ -126,6 +128,7 @@ impl Bench {
 
     /// Frames per second, and microseconds of the server's processor time per frame.
     fn stream(&self, side: &mut Side, length: usize) -> Result<[f64; 2]> {
+        let _placed = Placed::place(side.pid, Placement::Apart)?;
         let before = cpu::used_by(side.pid)?;
         let flow = side.pair.stream(length, self.effort.stream)?;
         let spent = cpu::used_by(side.pid)?.saturating_sub(before);
@@ -135,6 +138,7 @@ impl Bench {
 
     /// The median and the 99th percentile of round trips, in microseconds.
     fn round_trip(&self, side: &mut Side, length: usize) -> Result<[f64; 2]> {
+        let _placed = Placed::place(side.pid, Placement::Together)?;
         let mut times = side.pair.round_trips(length, self.effort.round_trips)?;
         times.sort_unstable();
         Ok([times.len() / 2, times.len() * 99 / 100].map(|at| times[at].as_secs_f64() * 1e6))

@@ -6,6 +6,7 @@
 pub mod memory;
 pub mod pair;
 pub mod path;
+pub mod place;
 pub mod pump;
 pub mod splice;
 mod wire;
