@@ -1,10 +1,10 @@
-//! `bench-relay [--json] [--quick]`: the relay under load, beside a bare splice in the same run, and its memory beside its limits.
+//! `bench-relay [--json] [--quick] [PART...]`: the relay under load, beside a bare splice in the same run, and its memory beside its limits.
 //!
 //! The two servers take turns, and the figures are medians of turns, by the wall clock. Client to client the load generator has one
 //! processor and the server another, and the server's processor time per frame is given too; for round trips both share one, so that
 //! what is compared is work, not the wake-up of a processor. Needs root, for namespaces and TAP devices.
 
-use std::path::Path as FilePath;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -26,6 +26,16 @@ const LIMIT: &str = "limit";
 const IDLE_LIMIT_MB: f64 = 15.0;
 const CLIENTS: usize = 200;
 const CLIENTS_LIMIT_MB: f64 = 40.0;
+
+/// What can be measured on its own.
+const PARTS: [(&str, Part); 4] = [
+    ("streams", Bench::streams),
+    ("round-trips", Bench::round_trips),
+    ("guest-tcp", Bench::guest_tcp),
+    ("memory", Bench::memory),
+];
+
+type Part = fn(&Bench) -> Result<()>;
 
 /// How much is measured.
 struct Effort {
@@ -49,19 +59,28 @@ const QUICK: Effort = Effort {
 };
 
 fn main() -> ExitCode {
-    let (mut json, mut effort) = (false, &FULL);
+    let (mut json, mut effort, mut parts) = (false, &FULL, Vec::new());
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
             "--json" => json = true,
             "--quick" => effort = &QUICK,
             splice::ARGUMENT => return finish(splice::serve()),
-            other => {
-                eprintln!("bench-relay: unknown argument {other}: it takes --json and --quick");
-                return ExitCode::from(2);
-            }
+            other => match PARTS.iter().find(|(name, _)| *name == other) {
+                Some((_, part)) => parts.push(*part),
+                None => {
+                    let known = PARTS.map(|(name, _)| name).join(", ");
+                    eprintln!(
+                        "bench-relay: unknown argument {other}: it takes --json, --quick and parts: {known}"
+                    );
+                    return ExitCode::from(2);
+                }
+            },
         }
     }
-    finish(Bench { effort, json }.run())
+    if parts.is_empty() {
+        parts.extend(PARTS.map(|(_, part)| part));
+    }
+    finish(Bench { effort, json }.run(&parts))
 }
 
 fn finish(result: Result<()>) -> ExitCode {
@@ -85,39 +104,56 @@ struct Side {
     pair: Pair,
 }
 
+/// The relay and the splice with two clients each. Fields are dropped in order: the programs before their namespace.
+struct Sides {
+    both: [Side; 2],
+    _programs: (Relay, Splice),
+    _namespace: Namespace,
+}
+
+impl Sides {
+    fn start() -> Result<Self> {
+        let namespace = Namespace::new()?;
+        let relay = Relay::start(&namespace, &["--mtu", "65535"])?;
+        let splice = Splice::start(&namespace, &this_program()?)?;
+        let ours = Side { pid: relay.pid(), pair: Pair::connect(&namespace, relay.address())? };
+        let peer = Side { pid: splice.pid(), pair: Pair::connect(&namespace, splice.address())? };
+        Ok(Self { both: [ours, peer], _programs: (relay, splice), _namespace: namespace })
+    }
+}
+
+fn this_program() -> Result<PathBuf> {
+    std::env::current_exe().context("this program's own path")
+}
+
 impl Bench {
-    fn run(&self) -> Result<()> {
+    fn run(&self, parts: &[Part]) -> Result<()> {
         if !self.json {
             table::head();
         }
-        let program = std::env::current_exe().context("this program's own path")?;
-        self.pairs(&program)?;
-        self.paths(&program)?;
-        self.memory()
+        parts.iter().try_for_each(|part| part(self))
     }
 
     fn print(&self, row: &Row) -> Result<()> {
         Ok(table::print(row, self.json)?)
     }
 
-    /// Client to client.
-    fn pairs(&self, program: &FilePath) -> Result<()> {
-        let namespace = Namespace::new()?;
-        let relay = Relay::start(&namespace, &["--mtu", "65535"])?;
-        let splice = Splice::start(&namespace, program)?;
-        let ours = Side { pid: relay.pid(), pair: Pair::connect(&namespace, relay.address())? };
-        let peer = Side { pid: splice.pid(), pair: Pair::connect(&namespace, splice.address())? };
-        let mut sides = [ours, peer];
+    fn streams(&self) -> Result<()> {
+        let mut sides = Sides::start()?;
         for length in [64, 1514, 65_549] {
-            let [ours, peer] = self.turns(&mut sides, |side| self.stream(side, length))?;
+            let [ours, peer] = self.turns(&mut sides.both, |side| self.stream(side, length))?;
             let case = format!("client to client, {length} bytes");
-            let rates = Row::more_is_better(BENCH, case, "frames/s", ours[0], (PEER, peer[0]));
-            self.print(&rates)?;
+            self.print(&Row::more_is_better(BENCH, case, "frames/s", ours[0], (PEER, peer[0])))?;
             let case = format!("processor time of the server, {length} bytes");
             self.print(&Row::less_is_better(BENCH, case, "us/frame", ours[1], (PEER, peer[1])))?;
         }
+        Ok(())
+    }
+
+    fn round_trips(&self) -> Result<()> {
+        let mut sides = Sides::start()?;
         for length in [64, 1514] {
-            let [ours, peer] = self.turns(&mut sides, |side| self.round_trip(side, length))?;
+            let [ours, peer] = self.turns(&mut sides.both, |side| self.round_trip(side, length))?;
             for (n, quantile) in ["p50", "p99"].into_iter().enumerate() {
                 let case = format!("round trip {quantile}, {length} bytes");
                 self.print(&Row::less_is_better(BENCH, case, "us", ours[n], (PEER, peer[n])))?;
@@ -145,8 +181,8 @@ impl Bench {
     }
 
     /// A kernel guest's transfers.
-    fn paths(&self, program: &FilePath) -> Result<()> {
-        let (nat, cables) = (Nat::new()?, Cables::new(program)?);
+    fn guest_tcp(&self) -> Result<()> {
+        let (nat, cables) = (Nat::new()?, Cables::new(&this_program()?)?);
         let mut sides: [&dyn Path; 2] = [&nat, &cables];
         for (direction, name) in [(Direction::Down, "down"), (Direction::Up, "up")] {
             let mut lengths = Vec::new();

@@ -47,10 +47,11 @@ impl Pair {
         Ok(pair)
     }
 
-    /// Each is heard by the other. A client that only receives is pinged; this is its sign of life.
+    /// Each is heard by the other; the later one first, since the earlier is on the LAN when that one is. A client that only receives
+    /// is pinged; this is its sign of life.
     fn introduce(&mut self) -> io::Result<()> {
-        self.a.0.pass(&messages(BROADCAST, self.a.1, 64, 1), &mut self.b.0)?;
-        self.b.0.pass(&messages(BROADCAST, self.b.1, 64, 1), &mut self.a.0)
+        self.b.0.pass(&messages(BROADCAST, self.b.1, 64, 1), &mut self.a.0)?;
+        self.a.0.pass(&messages(BROADCAST, self.a.1, 64, 1), &mut self.b.0)
     }
 
     /// Sends frames of `length` bytes one way for `time` and waits for all of them.

@@ -116,7 +116,7 @@ impl Client {
                     }
                     self.blocked.set(false);
                     if self.flush() {
-                        lan.pump(self.port);
+                        lan.pump(lan.clock.now(), self.port);
                         lan.drain();
                     }
                 }
@@ -161,7 +161,7 @@ impl Client {
     /// Reads what the socket has; tells whether there may be more.
     fn read(&self, lan: &Rc<LanTask>) -> io::Result<bool> {
         for _ in 0..READS_PER_TURN {
-            {
+            let emptied = {
                 let mut scratch = lan.scratch.borrow_mut();
                 match self.stream.try_read(&mut scratch) {
                     Ok(0) => {
@@ -171,13 +171,19 @@ impl Client {
                         }));
                         return Ok(false);
                     }
-                    Ok(read) => self.receive(lan, &mut scratch[..read]),
+                    Ok(read) => {
+                        self.receive(lan, &mut scratch[..read]);
+                        read < scratch.len()
+                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                     Err(error) => return Err(error),
                 }
-            }
+            };
             lan.drain();
-            if self.state.get() != State::Open {
+            if emptied {
+                readiness::emptied(&self.stream);
+            }
+            if emptied || self.state.get() != State::Open {
                 return Ok(false);
             }
         }

@@ -206,10 +206,11 @@ impl LanTask {
                 egress::dns::handle_query(self, query);
             }
             loop {
-                let port = self.machine.borrow_mut().poll_port(self.clock.now());
+                let now = self.clock.now();
+                let port = self.machine.borrow_mut().poll_port(now);
                 let Some(port) = port else { break };
                 quiet = false;
-                self.pump(port);
+                self.pump(now, port);
             }
             if quiet {
                 break;
@@ -222,10 +223,10 @@ impl LanTask {
     }
 
     /// Moves frames from a port's queue to its client.
-    fn pump(&self, port: PortId) {
+    fn pump(&self, now: Instant, port: PortId) {
         let client = self.clients.borrow().get(&port).map(Rc::clone);
         if let Some(client) = client {
-            client.pump(&mut self.machine.borrow_mut(), self.clock.now(), &mut self.outgoing.borrow_mut());
+            client.pump(&mut self.machine.borrow_mut(), now, &mut self.outgoing.borrow_mut());
         }
     }
 
