@@ -20,6 +20,7 @@ use tracing::{debug, info};
 use super::framing::{self, CloseCode, Framing, Incoming};
 use super::keepalive::{Due, Keepalive};
 use super::{LanTask, NewClient, READS_PER_TURN};
+use crate::socket;
 
 /// How long the other end has to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -163,7 +164,7 @@ impl Client {
         for _ in 0..READS_PER_TURN {
             let emptied = {
                 let mut scratch = lan.scratch.borrow_mut();
-                match self.stream.try_read(&mut scratch) {
+                let read = match socket::read(&self.stream, &mut scratch) {
                     Ok(0) => {
                         self.state.set(State::Gone(match self.state.get() {
                             State::Open => "connection ended",
@@ -171,18 +172,14 @@ impl Client {
                         }));
                         return Ok(false);
                     }
-                    Ok(read) => {
-                        self.receive(lan, &mut scratch[..read]);
-                        read < scratch.len()
-                    }
+                    Ok(read) => read,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                     Err(error) => return Err(error),
-                }
+                };
+                self.receive(lan, &mut scratch[..read]);
+                read < scratch.len()
             };
             lan.drain();
-            if emptied {
-                readiness::emptied(&self.stream);
-            }
             if emptied || self.state.get() != State::Open {
                 return Ok(false);
             }
