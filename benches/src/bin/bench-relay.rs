@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use netloom_bench::cpu;
 use netloom_bench::relay::memory;
 use netloom_bench::relay::pair::Pair;
-use netloom_bench::relay::path::{Cables, Nat, Path};
+use netloom_bench::relay::path::{Cable, Nat, Path};
 use netloom_bench::relay::place::{Placed, Placement};
 use netloom_bench::relay::pump::Direction;
 use netloom_bench::relay::splice::{self, Splice};
@@ -182,8 +182,8 @@ impl Bench {
 
     /// A kernel guest's transfers.
     fn guest_tcp(&self) -> Result<()> {
-        let (nat, cables) = (Nat::new()?, Cables::new(&this_program()?)?);
-        let mut sides: [&dyn Path; 2] = [&nat, &cables];
+        let (nat, cable) = (Nat::new()?, Cable::new()?);
+        let mut sides: [&dyn Path; 2] = [&nat, &cable];
         for (direction, name) in [(Direction::Down, "down"), (Direction::Up, "up")] {
             let mut lengths = Vec::new();
             for path in sides {
@@ -196,13 +196,7 @@ impl Bench {
                 Ok([length as f64 / 1e6 / path.transfer(direction, length)?.as_secs_f64()])
             })?;
             let case = format!("guest TCP {name}, MTU 1500");
-            self.print(&Row::more_is_better(
-                BENCH,
-                case,
-                "MB/s",
-                ours,
-                ("kernels over a bare splice", peer),
-            ))?;
+            self.print(&Row::more_is_better(BENCH, case, "MB/s", ours, ("TAP-WebSocket splice", peer)))?;
         }
         Ok(())
     }

@@ -3,21 +3,20 @@
 //! One thread, many messages to a read and a write, the codec of `netloom-proto`. It is a process of its own, as the relay is, made by
 //! running this program again.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use netloom_interop::namespace::Namespace;
 use netloom_interop::process::Process;
-use netloom_proto::websocket::{Decoder, Message, Opcode, Role, accept_key, put_frame};
+use netloom_interop::splice::End as _;
 use rustix::event::{PollFd, PollFlags, poll};
+
+use super::socket::Socket;
 
 /// The argument that makes a program with [`serve`] in it the splice.
 pub const ARGUMENT: &str = "--serve-splice";
-const READ_BYTES: usize = 256 * 1024;
-const MAX_FRAME_BYTES: usize = 65_549;
 const LISTENING: &str = "listening on ";
 
 /// A running splice, killed on drop.
@@ -61,105 +60,43 @@ pub fn serve() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("{LISTENING}{}", listener.local_addr()?);
     loop {
-        let ends = [upgrade(listener.accept()?.0)?, upgrade(listener.accept()?.0)?];
+        let ends = [Socket::accept(&listener)?, Socket::accept(&listener)?];
         if let Err(error) = join(ends) {
             eprintln!("{error}");
         }
     }
 }
 
-fn upgrade(mut stream: TcpStream) -> Result<TcpStream> {
-    let mut request = Vec::new();
-    while !request.ends_with(b"\r\n\r\n") {
-        let mut bytes = [0; 4096];
-        let read = stream.read(&mut bytes)?;
-        ensure!(read > 0, "the request was cut short");
-        request.extend_from_slice(&bytes[..read]);
-    }
-    let request = String::from_utf8(request)?;
-    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
-    let accept = accept_key(key.context("no key")?);
-    write!(
-        stream,
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
-    )?;
-    stream.set_nodelay(true)?;
-    stream.set_nonblocking(true)?;
-    Ok(stream)
-}
-
-struct End {
-    stream: TcpStream,
-    decoder: Decoder,
-    /// What the other end has sent and this one's socket has not taken.
-    out: Vec<u8>,
-}
-
-fn join(streams: [TcpStream; 2]) -> Result<()> {
-    let decoder = || Decoder::new(Role::Server, MAX_FRAME_BYTES);
-    let [mut a, mut b] = streams.map(|stream| End { stream, decoder: decoder(), out: Vec::new() });
-    let mut buffer = vec![0; READ_BYTES];
+fn join([mut a, mut b]: [Socket; 2]) -> Result<()> {
     loop {
-        let interest = |own: &End, other: &End| {
+        let interest = |own: &Socket, other: &Socket| {
             let mut flags = PollFlags::empty();
-            flags.set(PollFlags::IN, other.out.is_empty());
-            flags.set(PollFlags::OUT, !own.out.is_empty());
+            flags.set(PollFlags::IN, other.backlog_bytes() == 0);
+            flags.set(PollFlags::OUT, own.backlog_bytes() > 0);
             flags
         };
         let (interest_a, interest_b) = (interest(&a, &b), interest(&b, &a));
-        let mut ends = [
-            PollFd::from_borrowed_fd(a.stream.as_fd(), interest_a),
-            PollFd::from_borrowed_fd(b.stream.as_fd(), interest_b),
-        ];
+        let mut ends =
+            [PollFd::from_borrowed_fd(a.fd(), interest_a), PollFd::from_borrowed_fd(b.fd(), interest_b)];
         poll(&mut ends, None)?;
         let [ready_a, ready_b] = [ends[0].revents(), ends[1].revents()];
         let wants = PollFlags::IN | PollFlags::HUP | PollFlags::ERR;
-        if ready_a.intersects(wants) && !a.pass(&mut b, &mut buffer)? {
-            return b.leave();
+        if ready_a.intersects(wants) && !pass(&mut a, &mut b)? {
+            return Ok(b.leave()?);
         }
-        if ready_b.intersects(wants) && !b.pass(&mut a, &mut buffer)? {
-            return a.leave();
+        if ready_b.intersects(wants) && !pass(&mut b, &mut a)? {
+            return Ok(a.leave()?);
         }
         a.flush()?;
         b.flush()?;
     }
 }
 
-impl End {
-    /// Reads once and hands the messages to the other end; false at the end of the stream.
-    fn pass(&mut self, to: &mut Self, buffer: &mut [u8]) -> Result<bool> {
-        let read = match self.stream.read(buffer) {
-            Ok(0) => return Ok(false),
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
-            Err(error) => return Err(error.into()),
-        };
-        self.decoder.decode(&mut buffer[..read], |message| {
-            if let Message::Binary(frame) = message {
-                put_frame(&mut to.out, Opcode::Binary, frame, None);
-            }
-        })?;
-        to.flush()?;
-        Ok(true)
-    }
-
-    /// The other end has gone: waits until this one goes too, so that neither is cut off.
-    fn leave(mut self) -> Result<()> {
-        self.stream.set_nonblocking(false)?;
-        io::copy(&mut self.stream, &mut io::sink())?;
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let mut written = 0;
-        while written < self.out.len() {
-            match self.stream.write(&self.out[written..]) {
-                Ok(more) => written += more,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
-        }
-        self.out.drain(..written);
-        Ok(())
+/// Reads once and hands the messages to the other end; false at the end of the stream.
+fn pass(from: &mut Socket, to: &mut Socket) -> io::Result<bool> {
+    match from.receive(|frame| to.send(frame)) {
+        Ok(()) => to.flush().map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
     }
 }
