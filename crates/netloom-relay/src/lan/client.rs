@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use netloom_core::{Lan, PortId};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::Instant;
 use tracing::{debug, info};
 
@@ -85,12 +85,11 @@ impl Client {
     }
 
     /// Serves the client until it is gone.
-    pub(super) async fn run(self: Rc<Self>, lan: Rc<LanTask>, read: Bytes, mut stop: watch::Receiver<bool>) {
+    pub(super) async fn run(self: Rc<Self>, lan: Rc<LanTask>, read: Bytes) {
         let began = Instant::now();
         self.receive(&lan, &mut Vec::from(read));
         lan.drain();
         let mut keepalive = Keepalive::new(began);
-        let mut stopping = false;
         let sleep = tokio::time::sleep_until(began);
         tokio::pin!(sleep);
         let reason = loop {
@@ -122,10 +121,6 @@ impl Client {
                     }
                 }
                 () = self.wake.notified() => {}
-                _ = stop.wait_for(|stop| *stop), if !stopping => {
-                    stopping = true;
-                    self.close(CloseCode::GOING_AWAY);
-                }
                 () = &mut sleep => {
                     if matches!(self.state.get(), State::Closing { .. }) {
                         break "closed";
@@ -283,12 +278,18 @@ impl Client {
         }
     }
 
+    /// The relay stops.
+    pub(super) fn stop(&self) {
+        self.close(CloseCode::GOING_AWAY);
+    }
+
     /// Begins to close; the other end has a second to answer.
     fn close(&self, code: CloseCode) {
         if self.state.get() == State::Open {
             self.control(|out| framing::put_close(out, code));
             if self.state.get() == State::Open {
                 self.state.set(State::Closing { until: Instant::now() + CLOSE_TIMEOUT });
+                self.wake.notify_one();
             }
         }
     }

@@ -141,12 +141,14 @@ impl LanTask {
     ) {
         spawn_local(Rc::clone(&self).keep_time());
         spawn_local(Rc::clone(&self).tell_wall_clock());
-        let clients_stop = stop.clone();
         loop {
             tokio::select! {
-                Some(new) = arrivals.recv() => self.join(new, &clients_stop),
+                Some(new) = arrivals.recv() => self.join(new),
                 _ = stop.wait_for(|stop| *stop) => break,
             }
+        }
+        for client in self.clients.borrow().values() {
+            client.stop();
         }
         let all_gone = async {
             while !self.clients.borrow().is_empty() {
@@ -161,7 +163,7 @@ impl LanTask {
         }
     }
 
-    fn join(self: &Rc<Self>, new: NewClient, stop: &watch::Receiver<bool>) {
+    fn join(self: &Rc<Self>, new: NewClient) {
         let peer = new.peer;
         let config = machine::port(&self.settings);
         let port = self.machine.borrow_mut().open_port(config);
@@ -170,7 +172,7 @@ impl LanTask {
                 let client = Rc::new(client);
                 info!("{peer} joined LAN {}", self.settings.name);
                 self.clients.borrow_mut().insert(port, Rc::clone(&client));
-                spawn_local(client.run(Rc::clone(self), read, stop.clone()));
+                spawn_local(client.run(Rc::clone(self), read));
             }
             Err(error) => {
                 warn!("{peer}: {error}");
