@@ -8,6 +8,8 @@ mod client;
 mod clock;
 mod framing;
 mod keepalive;
+#[cfg(test)]
+mod keepalive_tests;
 mod machine;
 
 use std::cell::{Cell, RefCell};
