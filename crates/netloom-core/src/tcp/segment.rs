@@ -175,11 +175,17 @@ impl Transmit {
         self.flags
     }
 
-    /// Writes header and options into the first [`Self::header_len`] bytes of `out`, which must be at least that long. The checksum
-    /// field is left zero.
-    pub fn emit_header(&self, source_port: u16, destination_port: u16, out: &mut [u8]) {
+    /// Writes header and options into the first [`Self::header_len`] bytes of `out`, which must be at least that long, and returns the
+    /// rest of it. The checksum field is left zero.
+    pub fn emit_header<'a>(
+        &self,
+        source_port: u16,
+        destination_port: u16,
+        out: &'a mut [u8],
+    ) -> &'a mut [u8] {
         let header_len = self.header_len();
-        let (header, options) = out[..header_len].split_at_mut(HEADER_BYTES);
+        let (front, payload) = out.split_at_mut(header_len);
+        let (header, options) = front.split_at_mut(HEADER_BYTES);
         header[0..2].copy_from_slice(&source_port.to_be_bytes());
         header[2..4].copy_from_slice(&destination_port.to_be_bytes());
         header[4..8].copy_from_slice(&self.seq.0.to_be_bytes());
@@ -191,6 +197,7 @@ impl Transmit {
         if !options.is_empty() {
             self.options.emit(options);
         }
+        payload
     }
 }
 

@@ -15,6 +15,7 @@ use super::seq::SeqNumber;
 use super::timer::{FIN_WAIT_2, IDLE_BUFFERS, KEEPALIVE_PROBES, Timer, Timers};
 use crate::flow::ResetReason;
 use crate::time::{Duration, Instant};
+use crate::wire::checksum::sum;
 
 /// The states of RFC 9293 3.3.2, LISTEN excepted, and one more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -310,11 +311,24 @@ impl Tcb {
 
     /// Writes a segment into `out`, whose length must be that of `transmit`, before any other call. The checksum field is left zero.
     pub fn emit(&self, transmit: &Transmit, source_port: u16, destination_port: u16, out: &mut [u8]) {
-        transmit.emit_header(source_port, destination_port, out);
-        let payload = &mut out[transmit.header_len()..];
+        let payload = transmit.emit_header(source_port, destination_port, out);
         if !payload.is_empty() {
             self.send.copy_to(transmit.seq.since(self.data_start()), payload);
         }
+    }
+
+    /// Like [`Self::emit`]; returns the Internet checksum's sum of the segment, without its pseudo-header.
+    pub fn emit_summed(
+        &self,
+        transmit: &Transmit,
+        source_port: u16,
+        destination_port: u16,
+        out: &mut [u8],
+    ) -> u32 {
+        let payload = transmit.emit_header(source_port, destination_port, out);
+        let offset = transmit.seq.since(self.data_start());
+        let carried = if payload.is_empty() { 0 } else { self.send.copy_summed(offset, payload) };
+        sum(&out[..transmit.header_len()]) + carried
     }
 
     /// The next event.
