@@ -1,28 +1,31 @@
-//! Scripts of segments for one connection of the TCP engine, in the manner of packetdrill: what arrives, what is called, and everything
-//! that must leave, at the microsecond.
+//! Scripts of segments for the whole machine, in the manner of packetdrill: what a guest sends, what the outside calls, and everything
+//! that must leave and be told, at the microsecond.
 //!
 //! ```text
 //! == RFC 9293 3.5: a connection is opened           a script begins with what it holds
-//! +0    < S 0:0(0) win 65535 <mss 1000>             arrives
+//! +0    < S 0:0(0) win 65535 <mss 1000>             arrives from the guest
+//! +0    ! open                                      must be told now
 //! +0    accept                                      is called
 //! +0    > S. 0:0(0) ack 1 win 65535 <mss 1000>      must leave now
-//! +0.1  < . 1:1(0) ack 1 win 65535                  0.1 s later
-//! +0    ! established                               must be told now
+//! +0.1  < . 1:1(0) ack 1                            0.1 s later
 //! ```
 //!
 //! Positions count from each side's initial sequence number, as in packetdrill; `@n` is a number as it stands on the wire. Windows are
 //! fields of the header, not scaled. Nothing may leave or be told that no line expects. The payload is a pattern of its position, so that
 //! bytes that are lost, misplaced or taken twice show in `take` and in what leaves. Each script is run at several initial sequence numbers,
-//! so that every rule holds across 2³¹ and 2³². The words of a line are those of [`parse`].
+//! so that every rule holds across 2³¹ and 2³²: the guest's is chosen, the machine's moves with its clock. The words of a line are those of
+//! [`parse`].
 
 mod parse;
 mod run;
 mod wire;
 
+use core::net::{Ipv4Addr, SocketAddrV4};
+
 pub use parse::parse;
 pub use run::run;
 
-use netloom_core::tcp::{Event, State};
+use netloom_core::{Refusal, ResetReason};
 
 /// One script.
 #[derive(Clone, Debug)]
@@ -43,43 +46,73 @@ struct Step {
 #[derive(Clone, Debug)]
 enum Act {
     Set(String, u64),
+    With(Pair),
+    /// The connection known with this port of the guest.
+    WithPort(u16),
     Arrive(Pattern),
+    ArriveIcmp(Icmp),
     Leave(Pattern),
-    Tell(Event),
-    Call(Call, usize),
+    LeaveIcmp(Icmp),
+    Tell(Told),
+    Call(Call),
     Check(Check),
     /// Time passes, and no more.
     Pass,
 }
 
+/// The two ends of a connection: the guest's port and the far address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Pair {
+    guest_port: u16,
+    target: SocketAddrV4,
+}
+
+/// What a script speaks of before `with`.
+const FIRST: Pair =
+    Pair { guest_port: 40_000, target: SocketAddrV4::new(Ipv4Addr::new(93, 184, 216, 34), 80) };
+
+/// What the machine tells about one flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Open,
+    Established,
+    Data(usize),
+    Fin,
+    Writable,
+    Reset(ResetReason),
+    Closed,
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Call {
-    Active,
+    Connect(u16),
     Accept,
-    Write,
-    /// `write` takes no more than this.
-    WriteSome(usize),
-    Take,
+    AcceptEarly,
+    Refuse(Refusal),
+    /// So many bytes, of which so many must be taken.
+    Write(usize, usize),
+    Take(usize),
     Fin,
-    Close,
-    Abort,
-    Limit,
-    Mtu,
-    Unreachable,
-    /// Segments stay unpolled until `Drain`.
+    Reset,
+    /// The port is not polled until `Drain`.
     Hold,
     Drain,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Check {
-    State(State),
     Room(usize),
-    Held(usize),
     Readable(usize),
-    Offered(usize),
-    /// No timer runs.
-    Asleep,
+    Flows(usize),
+    Dropped(String, u64),
+}
+
+/// An ICMP message about the last segment that went the other way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Icmp {
+    kind: u8,
+    code: u8,
+    rest: u32,
 }
 
 /// A position: counted from the initial sequence number, or as it stands on the wire.

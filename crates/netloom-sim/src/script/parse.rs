@@ -1,23 +1,24 @@
 //! Reads scripts.
 
-use netloom_core::ResetReason;
-use netloom_core::tcp::{Event, State};
+use netloom_core::{Refusal, ResetReason};
 
-use super::{Act, Call, Check, Opt, Pattern, Position, Script, Step};
+use super::{Act, Call, Check, Icmp, Opt, Pair, Pattern, Position, Script, Step, Told};
 use crate::packet::flag;
 
 /// Reads the scripts of a file. Behind the time, a line has one of these:
 ///
 /// - `< SEGMENT`, `> SEGMENT`: arrives, must leave. A segment is `FLAGS from:to(length) [ack n] [win n] [urg n] [garbage] [<options>]`
 ///   with the flags `SFRPUEC.`, or `-` for none; options are `mss n`, `wscale n`, `sackOK`, `sack a:b`, `nop`, `eol`, `hex 0102`, or
-///   `*` for any. Without `win`, 65535 arrives and any may leave.
-/// - `! established | data n | fin | writable | reset REASON | closed`: must be told. `data` need not be expected.
-/// - `active`, `accept`, `write n [takes m]`, `take n`, `fin`, `close`, `abort`, `limit n`, `mtu n`, `unreachable hard|soft`: is called.
-/// - `hold`, `drain`: what leaves is not asked for; is asked for again.
-/// - `state S`, `room n`, `held n`, `readable n`, `offered n`, `asleep`: must be so.
+///   `*` for any. Without `win`, 65535 arrives and any may leave. The payload continues the stream, `garbage` does not.
+/// - `< icmp TYPE CODE [n]`, `> icmp TYPE CODE`: an error arrives about the last segment that left, with `n` in its second word; must leave.
+/// - `! open | established | data n | fin | writable | reset REASON | closed`: must be told. `data` need not be expected.
+/// - `connect PORT`, `accept`, `accept_early`, `refuse WHY`, `write n [takes m]`, `take n`, `fin`, `reset`: is called.
+/// - `hold`, `drain`: frames are not asked for; are asked for again.
+/// - `room n`, `readable n`, `flows n`, `dropped NAME n`: must be so.
 /// - `pass`: nothing happens.
-/// - `set NAME n`: before the connection; the names are those of [`Config`](netloom_core::tcp::Config), `mss` for both, durations in ms.
-/// - `established [mss n] [win n] [wscale n] [sackOK]`: a peer connects and we accept, in no time.
+/// - `with PORT [ADDRESS:PORT]`: what follows is about this connection of the guest, whose address may be left out once it is known.
+/// - `set NAME n`: before all else; the names are those of the limits, and `mss`, `mtu`, `lan_mtu`; durations are in ms.
+/// - `opened [mss n] [win n] [wscale n] [sackOK]`: the guest connects and we accept, in no time.
 ///
 /// # Panics
 /// With the line, if it is not one of these.
@@ -47,15 +48,15 @@ fn read_line(code: &str, line: usize, steps: &mut Vec<Step>) -> Result<(), Strin
     let delay_us = (seconds.parse::<f64>().map_err(|_| "the time is in seconds")? * 1e6).round() as u64;
     let text = code.to_owned();
     let rest = rest.trim();
-    if let Some(words) = rest.strip_prefix("established") {
-        return establish(words, line, delay_us, steps);
+    if let Some(words) = rest.strip_prefix("opened") {
+        return opened(words, line, delay_us, steps);
     }
     steps.push(Step { line, text, delay_us, act: act(rest)? });
     Ok(())
 }
 
 /// The handshake that most scripts begin with.
-fn establish(words: &str, line: usize, delay_us: u64, steps: &mut Vec<Step>) -> Result<(), String> {
+fn opened(words: &str, line: usize, delay_us: u64, steps: &mut Vec<Step>) -> Result<(), String> {
     let mut words = words.split_whitespace();
     let (mut mss, mut window, mut more) = ("1000", "10000", String::new());
     while let Some(word) = words.next() {
@@ -69,10 +70,10 @@ fn establish(words: &str, line: usize, delay_us: u64, steps: &mut Vec<Step>) -> 
     }
     let lines = [
         format!("+{} < S 0:0(0) win {window} <mss {mss}{more}>", delay_us as f64 / 1e6),
+        "+0 ! open".to_owned(),
         "+0 accept".to_owned(),
         "+0 > S. 0:0(0) ack 1 <*>".to_owned(),
         format!("+0 < . 1:1(0) ack 1 win {window}"),
-        "+0 ! established".to_owned(),
     ];
     lines.iter().try_for_each(|code| read_line(code, line, steps))
 }
@@ -80,83 +81,85 @@ fn establish(words: &str, line: usize, delay_us: u64, steps: &mut Vec<Step>) -> 
 fn act(rest: &str) -> Result<Act, String> {
     let (verb, tail) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let tail = tail.trim();
-    let number = || tail.parse::<usize>().map_err(|_| format!("{verb} needs a number"));
-    let call = |call, n| Ok(Act::Call(call, n));
+    let call = |call| Ok(Act::Call(call));
     match verb {
-        "<" => Ok(Act::Arrive(segment(tail)?)),
-        ">" => Ok(Act::Leave(segment(tail)?)),
-        "!" => Ok(Act::Tell(event(tail)?)),
+        "<" => match tail.strip_prefix("icmp ") {
+            Some(words) => Ok(Act::ArriveIcmp(icmp(words)?)),
+            None => Ok(Act::Arrive(segment(tail)?)),
+        },
+        ">" => match tail.strip_prefix("icmp ") {
+            Some(words) => Ok(Act::LeaveIcmp(icmp(words)?)),
+            None => Ok(Act::Leave(segment(tail)?)),
+        },
+        "!" => Ok(Act::Tell(told(tail)?)),
         "set" => {
             let (name, value) = tail.split_once(' ').ok_or("set needs a name and a number")?;
-            Ok(Act::Set(name.to_owned(), value.trim().parse().map_err(|_| "set needs a number")?))
+            Ok(Act::Set(name.to_owned(), number(value)?))
+        }
+        "with" => {
+            let Some((port, target)) = tail.split_once(' ') else { return Ok(Act::WithPort(number(tail)?)) };
+            let target = target.trim().parse().map_err(|_| format!("{target} is no address and port"))?;
+            Ok(Act::With(Pair { guest_port: number(port)?, target }))
         }
         "pass" => Ok(Act::Pass),
-        "active" => call(Call::Active, 0),
-        "accept" => call(Call::Accept, 0),
-        "fin" => call(Call::Fin, 0),
-        "close" => call(Call::Close, 0),
-        "abort" => call(Call::Abort, 0),
-        "hold" => call(Call::Hold, 0),
-        "drain" => call(Call::Drain, 0),
-        "take" => call(Call::Take, number()?),
-        "limit" => call(Call::Limit, number()?),
-        "mtu" => call(Call::Mtu, number()?),
-        "unreachable" => match tail {
-            "hard" => call(Call::Unreachable, 1),
-            "soft" => call(Call::Unreachable, 0),
-            _ => Err("unreachable is hard or soft".into()),
-        },
-        "write" => match tail.split_once(" takes ") {
-            None => call(Call::Write, number()?),
-            Some((n, taken)) => {
-                let read = |word: &str| word.trim().parse().map_err(|_| "write needs numbers".to_owned());
-                call(Call::WriteSome(read(taken)?), read(n)?)
-            }
-        },
-        "state" => Ok(Act::Check(Check::State(state(tail)?))),
-        "room" => Ok(Act::Check(Check::Room(number()?))),
-        "held" => Ok(Act::Check(Check::Held(number()?))),
-        "readable" => Ok(Act::Check(Check::Readable(number()?))),
-        "offered" => Ok(Act::Check(Check::Offered(number()?))),
-        "asleep" => Ok(Act::Check(Check::Asleep)),
+        "connect" => call(Call::Connect(number(tail)?)),
+        "accept" => call(Call::Accept),
+        "accept_early" => call(Call::AcceptEarly),
+        "refuse" => call(Call::Refuse(refusal(tail)?)),
+        "fin" => call(Call::Fin),
+        "reset" => call(Call::Reset),
+        "hold" => call(Call::Hold),
+        "drain" => call(Call::Drain),
+        "take" => call(Call::Take(number(tail)?)),
+        "write" => {
+            let (n, taken) = tail.split_once(" takes ").unwrap_or((tail, tail));
+            call(Call::Write(number(n)?, number(taken)?))
+        }
+        "room" => Ok(Act::Check(Check::Room(number(tail)?))),
+        "readable" => Ok(Act::Check(Check::Readable(number(tail)?))),
+        "flows" => Ok(Act::Check(Check::Flows(number(tail)?))),
+        "dropped" => {
+            let (name, n) = tail.split_once(' ').ok_or("dropped needs a name and a number")?;
+            Ok(Act::Check(Check::Dropped(name.to_owned(), number(n)?)))
+        }
         _ => Err(format!("{verb} is nothing that a line can say")),
     }
 }
 
-fn event(tail: &str) -> Result<Event, String> {
+fn number<T: core::str::FromStr>(word: &str) -> Result<T, String> {
+    word.trim().parse().map_err(|_| format!("{word:?} is no number here"))
+}
+
+fn icmp(words: &str) -> Result<Icmp, String> {
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let [kind, code, rest @ ..] = &words[..] else { return Err("icmp needs a type and a code".into()) };
+    let rest = rest.first().map_or(Ok(0), |word| number(word))?;
+    Ok(Icmp { kind: number(kind)?, code: number(code)?, rest })
+}
+
+fn refusal(word: &str) -> Result<Refusal, String> {
+    const ALL: [Refusal; 4] = [Refusal::Refused, Refusal::Unreachable, Refusal::Timeout, Refusal::Denied];
+    let named = ALL.into_iter().find(|why| format!("{why:?}") == word);
+    named.ok_or_else(|| format!("{word} is no refusal"))
+}
+
+fn told(tail: &str) -> Result<Told, String> {
     match tail.split_once(' ').unwrap_or((tail, "")) {
-        ("established", "") => Ok(Event::Established),
-        ("data", n) => Ok(Event::Data(n.trim().parse().map_err(|_| "data needs a number")?)),
-        ("fin", "") => Ok(Event::Fin),
-        ("writable", "") => Ok(Event::Writable),
-        ("closed", "") => Ok(Event::Closed),
+        ("open", "") => Ok(Told::Open),
+        ("established", "") => Ok(Told::Established),
+        ("data", n) => Ok(Told::Data(number(n)?)),
+        ("fin", "") => Ok(Told::Fin),
+        ("writable", "") => Ok(Told::Writable),
+        ("closed", "") => Ok(Told::Closed),
         ("reset", why) => match why.trim() {
-            "Reset" => Ok(Event::Reset(ResetReason::Reset)),
-            "Refused" => Ok(Event::Reset(ResetReason::Refused)),
-            "Unreachable" => Ok(Event::Reset(ResetReason::Unreachable)),
-            "Timeout" => Ok(Event::Reset(ResetReason::Timeout)),
+            "Reset" => Ok(Told::Reset(ResetReason::Reset)),
+            "Refused" => Ok(Told::Reset(ResetReason::Refused)),
+            "Unreachable" => Ok(Told::Reset(ResetReason::Unreachable)),
+            "Timeout" => Ok(Told::Reset(ResetReason::Timeout)),
             _ => Err(format!("{why} is no reason")),
         },
         _ => Err(format!("{tail} is no event")),
     }
-}
-
-fn state(name: &str) -> Result<State, String> {
-    const STATES: [State; 11] = [
-        State::SynHeld,
-        State::SynSent,
-        State::SynReceived,
-        State::Established,
-        State::FinWait1,
-        State::FinWait2,
-        State::CloseWait,
-        State::Closing,
-        State::LastAck,
-        State::TimeWait,
-        State::Closed,
-    ];
-    let named = STATES.into_iter().find(|state| format!("{state:?}") == name);
-    named.ok_or_else(|| format!("{name} is no state"))
 }
 
 fn segment(text: &str) -> Result<Pattern, String> {

@@ -1,10 +1,12 @@
 //! Segments on the wire, written and read apart from the engine's own codec.
 
 use core::fmt;
+use core::net::SocketAddrV4;
 
-use super::{Opt, Pattern, Position};
+use super::{Opt, Pair, Pattern, Position};
 use crate::app::{Role, pattern};
-use crate::packet::flag;
+use crate::packet::{Ipv4, ethernet, flag, transport_checksum};
+use crate::world::{GATEWAY_MAC, guest_address, guest_mac};
 
 /// The initial sequence numbers of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +16,7 @@ pub(super) struct Origins {
 }
 
 impl Position {
-    fn on_wire(self, origin: u32) -> u32 {
+    pub(super) fn on_wire(self, origin: u32) -> u32 {
         match self {
             Self::Relative(position) => origin.wrapping_add(position as u32),
             Self::Wire(number) => number,
@@ -31,16 +33,22 @@ pub(super) fn stream(role: Role, position: i64, length: usize) -> Vec<u8> {
     bytes
 }
 
+/// A frame of the guest's with this message.
+pub(super) fn frame(to: SocketAddrV4, protocol: u8, message: &[u8]) -> Vec<u8> {
+    let packet = Ipv4::new(guest_address(0), *to.ip(), protocol).packet(message);
+    ethernet(GATEWAY_MAC, guest_mac(0), 0x0800, &packet)
+}
+
 impl Pattern {
-    /// The segment as it arrives from the peer.
-    pub(super) fn write(&self, origins: Origins) -> Vec<u8> {
+    /// The frame in which the segment arrives from the guest.
+    pub(super) fn write(&self, pair: Pair, origins: Origins) -> Vec<u8> {
         let mut options = Vec::new();
         for option in self.options.iter().flatten() {
             write_option(option, origins.ours, &mut options);
         }
         options.resize(options.len().next_multiple_of(4), 0);
         let ack = self.ack.map_or(0, |ack| ack.on_wire(origins.ours));
-        let mut out = vec![0, 80, 0, 81];
+        let mut out = [pair.guest_port.to_be_bytes(), pair.target.port().to_be_bytes()].concat();
         out.extend(self.seq.on_wire(origins.theirs).to_be_bytes());
         out.extend(ack.to_be_bytes());
         out.push(((20 + options.len()) / 4) as u8 * 16);
@@ -58,7 +66,14 @@ impl Pattern {
             payload.iter_mut().for_each(|byte| *byte = !*byte);
         }
         out.extend(payload);
-        out
+        let sum = transport_checksum(guest_address(0), *pair.target.ip(), 6, &out);
+        out[16..18].copy_from_slice(&sum.to_be_bytes());
+        frame(pair.target, 6, &out)
+    }
+
+    /// Whether it carries a window scale.
+    pub(super) fn scales(&self) -> bool {
+        self.options.iter().flatten().any(|option| matches!(option, Opt::Scale(_)))
     }
 
     /// What about a segment that left is not as stated.
@@ -127,6 +142,11 @@ impl Sent {
             payload: payload.to_vec(),
             origins,
         })
+    }
+
+    /// Its window scale.
+    pub(super) fn scale(&self) -> Option<u8> {
+        self.options.iter().find_map(|option| if let Opt::Scale(shift) = option { Some(*shift) } else { None })
     }
 
     /// Where it stands in our stream, SYN being 0.
