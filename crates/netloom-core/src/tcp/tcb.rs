@@ -491,7 +491,7 @@ impl Tcb {
     /// Whether a SYN for the addresses of this connection opens a new one in its place: it is in TIME-WAIT and the SYN is newer.
     #[must_use]
     pub fn time_wait_accepts(&self, syn: &Segment<'_>) -> bool {
-        self.state == State::TimeWait && syn.flags == Flags::SYN && syn.seq > self.rcv_nxt
+        self.state == State::TimeWait && syn.opens() && syn.seq > self.rcv_nxt
     }
 
     /// The sequence number of the first byte in the send buffer.
