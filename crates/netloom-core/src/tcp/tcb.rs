@@ -219,8 +219,9 @@ impl Tcb {
     /// Takes over what the peer's SYN says.
     pub(super) fn synchronize(&mut self, syn: &Segment<'_>) {
         self.irs = syn.seq;
+        let offered = self.rcv_edge.since(self.rcv_nxt);
         self.rcv_nxt = syn.seq + 1;
-        self.rcv_edge = self.rcv_nxt;
+        self.rcv_edge = self.rcv_nxt + offered;
         self.latest = self.rcv_nxt;
         let Options { mss, window_scale, sack_permitted, .. } = syn.options;
         // An MSS of next to nothing would make a packet of every byte.
