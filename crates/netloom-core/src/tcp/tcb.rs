@@ -232,6 +232,9 @@ impl Tcb {
         self.snd_scale = window_scale.unwrap_or(0);
         if !self.scaling {
             self.rcv_scale = 0;
+            // No window field can tell of more.
+            self.config.receive_buffer_bytes = self.config.receive_buffer_bytes.min(usize::from(u16::MAX));
+            self.set_receive_limit(self.receive_limit);
         }
         self.sack = sack_permitted;
         self.snd_wnd = usize::from(syn.window);
