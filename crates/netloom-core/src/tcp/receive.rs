@@ -21,6 +21,9 @@ impl Tcb {
             State::SynHeld => {
                 if segment.has(Flags::RST) && segment.seq == self.rcv_nxt {
                     self.break_off(ResetReason::Reset);
+                } else if segment.opens() {
+                    // Repeated, or of a peer that has begun anew: nothing was answered yet.
+                    self.synchronize(segment);
                 }
                 None
             }
