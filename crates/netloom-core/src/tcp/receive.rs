@@ -104,6 +104,9 @@ impl Tcb {
             return None;
         }
         if !self.is_in_window(segment) {
+            if self.state == State::SynReceived {
+                return self.challenge(now);
+            }
             // A keepalive, a repeated segment, or one from nowhere: tell where we are.
             self.heard_at = now;
             if segment.sequence_len() > 0 {
