@@ -8,7 +8,7 @@ use super::ip::{ETHERTYPE, From};
 use crate::counters::Drop;
 use crate::flow::{Event, Guest, Protocol, ResetReason};
 use crate::port::PortId;
-use crate::tcp::{self, Config, Flags, Segment, Tcb, Transmit, reset_for};
+use crate::tcp::{self, Config, Segment, Tcb, Transmit, reset_for};
 use crate::time::Instant;
 use crate::wire::checksum::{fold, pseudo_header_v4, sum};
 use crate::wire::ipv4::{self, ETHERNET_BYTES, HEADER_BYTES, Header, Packet};
@@ -37,7 +37,7 @@ impl Stack {
             return self.drops.count(Drop::FlowOfAnother);
         }
         let Body::Tcp(tcb) = &mut flow.body else { return };
-        if segment.flags == Flags::SYN && tcb.time_wait_accepts(&segment) {
+        if tcb.time_wait_accepts(&segment) {
             self.flows.remove(slot);
             return self.handle_unknown(now, from, packet, key, &segment);
         }
@@ -55,7 +55,7 @@ impl Stack {
         key: Key,
         segment: &Segment<'_>,
     ) {
-        if segment.flags != Flags::SYN {
+        if !segment.opens() {
             self.drops.count(Drop::TcpNoFlow);
             return self.refuse_segment(from.guest, &key, segment);
         }

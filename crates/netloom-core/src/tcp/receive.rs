@@ -21,6 +21,9 @@ impl Tcb {
             State::SynHeld => {
                 if segment.has(Flags::RST) && segment.seq == self.rcv_nxt {
                     self.break_off(ResetReason::Reset);
+                } else if segment.opens() {
+                    // Repeated, or of a peer that has begun anew: nothing was answered yet.
+                    self.synchronize(segment);
                 }
                 None
             }
@@ -101,6 +104,9 @@ impl Tcb {
             return None;
         }
         if !self.is_in_window(segment) {
+            if self.state == State::SynReceived {
+                return self.challenge(now);
+            }
             // A keepalive, a repeated segment, or one from nowhere: tell where we are.
             self.heard_at = now;
             if segment.sequence_len() > 0 {

@@ -126,6 +126,14 @@ impl<'a> Segment<'a> {
         self.flags.contains(flags)
     }
 
+    /// Whether it asks for a new connection: a SYN that acknowledges nothing and neither ends nor resets (RFC 9293 3.10.7.2). PSH, URG and
+    /// the bits of ECN (RFC 3168 6.1.1) do not matter.
+    #[must_use]
+    pub fn opens(&self) -> bool {
+        let others = Flags::ACK | Flags::RST | Flags::FIN;
+        self.has(Flags::SYN) && self.flags.bits() & others.bits() == 0
+    }
+
     /// How many sequence numbers the segment takes: its payload, SYN and FIN.
     #[must_use]
     pub fn sequence_len(&self) -> usize {

@@ -220,8 +220,9 @@ impl Tcb {
     /// Takes over what the peer's SYN says.
     pub(super) fn synchronize(&mut self, syn: &Segment<'_>) {
         self.irs = syn.seq;
+        let offered = self.rcv_edge.since(self.rcv_nxt);
         self.rcv_nxt = syn.seq + 1;
-        self.rcv_edge = self.rcv_nxt;
+        self.rcv_edge = self.rcv_nxt + offered;
         self.latest = self.rcv_nxt;
         let Options { mss, window_scale, sack_permitted, .. } = syn.options;
         // An MSS of next to nothing would make a packet of every byte.
@@ -232,6 +233,9 @@ impl Tcb {
         self.snd_scale = window_scale.unwrap_or(0);
         if !self.scaling {
             self.rcv_scale = 0;
+            // No window field can tell of more.
+            self.config.receive_buffer_bytes = self.config.receive_buffer_bytes.min(usize::from(u16::MAX));
+            self.set_receive_limit(self.receive_limit);
         }
         self.sack = sack_permitted;
         self.snd_wnd = usize::from(syn.window);
@@ -505,7 +509,7 @@ impl Tcb {
     /// Whether a SYN for the addresses of this connection opens a new one in its place: it is in TIME-WAIT and the SYN is newer.
     #[must_use]
     pub fn time_wait_accepts(&self, syn: &Segment<'_>) -> bool {
-        self.state == State::TimeWait && syn.flags == Flags::SYN && syn.seq > self.rcv_nxt
+        self.state == State::TimeWait && syn.opens() && syn.seq > self.rcv_nxt
     }
 
     /// The sequence number of the first byte in the send buffer.

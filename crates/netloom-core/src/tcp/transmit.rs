@@ -86,10 +86,10 @@ impl Tcb {
             sack: SackBlocks::default(),
         };
         let flags = if active { Flags::SYN } else { Flags::SYN | Flags::ACK };
-        let window = self.receive_limit.min(usize::from(u16::MAX));
-        if !active {
-            self.rcv_edge = self.rcv_edge.max(self.rcv_nxt + window);
-        }
+        let offered = self.rcv_edge.since(self.rcv_nxt);
+        let window = self.receive_limit.max(offered).min(usize::from(u16::MAX));
+        // Before the peer's SYN both are counted from zero.
+        self.rcv_edge = self.rcv_edge.max(self.rcv_nxt + window);
         let ack = if active { SeqNumber(0) } else { self.rcv_nxt };
         Some(Transmit { seq: self.iss, ack, flags, window: window as u16, options, payload_len: 0 })
     }
