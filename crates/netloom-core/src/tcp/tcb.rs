@@ -289,6 +289,7 @@ impl Tcb {
                 self.receive.release();
             }
         }
+        self.timers.settle();
     }
 
     fn retransmission_timeout(&mut self, now: Instant) {
@@ -311,6 +312,12 @@ impl Tcb {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
         self.timers.next()
+    }
+
+    /// An instant not after that of [`Self::poll_timeout`], which costs less to tell. [`Self::handle_timeout`] brings it up to date.
+    #[must_use]
+    pub fn timeout_bound(&self) -> Option<Instant> {
+        self.timers.bound()
     }
 
     /// Writes a segment into `out`, whose length must be that of `transmit`, before any other call. The checksum field is left zero.
