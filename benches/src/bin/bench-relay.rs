@@ -207,7 +207,7 @@ impl Bench {
             self.print(&Row::less_is_better(BENCH, case, "MB", bytes as f64 / 1e6, (LIMIT, limit)))
         };
         row("resident memory, idle".to_owned(), idle, IDLE_LIMIT_MB)?;
-        row(format!("resident memory, {CLIENTS} idle clients"), loaded, CLIENTS_LIMIT_MB)
+        row(format!("resident memory, {CLIENTS} clients"), loaded, CLIENTS_LIMIT_MB)
     }
 
     /// Medians of both sides' figures, the sides taking turns. The first turn warms up and is not counted.

@@ -49,7 +49,12 @@ impl Wire {
     /// Sends one message and waits until `to` has received it.
     pub(super) fn pass(&mut self, message: &[u8], to: &mut Self) -> io::Result<()> {
         self.stream.write_all(message)?;
-        while to.read()? == 0 {}
+        to.hear()
+    }
+
+    /// Waits for a frame.
+    pub(super) fn hear(&mut self) -> io::Result<()> {
+        while self.read()? == 0 {}
         Ok(())
     }
 }
