@@ -227,7 +227,7 @@ impl Tcb {
         // An MSS of next to nothing would make a packet of every byte.
         let mss = mss.unwrap_or(DEFAULT_MSS).max(48).min(self.config.max_payload);
         self.max_payload = usize::from(mss);
-        self.congestion.set_mss(self.max_payload);
+        self.congestion.begin(self.max_payload);
         self.scaling = window_scale.is_some();
         self.snd_scale = window_scale.unwrap_or(0);
         if !self.scaling {
