@@ -26,4 +26,4 @@ macro_rules! themes {
     };
 }
 
-themes!(open);
+themes!(mss, open, reassembly, recovery, rto, window);

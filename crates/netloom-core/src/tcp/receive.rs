@@ -393,6 +393,8 @@ impl Tcb {
 
     fn handle_fin(&mut self, now: Instant) {
         self.rcv_nxt += 1;
+        // Nothing lies behind a FIN.
+        self.out_of_order.clear();
         self.rcv_edge = self.rcv_edge.max(self.rcv_nxt);
         self.ack = Ack::Now;
         self.tell(Event::Fin);
