@@ -28,6 +28,13 @@ impl CongestionWindow {
         };
     }
 
+    /// More than one SYN was lost: the path may be full (RFC 6928 2).
+    pub(super) fn lost_syns(&mut self) {
+        if self.algorithm == Congestion::Reno {
+            self.cwnd = self.mss;
+        }
+    }
+
     /// A smaller path MTU set the MSS. The window stays (RFC 1191 6.4).
     pub(super) const fn set_mss(&mut self, mss: usize) {
         self.mss = mss;

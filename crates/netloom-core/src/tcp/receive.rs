@@ -64,6 +64,9 @@ impl Tcb {
         self.snd_una = segment.ack;
         self.snd_nxt = self.snd_nxt.max(self.snd_una);
         self.recover = self.snd_una;
+        if self.rtt.backoffs() > 1 {
+            self.congestion.lost_syns();
+        }
         self.rtt.acknowledged(now, segment.ack);
         self.rtt.established();
         self.timers.stop(Timer::Retransmission);

@@ -295,8 +295,10 @@ impl Tcb {
             self.break_off(ResetReason::Timeout);
             return;
         }
-        let flight = self.snd_max.since(self.snd_una);
-        self.congestion.timed_out(flight, !self.rtt.is_backed_off());
+        if !self.is_opening() {
+            let flight = self.snd_max.since(self.snd_una);
+            self.congestion.timed_out(flight, !self.rtt.is_backed_off());
+        }
         self.rtt.back_off();
         self.sacked.clear();
         self.recovery = None;
@@ -501,8 +503,12 @@ impl Tcb {
     /// The sequence number of the first byte in the send buffer.
     pub(super) fn data_start(&self) -> SeqNumber {
         // Not the later of the two: past 2 GiB the SYN would seem to lie ahead.
-        let syn_under_way = matches!(self.state, State::SynHeld | State::SynSent | State::SynReceived);
-        if syn_under_way { self.iss + 1 } else { self.snd_una }
+        if self.is_opening() { self.iss + 1 } else { self.snd_una }
+    }
+
+    /// Whether our SYN is not acknowledged.
+    fn is_opening(&self) -> bool {
+        matches!(self.state, State::SynHeld | State::SynSent | State::SynReceived)
     }
 
     /// The sequence number behind the last byte in the send buffer: where FIN stands.
