@@ -129,6 +129,10 @@ impl Tcb {
             }
             return self.challenge(now);
         }
+        if self.snd_una.since(segment.ack) > self.largest_wnd {
+            // Older than anything that could still be on its way (RFC 5961 5.2).
+            return self.challenge(now);
+        }
         if self.state == State::SynReceived {
             if segment.ack <= self.snd_una {
                 return Some(self.control(segment.ack, Flags::RST));
