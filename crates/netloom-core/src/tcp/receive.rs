@@ -201,6 +201,9 @@ impl Tcb {
         let newer = follows || ack > self.snd_una;
         let window_changed = newer && window != self.snd_wnd;
         if newer {
+            if self.snd_wnd == 0 && window > 0 {
+                self.unacked_since = now;
+            }
             self.snd_wnd = window;
             self.largest_wnd = self.largest_wnd.max(window);
             self.snd_wl1 = segment.seq;

@@ -291,7 +291,9 @@ impl Tcb {
     }
 
     fn retransmission_timeout(&mut self, now: Instant) {
-        if now.since(self.unacked_since) >= self.config.give_up_after {
+        // A peer with a closed window may acknowledge nothing for as long as it answers (RFC 9293 3.8.6.1, MUST-37).
+        let since = if self.snd_wnd == 0 { self.heard_at } else { self.unacked_since };
+        if now.since(since) >= self.config.give_up_after {
             self.break_off(ResetReason::Timeout);
             return;
         }
