@@ -47,6 +47,11 @@ impl Tcb {
         }
         if std::mem::take(&mut self.probe_due) && !self.send.is_empty() {
             let seq = self.snd_una;
+            if self.snd_wnd > 0 {
+                // Too little for the sender to use at once, but long enough (RFC 9293 3.8.6.2.1).
+                let length = self.snd_wnd.min(self.send.len()).min(self.payload_bytes(max_payload));
+                return Some(self.send_segment(now, Next { seq, length, fin: false }));
+            }
             self.snd_max = self.snd_max.max(seq + 1);
             self.rtt.retransmitted();
             let transmit = Transmit { payload_len: 1, ..self.acknowledgment_at(seq) };
@@ -137,6 +142,11 @@ impl Tcb {
         // The peer's buffer may be smaller than two segments (RFC 9293 3.8.6.2.1).
         let half_of_window = length >= self.largest_wnd / 2;
         (whole || small_may_go || half_of_window).then_some(Next { seq, length, fin })
+    }
+
+    /// How many bytes a segment may carry beside its options.
+    fn payload_bytes(&self, max_payload: usize) -> usize {
+        self.max_payload.min(max_payload).saturating_sub(self.sack_option_bytes()).max(1)
     }
 
     /// Bytes from `seq` to `end`, or to where the peer holds the rest.
