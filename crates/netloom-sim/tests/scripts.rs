@@ -26,4 +26,19 @@ macro_rules! themes {
     };
 }
 
-themes!(mss, open, reassembly, recovery, rto, window);
+themes!(
+    ack,
+    backlog,
+    close,
+    keepalive,
+    mss,
+    open,
+    reassembly,
+    recovery,
+    reset,
+    rto,
+    send,
+    time_wait,
+    window,
+    zero_window
+);

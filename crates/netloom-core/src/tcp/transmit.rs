@@ -101,7 +101,7 @@ impl Tcb {
 
     /// The next segment of the stream, if the windows and Nagle let it go.
     pub(super) fn next_segment(&self, max_payload: usize) -> Option<Next> {
-        let payload = self.max_payload.min(max_payload).saturating_sub(self.sack_option_bytes()).max(1);
+        let payload = self.payload_bytes(max_payload);
         let end = self.data_end();
         let cwnd = self.congestion.cwnd();
         if let Some(recovery) = self.recovery {
@@ -130,7 +130,9 @@ impl Tcb {
         let room = if room < payload.min(waiting) && self.pipe() > 0 { 0 } else { room };
         let length = waiting.min(payload).min(window).min(room);
         let last = seq + length == end;
-        let fin = self.fin_queued && last && (length > 0 || room > 0 || self.pipe() == 0);
+        // FIN takes room in the window too; alone, with nothing under way, it probes a closed one itself.
+        let fin_fits = window > length && (length > 0 || room > 0) || self.pipe() == 0 && length == 0;
+        let fin = self.fin_queued && last && fin_fits;
         if length == 0 {
             return fin.then_some(Next { seq, length, fin });
         }
