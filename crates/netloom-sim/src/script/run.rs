@@ -3,9 +3,7 @@
 use core::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::collections::{BTreeMap, VecDeque};
 
-use netloom_core::{
-    Duration, Event, FlowId, Instant, Lan, LanConfig, MacAddr, PortConfig, PortId, Protocol,
-};
+use netloom_core::{Duration, Event, FlowId, Instant, Lan, LanConfig, MacAddr, PortConfig, PortId, Protocol};
 
 use super::wire::{Origins, Sent, frame, stream};
 use super::{Act, Call, Check, FIRST, Icmp, Pair, Pattern, Script, Step, Told};
@@ -450,12 +448,18 @@ impl Stage {
     fn expect_segment(&mut self, pattern: &Pattern) -> Result<(), String> {
         let origins = self.conversation(self.current).origins;
         match self.left.pop_front() {
-            None => Err(format!("nothing left at {}; the deadline is {:?}", self.now, self.lan.poll_timeout())),
-            Some((at, out)) if at != self.now => Err(format!("expected at {}, left at {at}: {out}", self.now)),
-            Some((_, Out::Tcp(pair, sent))) if pair == self.current => match pattern.differs(&sent, origins) {
-                Some(what) => Err(format!("another {what}: {sent}")),
-                None => Ok(()),
-            },
+            None => {
+                Err(format!("nothing left at {}; the deadline is {:?}", self.now, self.lan.poll_timeout()))
+            }
+            Some((at, out)) if at != self.now => {
+                Err(format!("expected at {}, left at {at}: {out}", self.now))
+            }
+            Some((_, Out::Tcp(pair, sent))) if pair == self.current => {
+                match pattern.differs(&sent, origins) {
+                    Some(what) => Err(format!("another {what}: {sent}")),
+                    None => Ok(()),
+                }
+            }
             Some((_, out)) => Err(format!("something else left: {out}")),
         }
     }
@@ -531,7 +535,8 @@ impl Conversation {
             self.scale = sent.scale();
         }
         if sent.flags & (flag::RST | flag::ACK) == flag::ACK {
-            let scale = if sent.flags & flag::SYN > 0 || !self.guest_scales { 0 } else { self.scale.unwrap_or(0) };
+            let scale =
+                if sent.flags & flag::SYN > 0 || !self.guest_scales { 0 } else { self.scale.unwrap_or(0) };
             let edge = sent.acknowledges() + (i64::from(sent.window) << scale);
             if edge < self.edge {
                 return Some(format!("the window's right edge moves back from {} to {edge}", self.edge));

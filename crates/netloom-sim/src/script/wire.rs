@@ -130,7 +130,8 @@ impl Sent {
         let header = bytes.first_chunk::<20>().ok_or("shorter than a header")?;
         let length = usize::from(header[12] >> 4) * 4;
         let (head, payload) = bytes.split_at_checked(length).ok_or("shorter than its header says")?;
-        let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let word =
+            |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
         let half = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
         Ok(Self {
             seq: word(4),
@@ -146,7 +147,9 @@ impl Sent {
 
     /// Its window scale.
     pub(super) fn scale(&self) -> Option<u8> {
-        self.options.iter().find_map(|option| if let Opt::Scale(shift) = option { Some(*shift) } else { None })
+        self.options
+            .iter()
+            .find_map(|option| if let Opt::Scale(shift) = option { Some(*shift) } else { None })
     }
 
     /// Where it stands in our stream, SYN being 0.
