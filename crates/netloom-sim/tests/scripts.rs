@@ -1,5 +1,7 @@
 //! The machine's TCP, rule by rule: each file of `scripts/` holds one theme, each script in it one rule, named by its RFC section.
 
+#![expect(clippy::expect_used, reason = "what fails here fails a test")]
+
 use netloom_sim::script;
 
 fn hold(text: &str) {
