@@ -135,7 +135,8 @@ impl Tcb {
         }
         if self.snd_una.since(segment.ack) > self.largest_wnd {
             // Older than anything that could still be on its way (RFC 5961 5.2).
-            return self.challenge(now);
+            self.challenge(now);
+            return None;
         }
         if self.state == State::SynReceived {
             if segment.ack <= self.snd_una {
