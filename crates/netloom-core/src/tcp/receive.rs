@@ -64,6 +64,9 @@ impl Tcb {
         self.snd_una = segment.ack;
         self.snd_nxt = self.snd_nxt.max(self.snd_una);
         self.recover = self.snd_una;
+        if self.rtt.backoffs() > 1 {
+            self.congestion.lost_syns();
+        }
         self.rtt.acknowledged(now, segment.ack);
         self.rtt.established();
         self.timers.stop(Timer::Retransmission);
@@ -127,6 +130,11 @@ impl Tcb {
             if self.state == State::SynReceived {
                 return Some(self.control(segment.ack, Flags::RST));
             }
+            self.challenge(now);
+            return None;
+        }
+        if self.snd_una.since(segment.ack) > self.largest_wnd {
+            // Older than anything that could still be on its way (RFC 5961 5.2).
             self.challenge(now);
             return None;
         }
@@ -201,6 +209,9 @@ impl Tcb {
         let newer = follows || ack > self.snd_una;
         let window_changed = newer && window != self.snd_wnd;
         if newer {
+            if self.snd_wnd == 0 && window > 0 {
+                self.unacked_since = now;
+            }
             self.snd_wnd = window;
             self.largest_wnd = self.largest_wnd.max(window);
             self.snd_wl1 = segment.seq;
@@ -403,6 +414,8 @@ impl Tcb {
 
     fn handle_fin(&mut self, now: Instant) {
         self.rcv_nxt += 1;
+        // Nothing lies behind a FIN.
+        self.out_of_order.clear();
         self.rcv_edge = self.rcv_edge.max(self.rcv_nxt);
         self.ack = Ack::Now;
         self.tell(Event::Fin);

@@ -228,7 +228,7 @@ impl Tcb {
         // An MSS of next to nothing would make a packet of every byte.
         let mss = mss.unwrap_or(DEFAULT_MSS).max(48).min(self.config.max_payload);
         self.max_payload = usize::from(mss);
-        self.congestion.set_mss(self.max_payload);
+        self.congestion.begin(self.max_payload);
         self.scaling = window_scale.is_some();
         self.snd_scale = window_scale.unwrap_or(0);
         if !self.scaling {
@@ -293,12 +293,16 @@ impl Tcb {
     }
 
     fn retransmission_timeout(&mut self, now: Instant) {
-        if now.since(self.unacked_since) >= self.config.give_up_after {
+        // A peer with a closed window may acknowledge nothing for as long as it answers (RFC 9293 3.8.6.1, MUST-37).
+        let since = if self.snd_wnd == 0 { self.heard_at } else { self.unacked_since };
+        if now.since(since) >= self.config.give_up_after {
             self.break_off(ResetReason::Timeout);
             return;
         }
-        let flight = self.snd_max.since(self.snd_una);
-        self.congestion.timed_out(flight, !self.rtt.is_backed_off());
+        if !self.is_opening() {
+            let flight = self.snd_max.since(self.snd_una);
+            self.congestion.timed_out(flight, !self.rtt.is_backed_off());
+        }
         self.rtt.back_off();
         self.sacked.clear();
         self.recovery = None;
@@ -538,8 +542,12 @@ impl Tcb {
     /// The sequence number of the first byte in the send buffer.
     pub(super) fn data_start(&self) -> SeqNumber {
         // Not the later of the two: past 2 GiB the SYN would seem to lie ahead.
-        let syn_under_way = matches!(self.state, State::SynHeld | State::SynSent | State::SynReceived);
-        if syn_under_way { self.iss + 1 } else { self.snd_una }
+        if self.is_opening() { self.iss + 1 } else { self.snd_una }
+    }
+
+    /// Whether our SYN is not acknowledged.
+    fn is_opening(&self) -> bool {
+        matches!(self.state, State::SynHeld | State::SynSent | State::SynReceived)
     }
 
     /// The sequence number behind the last byte in the send buffer: where FIN stands.

@@ -52,6 +52,11 @@ impl Tcb {
         }
         if std::mem::take(&mut self.probe_due) && !self.send.is_empty() {
             let seq = self.snd_una;
+            if self.snd_wnd > 0 {
+                // Too little for the sender to use at once, but long enough (RFC 9293 3.8.6.2.1).
+                let length = self.snd_wnd.min(self.send.len()).min(self.payload_bytes(max_payload));
+                return Some(self.send_segment(now, Next { seq, length, fin: false }));
+            }
             self.snd_max = self.snd_max.max(seq + 1);
             self.rtt.retransmitted();
             let transmit = Transmit { payload_len: 1, ..self.acknowledgment_at(seq) };
@@ -97,7 +102,7 @@ impl Tcb {
 
     /// The next segment of the stream, if the windows and Nagle let it go.
     pub(super) fn next_segment(&self, max_payload: usize) -> Option<Next> {
-        let payload = self.max_payload.min(max_payload).saturating_sub(self.sack_option_bytes()).max(1);
+        let payload = self.payload_bytes(max_payload);
         let end = self.data_end();
         let cwnd = self.congestion.cwnd();
         if let Some(recovery) = self.recovery {
@@ -126,7 +131,9 @@ impl Tcb {
         let room = if room < payload.min(waiting) && self.pipe() > 0 { 0 } else { room };
         let length = waiting.min(payload).min(window).min(room);
         let last = seq + length == end;
-        let fin = self.fin_queued && last && (length > 0 || room > 0 || self.pipe() == 0);
+        // FIN takes room in the window too; alone, with nothing under way, it probes a closed one itself.
+        let fin_fits = window > length && (length > 0 || room > 0) || self.pipe() == 0 && length == 0;
+        let fin = self.fin_queued && last && fin_fits;
         if length == 0 {
             return fin.then_some(Next { seq, length, fin });
         }
@@ -138,6 +145,11 @@ impl Tcb {
         // The peer's buffer may be smaller than two segments (RFC 9293 3.8.6.2.1).
         let half_of_window = length >= self.largest_wnd / 2;
         (whole || small_may_go || half_of_window).then_some(Next { seq, length, fin })
+    }
+
+    /// How many bytes a segment may carry beside its options.
+    fn payload_bytes(&self, max_payload: usize) -> usize {
+        self.max_payload.min(max_payload).saturating_sub(self.sack_option_bytes()).max(1)
     }
 
     /// Bytes from `seq` to `end`, or to where the peer holds the rest.
