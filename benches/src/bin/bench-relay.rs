@@ -46,10 +46,10 @@ struct Effort {
 }
 
 const FULL: Effort = Effort {
-    turns: 7,
-    stream: Duration::from_millis(1000),
-    round_trips: 10_000,
-    transfer: Duration::from_millis(2000),
+    turns: 15,
+    stream: Duration::from_millis(400),
+    round_trips: 5000,
+    transfer: Duration::from_millis(800),
 };
 const QUICK: Effort = Effort {
     turns: 3,
