@@ -21,15 +21,27 @@ const TURN_SEGMENTS: usize = 16;
 
 impl Stack {
     pub(super) fn handle_tcp(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
-        let parsed =
-            Segment::parse(packet.payload).filter(|_| from.trusted || packet.transport_sum() == 0xffff);
-        let Some(segment) = parsed else { return self.drops.count(Drop::TcpMalformed) };
+        let Some(mut segment) = Segment::parse(packet.payload) else {
+            return self.drops.count(Drop::TcpMalformed);
+        };
         let key = Key {
             protocol: Protocol::Tcp,
             guest: (packet.source, segment.source_port),
             target: (packet.destination, segment.destination_port),
         };
-        let Some(slot) = self.flows.find(&key) else {
+        let slot = self.flows.find(&key);
+        if !from.trusted {
+            let header = &packet.payload[..packet.payload.len() - segment.payload.len()];
+            let staged = match slot.and_then(|slot| self.flows.slot(slot)) {
+                Some(Flow { body: Body::Tcp(tcb), .. }) => tcb.stage(&mut segment),
+                _ => None,
+            };
+            let payload_sum = staged.unwrap_or_else(|| sum(segment.payload));
+            if !packet.transport_holds(sum(header) + payload_sum) {
+                return self.drops.count(Drop::TcpMalformed);
+            }
+        }
+        let Some(slot) = slot else {
             return self.handle_unknown(now, from, packet, key, &segment);
         };
         let Some(flow) = self.flows.slot(slot) else { return };

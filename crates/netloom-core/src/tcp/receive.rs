@@ -32,6 +32,23 @@ impl Tcb {
         }
     }
 
+    /// Puts a payload that is due next behind the end of the receive buffer, where it counts for nothing before
+    /// [`Self::handle_segment`], and returns the Internet checksum's sum of it: so the bytes are read once. `None` for any other segment,
+    /// which stays as it is.
+    pub fn stage(&mut self, segment: &mut Segment<'_>) -> Option<u32> {
+        let length = segment.payload.len();
+        let due = length > 0
+            && segment.seq == self.rcv_nxt
+            && self.out_of_order.is_empty()
+            && self.peer_may_send()
+            && length <= self.rcv_edge.since(self.rcv_nxt)
+            && self.receive.len() + length <= self.receive.capacity();
+        due.then(|| {
+            segment.staged = true;
+            self.receive.put_summed(segment.payload)
+        })
+    }
+
     fn handle_in_syn_sent(&mut self, now: Instant, segment: &Segment<'_>) -> Option<Transmit> {
         let has_ack = segment.has(Flags::ACK);
         let acceptable = segment.ack > self.iss && segment.ack <= self.snd_max;
@@ -366,7 +383,10 @@ impl Tcb {
             self.ack = Ack::Now;
         }
         payload = &payload[..fits];
-        if !payload.is_empty() {
+        if segment.staged {
+            self.receive.join(payload.len());
+            self.advance(now, payload.len());
+        } else if !payload.is_empty() {
             self.store(now, seq, payload);
         }
         if self.fin_at == Some(self.rcv_nxt) {
@@ -387,11 +407,14 @@ impl Tcb {
             self.ack = Ack::Now;
             return;
         }
-        let filled_gap = !self.out_of_order.is_empty();
-        let mut length = payload.len();
         self.receive.push(payload, limit);
-        self.rcv_nxt += payload.len();
-        if filled_gap {
+        self.advance(now, payload.len());
+    }
+
+    /// So many bytes that were due have joined the receive buffer.
+    fn advance(&mut self, now: Instant, mut length: usize) {
+        self.rcv_nxt += length;
+        if !self.out_of_order.is_empty() {
             self.out_of_order.remove_before(self.rcv_nxt);
             if let Some(more) = self.out_of_order.take_at(self.rcv_nxt) {
                 self.receive.join(more);
