@@ -10,11 +10,12 @@ use super::congestion::CongestionWindow;
 use super::options::{MAX_WINDOW_SCALE, Options};
 use super::ranges::Ranges;
 use super::rtt::RttEstimator;
-use super::segment::{Flags, Segment, Transmit};
+use super::segment::{Flags, HEADER_BYTES, Segment, Transmit};
 use super::seq::SeqNumber;
 use super::timer::{FIN_WAIT_2, IDLE_BUFFERS, KEEPALIVE_PROBES, Timer, Timers};
 use crate::flow::ResetReason;
 use crate::time::{Duration, Instant};
+use crate::wire::checksum::sum;
 
 /// The states of RFC 9293 3.3.2, LISTEN excepted, and one more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -223,7 +224,7 @@ impl Tcb {
         self.rcv_nxt = syn.seq + 1;
         self.rcv_edge = self.rcv_nxt + offered;
         self.latest = self.rcv_nxt;
-        let Options { mss, window_scale, sack_permitted, .. } = syn.options;
+        let Options { mss, window_scale, sack_permitted, .. } = syn.options();
         // An MSS of next to nothing would make a packet of every byte.
         let mss = mss.unwrap_or(DEFAULT_MSS).max(48).min(self.config.max_payload);
         self.max_payload = usize::from(mss);
@@ -288,6 +289,7 @@ impl Tcb {
                 self.receive.release();
             }
         }
+        self.timers.settle();
     }
 
     fn retransmission_timeout(&mut self, now: Instant) {
@@ -316,13 +318,48 @@ impl Tcb {
         self.timers.next()
     }
 
+    /// An instant not after that of [`Self::poll_timeout`], which costs less to tell. [`Self::handle_timeout`] brings it up to date.
+    #[must_use]
+    pub fn timeout_bound(&self) -> Option<Instant> {
+        self.timers.bound()
+    }
+
     /// Writes a segment into `out`, whose length must be that of `transmit`, before any other call. The checksum field is left zero.
     pub fn emit(&self, transmit: &Transmit, source_port: u16, destination_port: u16, out: &mut [u8]) {
-        transmit.emit_header(source_port, destination_port, out);
-        let payload = &mut out[transmit.header_len()..];
+        let payload = self.emit_front(transmit, source_port, destination_port, out);
         if !payload.is_empty() {
             self.send.copy_to(transmit.seq.since(self.data_start()), payload);
         }
+    }
+
+    /// Like [`Self::emit`]; returns the Internet checksum's sum of the segment, without its pseudo-header.
+    pub fn emit_summed(
+        &self,
+        transmit: &Transmit,
+        source_port: u16,
+        destination_port: u16,
+        out: &mut [u8],
+    ) -> u32 {
+        let payload = self.emit_front(transmit, source_port, destination_port, out);
+        let offset = transmit.seq.since(self.data_start());
+        let carried = if payload.is_empty() { 0 } else { self.send.copy_summed(offset, payload) };
+        sum(&out[..transmit.header_len()]) + carried
+    }
+
+    /// Writes header and options; returns the payload's place.
+    fn emit_front<'a>(
+        &self,
+        transmit: &Transmit,
+        source_port: u16,
+        destination_port: u16,
+        out: &'a mut [u8],
+    ) -> &'a mut [u8] {
+        transmit.emit_header(source_port, destination_port, out);
+        let (options, payload) = out[HEADER_BYTES..].split_at_mut(transmit.options_len.into());
+        if !options.is_empty() {
+            self.options(transmit.flags).emit(options);
+        }
+        payload
     }
 
     /// The next event.

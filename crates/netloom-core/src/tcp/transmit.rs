@@ -21,7 +21,8 @@ impl Tcb {
     pub fn wants_transmit(&self, _now: Instant) -> bool {
         match self.state {
             State::SynHeld | State::Closed => false,
-            State::SynSent | State::SynReceived => self.snd_nxt == self.iss,
+            State::SynSent => self.snd_nxt == self.iss,
+            State::SynReceived => self.snd_nxt == self.iss || self.ack == Ack::Now,
             _ => {
                 self.ack == Ack::Now
                     || self.probe_due
@@ -36,7 +37,11 @@ impl Tcb {
     pub fn poll_transmit(&mut self, now: Instant, max_payload: usize) -> Option<Transmit> {
         match self.state {
             State::SynHeld | State::Closed => return None,
-            State::SynSent | State::SynReceived => return self.poll_syn(now),
+            State::SynSent | State::SynReceived if self.snd_nxt == self.iss => {
+                return Some(self.send_syn(now));
+            }
+            State::SynSent => return None,
+            State::SynReceived => return self.poll_acknowledgment(),
             _ => {}
         }
         if self.snd_una == self.snd_max && now.since(self.sent_at) > self.rtt.rto() {
@@ -62,18 +67,19 @@ impl Tcb {
         if std::mem::take(&mut self.keepalive_due) {
             return Some(self.acknowledgment_at(self.snd_una - 1));
         }
-        if self.ack == Ack::Now {
-            let transmit = self.acknowledgment();
-            self.acknowledgment_sent();
-            return Some(transmit);
-        }
-        None
+        self.poll_acknowledgment()
     }
 
-    fn poll_syn(&mut self, now: Instant) -> Option<Transmit> {
-        if self.snd_nxt != self.iss {
-            return None;
-        }
+    /// A segment without data that says where we are, if one is due.
+    fn poll_acknowledgment(&mut self) -> Option<Transmit> {
+        (self.ack == Ack::Now).then(|| {
+            let transmit = self.acknowledgment_at(self.snd_max);
+            self.acknowledgment_sent();
+            transmit
+        })
+    }
+
+    fn send_syn(&mut self, now: Instant) -> Transmit {
         if self.snd_max == self.iss {
             self.rtt.sent(now, self.iss + 1);
             self.unacked_since = now;
@@ -84,19 +90,14 @@ impl Tcb {
         self.snd_max = self.snd_nxt;
         self.timers.arm(Timer::Retransmission, now + self.rtt.rto());
         let active = self.state == State::SynSent;
-        let options = Options {
-            mss: Some(self.config.advertised_mss),
-            window_scale: (active || self.scaling).then_some(self.rcv_scale),
-            sack_permitted: active || self.sack,
-            sack: SackBlocks::default(),
-        };
         let flags = if active { Flags::SYN } else { Flags::SYN | Flags::ACK };
         let offered = self.rcv_edge.since(self.rcv_nxt);
         let window = self.receive_limit.max(offered).min(usize::from(u16::MAX));
         // Before the peer's SYN both are counted from zero.
         self.rcv_edge = self.rcv_edge.max(self.rcv_nxt + window);
         let ack = if active { SeqNumber(0) } else { self.rcv_nxt };
-        Some(Transmit { seq: self.iss, ack, flags, window: window as u16, options, payload_len: 0 })
+        let options_len = self.options(flags).len() as u8;
+        Transmit { seq: self.iss, ack, flags, window: window as u16, options_len, payload_len: 0 }
     }
 
     /// The next segment of the stream, if the windows and Nagle let it go.
@@ -211,12 +212,6 @@ impl Tcb {
         transmit
     }
 
-    /// A segment without data that says where we are.
-    pub(super) fn acknowledgment(&mut self) -> Transmit {
-        let seq = self.snd_max;
-        self.acknowledgment_at(seq)
-    }
-
     fn acknowledgment_at(&mut self, seq: SeqNumber) -> Transmit {
         let scale = self.rcv_scale;
         let edge = self.window_edge();
@@ -228,8 +223,15 @@ impl Tcb {
         }
         let window = window.min(usize::from(u16::MAX));
         self.rcv_edge = self.rcv_edge.max(self.rcv_nxt + (window << scale));
-        let options = Options { sack: self.sack_blocks(), ..Options::default() };
-        Transmit { seq, ack: self.rcv_nxt, flags: Flags::ACK, window: window as u16, options, payload_len: 0 }
+        let options_len = self.sack_option_bytes() as u8;
+        Transmit {
+            seq,
+            ack: self.rcv_nxt,
+            flags: Flags::ACK,
+            window: window as u16,
+            options_len,
+            payload_len: 0,
+        }
     }
 
     fn acknowledgment_sent(&mut self) {
@@ -241,7 +243,7 @@ impl Tcb {
     /// A segment without data, options and window: an RST.
     pub(super) fn control(&self, seq: SeqNumber, flags: Flags) -> Transmit {
         let ack = if flags.contains(Flags::ACK) { self.rcv_nxt } else { SeqNumber(0) };
-        Transmit { seq, ack, flags, window: 0, options: Options::default(), payload_len: 0 }
+        Transmit { seq, ack, flags, window: 0, options_len: 0, payload_len: 0 }
     }
 
     fn sack_blocks(&self) -> SackBlocks {
@@ -257,6 +259,20 @@ impl Tcb {
     }
 
     fn sack_option_bytes(&self) -> usize {
-        Options { sack: self.sack_blocks(), ..Options::default() }.len()
+        if self.out_of_order.is_empty() { 0 } else { self.options(Flags::ACK).len() }
+    }
+
+    /// The options of a segment of ours: a SYN says what we can do, an ACK what we hold beyond a gap.
+    pub(super) fn options(&self, flags: Flags) -> Options {
+        if !flags.contains(Flags::SYN) {
+            return Options { sack: self.sack_blocks(), ..Options::default() };
+        }
+        let active = !flags.contains(Flags::ACK);
+        Options {
+            mss: Some(self.config.advertised_mss),
+            window_scale: (active || self.scaling).then_some(self.rcv_scale),
+            sack_permitted: active || self.sack,
+            sack: SackBlocks::default(),
+        }
     }
 }
