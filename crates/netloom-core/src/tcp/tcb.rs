@@ -467,7 +467,7 @@ impl Tcb {
         let reset = match self.state {
             State::Closed | State::TimeWait | State::SynSent => None,
             State::SynHeld => Some(self.control(SeqNumber(0), Flags::RST | Flags::ACK)),
-            _ => Some(self.control(self.snd_nxt.max(self.snd_una), Flags::RST | Flags::ACK)),
+            _ => Some(self.control(self.snd_max, Flags::RST | Flags::ACK)),
         };
         self.state = State::Closed;
         self.closed_told = true;
