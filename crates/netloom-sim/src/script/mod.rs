@@ -113,10 +113,12 @@ struct Icmp {
     kind: u8,
     code: u8,
     rest: u32,
+    /// The sequence number quoted, if it is not that of the last segment.
+    about: Option<Position>,
 }
 
 /// A position: counted from the initial sequence number, or as it stands on the wire.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Position {
     Relative(i64),
     Wire(u32),

@@ -344,7 +344,7 @@ impl Stage {
                 if quoted.is_empty() || !about.starts_with(quoted) {
                     return Err("an ICMP error quotes something else".into());
                 }
-                let icmp = Icmp { kind: message[0], code: message[1], rest: 0 };
+                let icmp = Icmp { kind: message[0], code: message[1], rest: 0, about: None };
                 self.left.push_back((self.now, Out::Icmp(icmp)));
                 return Ok(());
             }
@@ -383,9 +383,13 @@ impl Stage {
     }
 
     fn arrive_icmp(&mut self, error: Icmp) -> Result<(), String> {
-        let quoted = self.conversation(self.current).last.clone();
-        let quoted = quoted.get(..28).ok_or("nothing has left that an error could be about")?;
-        let message = icmp(error.kind, error.code, error.rest, quoted);
+        let conversation = self.conversation(self.current);
+        let last = conversation.last.get(..28).ok_or("nothing has left that an error could be about")?;
+        let mut quoted = last.to_vec();
+        if let Some(about) = error.about {
+            quoted[24..28].copy_from_slice(&about.on_wire(conversation.origins.ours).to_be_bytes());
+        }
+        let message = icmp(error.kind, error.code, error.rest, &quoted);
         self.lan.handle_frame(self.now, self.port, &frame(SocketAddrV4::new(GATEWAY, 0), 1, &message));
         Ok(())
     }
