@@ -14,6 +14,7 @@ use crate::packet::flag;
 ///   word, or about another sequence number; must leave, about the last segment that arrived.
 /// - `! open | established | data n | fin | writable | reset REASON | closed`: must be told. `data` need not be expected.
 /// - `connect PORT`, `accept`, `accept_early`, `refuse WHY`, `write n [takes m]`, `take n`, `fin`, `reset`: is called.
+/// - `carry n`: at least so many bytes go each way and are acknowledged; positions count anew from there. Such a script is run once.
 /// - `hold`, `drain`: frames are not asked for; are asked for again.
 /// - `room n`, `readable n`, `flows n`, `dropped NAME n`: must be so.
 /// - `pass`: nothing happens.
@@ -109,6 +110,7 @@ fn act(rest: &str) -> Result<Act, String> {
         "refuse" => call(Call::Refuse(refusal(tail)?)),
         "fin" => call(Call::Fin),
         "reset" => call(Call::Reset),
+        "carry" => call(Call::Carry(number(tail)?)),
         "hold" => call(Call::Hold),
         "drain" => call(Call::Drain),
         "take" => call(Call::Take(number(tail)?)),
