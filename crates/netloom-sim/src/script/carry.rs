@@ -37,7 +37,7 @@ impl Stage {
             segment[SEQ_AT + 4..SEQ_AT + 8].copy_from_slice(&next.ours.to_be_bytes());
             self.lan.handle_frame(self.now, self.port, &segment);
             if last {
-                self.now = self.now + SETTLED;
+                self.now += SETTLED;
                 self.lan.handle_timeout(self.now);
             } else {
                 next.theirs = next.theirs.wrapping_add(SEGMENT_BYTES as u32);
