@@ -7,7 +7,7 @@ use netloom_core::{Duration, Instant};
 use netloom_sim::guest::engine::EngineHostConfig;
 use netloom_sim::guest::smoltcp::SmoltcpHostConfig;
 use netloom_sim::world::{guest_address, guest_mac, run_pair};
-use netloom_sim::{Checker, EngineHost, Faults, Host, Link, LinkConfig, Outcome, Plan, Rng, SmoltcpHost};
+use netloom_sim::{Checker, EngineHost, Host, Link, LinkConfig, Outcome, Plan, Rng, SmoltcpHost};
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
@@ -48,13 +48,14 @@ fn smoltcp(n: u8, case: &Case) -> SmoltcpHost {
     })
 }
 
+/// Runs a case; returns how many windows were rounded down by the host that may.
 fn judge<A: Host, B: Host>(
     case: &Case,
     (a, b): (&mut A, &mut B),
     rounder: Option<Ipv4Addr>,
     over: impl Fn(&A, &B) -> bool,
     show: impl Fn(&A, &B) -> String,
-) -> Faults {
+) -> u64 {
     let mut links = [Link::new(case.link, case.seed), Link::new(case.link, case.seed + 1_000_000)];
     let mut checker = Checker::new(true);
     if let Some(address) = rounder {
@@ -64,15 +65,14 @@ fn judge<A: Host, B: Host>(
     let done = |a: &A, b: &B| a.finished().len() == 1 && b.finished().len() == 1 && over(a, b);
     let (ended, at) = run_pair((a, b), &mut links, &mut checker, case.mtu, until, done);
     checker.assert_clean();
-    let lost_fin_timers = if ended { 0 } else { a.lost_fin_timers(at) + b.lost_fin_timers(at) };
-    assert!(ended || lost_fin_timers == 1, "at {at}: {} {case:?}", show(a, b));
+    assert!(ended, "at {at}: {}, lost timers {} {case:?}", show(a, b), b.lost_fin_timers(at));
     for (_, outcome) in a.finished().iter().chain(b.finished()) {
         assert_eq!(*outcome, Outcome::Done, "at {at}: {:?} {:?} {case:?}", a.finished(), b.finished());
     }
-    Faults { rounded_windows: checker.rounded_windows(), lost_fin_timers }
+    checker.rounded_windows()
 }
 
-fn with_itself(case: &Case) -> Faults {
+fn with_itself(case: &Case) -> u64 {
     let (mut a, mut b) = (engine(0, case), engine(1, case));
     b.listen(80, case.plan);
     a.connect(Instant::ZERO, SocketAddrV4::new(guest_address(1), 80), case.plan);
@@ -80,7 +80,7 @@ fn with_itself(case: &Case) -> Faults {
     judge(case, (&mut a, &mut b), None, gone, |a, b| format!("{} | {}", a.states(), b.states()))
 }
 
-fn with_smoltcp(case: &Case, engine_connects: bool) -> Faults {
+fn with_smoltcp(case: &Case, engine_connects: bool) -> u64 {
     let (mut ours, mut theirs) = (engine(0, case), smoltcp(1, case));
     if engine_connects {
         theirs.listen(80, case.plan, 1);
@@ -127,13 +127,11 @@ fn count() -> usize {
 
 #[test]
 fn impaired_with_itself() {
-    cases(count(), 0.1).for_each(|case| assert_eq!(with_itself(&case), Faults::default()));
+    cases(count(), 0.1).for_each(|case| assert_eq!(with_itself(&case), 0));
 }
 
 #[test]
 fn impaired_with_smoltcp() {
-    let mut faults = Faults::default();
-    cases(count(), 0.1).for_each(|case| faults += with_smoltcp(&case, case.seed % 2 == 0));
-    println!("{faults:?}");
-    assert!(faults.lost_fin_timers <= count() as u64 / 50, "{faults:?}");
+    let rounded: u64 = cases(count(), 0.1).map(|case| with_smoltcp(&case, case.seed % 2 == 0)).sum();
+    println!("{rounded} windows of smoltcp's were rounded down");
 }

@@ -75,13 +75,14 @@ fn run(peer: Peer, sample: usize) {
     };
     let mut faults = Faults::default();
     for scenario in &chosen {
-        let report = scenario.run();
+        let report = scenario.run_forgiving();
         assert!(report.frames > 6, "{scenario:?}");
         faults += report.faults;
     }
     println!("{faults:?}");
     match peer {
-        Peer::Smoltcp => assert!(faults.lost_fin_timers <= chosen.len() as u64 / 50, "{faults:?}"),
+        // Of the whole grid's runs very few meet it; more of them would be a fault of ours that looks alike.
+        Peer::Smoltcp => assert!(faults.lost_fin_timers <= chosen.len() as u64 / 300, "{faults:?}"),
         Peer::Machine => assert_eq!(faults, Faults::default()),
     }
 }
