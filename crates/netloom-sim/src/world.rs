@@ -311,8 +311,8 @@ impl Host for Box<dyn Host> {
         (**self).poll_timeout(now)
     }
 
-    fn is_stuck(&self) -> bool {
-        (**self).is_stuck()
+    fn lost_fin_timers(&mut self, now: Instant) -> u64 {
+        (**self).lost_fin_timers(now)
     }
 
     fn finished(&self) -> &[(Role, Outcome)] {

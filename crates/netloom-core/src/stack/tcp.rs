@@ -184,11 +184,13 @@ impl Stack {
         flow.offered_bytes = offered;
         bound_window(tcb, others, bound);
         let wants = tcb.wants_transmit(now) && !flow.listed;
-        flow.detached |= closed;
         let guest = flow.guest;
         if let (true, Some(guest)) = (wants, guest) {
             flow.listed = true;
             self.list_sender(guest.port, slot);
+        }
+        if closed {
+            self.flows.detach(slot);
         }
         self.flows.offered_bytes = others + offered;
         self.flows.arm(slot);

@@ -467,7 +467,7 @@ impl Tcb {
         let reset = match self.state {
             State::Closed | State::TimeWait | State::SynSent => None,
             State::SynHeld => Some(self.control(SeqNumber(0), Flags::RST | Flags::ACK)),
-            _ => Some(self.control(self.snd_nxt.max(self.snd_una), Flags::RST | Flags::ACK)),
+            _ => Some(self.control(self.snd_max, Flags::RST | Flags::ACK)),
         };
         self.state = State::Closed;
         self.closed_told = true;
@@ -514,23 +514,28 @@ impl Tcb {
         self.receive_limit = bytes.min(self.config.receive_buffer_bytes);
     }
 
-    /// ICMP says that the peer cannot be reached: for good (`hard`), or perhaps only now.
-    pub fn handle_unreachable(&mut self, _now: Instant, hard: bool) {
+    /// ICMP says that the peer cannot be reached by a segment of ours: for good (`hard`), or perhaps only now.
+    pub fn handle_unreachable(&mut self, seq: u32, hard: bool) {
         // An established connection survives either (RFC 5927 5.2); a connect need not wait for its time-out.
-        if self.state == State::SynSent {
+        if self.state == State::SynSent && self.is_under_way(SeqNumber(seq)) {
             self.break_off(if hard { ResetReason::Refused } else { ResetReason::Unreachable });
         }
     }
 
-    /// ICMP says that only payloads of up to `mtu_payload` bytes get through.
-    pub fn handle_mtu(&mut self, mtu_payload: u16) {
+    /// ICMP says of a segment of ours that only payloads of up to `mtu_payload` bytes get through.
+    pub fn handle_mtu(&mut self, seq: u32, mtu_payload: u16) {
         let mtu_payload = usize::from(mtu_payload);
-        if mtu_payload < self.max_payload && self.snd_una < self.snd_max {
+        if mtu_payload < self.max_payload && self.is_under_way(SeqNumber(seq)) {
             // A forged message must not make packets of a few bytes (RFC 1191 5).
             self.max_payload = mtu_payload.max(usize::from(DEFAULT_MSS).min(self.max_payload));
             self.congestion.set_mss(self.max_payload);
             self.snd_nxt = self.snd_una;
         }
+    }
+
+    /// Whether a segment of ours may be on its way: what others than the peer cannot know (RFC 5927 4.1).
+    fn is_under_way(&self, seq: SeqNumber) -> bool {
+        self.snd_una <= seq && seq < self.snd_max
     }
 
     /// Whether a SYN for the addresses of this connection opens a new one in its place: it is in TIME-WAIT and the SYN is newer.

@@ -16,6 +16,7 @@
 //! so that every rule holds across 2³¹ and 2³²: the guest's is chosen, the machine's moves with its clock. The words of a line are those of
 //! [`parse`].
 
+mod carry;
 mod parse;
 mod run;
 mod wire;
@@ -94,6 +95,8 @@ enum Call {
     Take(usize),
     Fin,
     Reset,
+    /// So many bytes go each way, all acknowledged; positions count anew from there.
+    Carry(u64),
     /// The port is not polled until `Drain`.
     Hold,
     Drain,
@@ -113,10 +116,12 @@ struct Icmp {
     kind: u8,
     code: u8,
     rest: u32,
+    /// The sequence number quoted, if it is not that of the last segment.
+    about: Option<Position>,
 }
 
 /// A position: counted from the initial sequence number, or as it stands on the wire.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Position {
     Relative(i64),
     Wire(u32),

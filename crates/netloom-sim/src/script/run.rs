@@ -31,7 +31,9 @@ const CALIBRATION: Instant = Instant::from_us(1_000_000);
 /// # Errors
 /// What the first line that does not hold expected, what there was, and everything that led to it.
 pub fn run(script: &Script) -> Result<(), String> {
-    ORIGINS.iter().try_for_each(|origins| {
+    let far = script.steps.iter().any(|step| matches!(step.act, Act::Call(Call::Carry(_))));
+    let origins = if far { &ORIGINS[..1] } else { &ORIGINS[..] };
+    origins.iter().try_for_each(|origins| {
         let mut stage = Stage::new(script, *origins)?;
         for step in &script.steps {
             stage.step(step).map_err(|what| stage.story(script, step, &what))?;
@@ -59,18 +61,18 @@ impl core::fmt::Display for Out {
 
 /// What a script knows of one connection.
 #[derive(Clone, Debug)]
-struct Conversation {
-    origins: Origins,
+pub(super) struct Conversation {
+    pub(super) origins: Origins,
     flow: Option<FlowId>,
     /// The latest SYN of the guest, on which a new flow's positions count.
     guest_syn: u32,
-    data_told: u64,
-    taken: u64,
-    written: u64,
+    pub(super) data_told: u64,
+    pub(super) taken: u64,
+    pub(super) written: u64,
     guest_scales: bool,
     scale: Option<u8>,
     /// The highest right edge that our windows have told.
-    edge: i64,
+    pub(super) edge: i64,
     /// The last frame that left.
     last: Vec<u8>,
     /// The last packet that arrived.
@@ -78,18 +80,19 @@ struct Conversation {
 }
 
 /// A machine with one guest.
-struct Stage {
-    lan: Lan,
-    port: PortId,
-    now: Instant,
+pub(super) struct Stage {
+    pub(super) lan: Lan,
+    pub(super) port: PortId,
+    pub(super) now: Instant,
     origins: Origins,
     /// The connection that the script opens first, and what its initial sequence number would be at time zero. Others' are learnt.
     calibrated: Option<Pair>,
     isn_base: u32,
-    current: Pair,
+    pub(super) current: Pair,
     conversations: BTreeMap<Pair, Conversation>,
     flows: BTreeMap<u64, Pair>,
     hold: bool,
+    checksums: bool,
     left: VecDeque<(Instant, Out)>,
     told: VecDeque<(Instant, Pair, Told)>,
     log: Vec<String>,
@@ -118,6 +121,7 @@ fn set(config: &mut LanConfig, port: &mut PortConfig, name: &str, value: u64) ->
         "mss" => (config.mtu, port.mtu) = (value as u16 + HEADERS_BYTES, value as u16 + HEADERS_BYTES),
         "mtu" => port.mtu = value as u16,
         "lan_mtu" => config.mtu = value as u16,
+        "trusted" => port.trusted = value > 0,
         "burst" => port.burst = Some(value as u16),
         "receive_buffer_bytes" => limits.receive_buffer_bytes = size,
         "send_buffer_bytes" => limits.send_buffer_bytes = size,
@@ -145,6 +149,10 @@ impl Stage {
             conversations: BTreeMap::new(),
             flows: BTreeMap::new(),
             hold: false,
+            checksums: !script
+                .steps
+                .iter()
+                .any(|step| matches!(&step.act, Act::Set(name, 1) if name == "trusted")),
             left: VecDeque::new(),
             told: VecDeque::new(),
             log: Vec::new(),
@@ -282,7 +290,7 @@ impl Stage {
         if self.calibrated == Some(pair) { self.isn_base.wrapping_add(ticks(self.now)) } else { 0 }
     }
 
-    fn conversation(&mut self, pair: Pair) -> &mut Conversation {
+    pub(super) fn conversation(&mut self, pair: Pair) -> &mut Conversation {
         let origins = Origins { ours: self.own_isn(pair), theirs: self.origins.theirs };
         self.conversations.entry(pair).or_insert_with(|| Conversation::new(origins))
     }
@@ -336,7 +344,7 @@ impl Stage {
 
     /// Notes a frame that leaves, and checks what holds of every one.
     fn leave(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let segment = match read(bytes, true)? {
+        let segment = match read(bytes, self.checksums)? {
             Packet::Tcp(segment) => segment,
             Packet::Icmp(_, _, message) => {
                 let quoted = &message[8..];
@@ -344,7 +352,7 @@ impl Stage {
                 if quoted.is_empty() || !about.starts_with(quoted) {
                     return Err("an ICMP error quotes something else".into());
                 }
-                let icmp = Icmp { kind: message[0], code: message[1], rest: 0 };
+                let icmp = Icmp { kind: message[0], code: message[1], rest: 0, about: None };
                 self.left.push_back((self.now, Out::Icmp(icmp)));
                 return Ok(());
             }
@@ -376,16 +384,22 @@ impl Stage {
         let bytes = pattern.write(pair, conversation.origins);
         if pattern.flags & flag::SYN > 0 {
             conversation.guest_syn = pattern.seq.on_wire(conversation.origins.theirs);
-            conversation.guest_scales = pattern.scales();
+            if conversation.edge == 0 {
+                conversation.guest_scales = pattern.scales();
+            }
         }
         conversation.arrived = bytes[ETHERNET_BYTES..].to_vec();
         self.lan.handle_frame(self.now, self.port, &bytes);
     }
 
     fn arrive_icmp(&mut self, error: Icmp) -> Result<(), String> {
-        let quoted = self.conversation(self.current).last.clone();
-        let quoted = quoted.get(..28).ok_or("nothing has left that an error could be about")?;
-        let message = icmp(error.kind, error.code, error.rest, quoted);
+        let conversation = self.conversation(self.current);
+        let last = conversation.last.get(..28).ok_or("nothing has left that an error could be about")?;
+        let mut quoted = last.to_vec();
+        if let Some(about) = error.about {
+            quoted[24..28].copy_from_slice(&about.on_wire(conversation.origins.ours).to_be_bytes());
+        }
+        let message = icmp(error.kind, error.code, error.rest, &quoted);
         self.lan.handle_frame(self.now, self.port, &frame(SocketAddrV4::new(GATEWAY, 0), 1, &message));
         Ok(())
     }
@@ -425,6 +439,7 @@ impl Stage {
             }
             Call::Fin => self.lan.fin(now, flow),
             Call::Reset => self.lan.reset(flow),
+            Call::Carry(bytes) => return self.carry(flow, bytes),
             Call::Connect(_) | Call::Hold | Call::Drain => {}
         }
         Ok(())
