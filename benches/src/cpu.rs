@@ -1,6 +1,7 @@
 //! Processor time: what a benchmark on a shared machine can be judged by, where wall time cannot.
 
 use std::time::Duration;
+use std::{fs, io};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -9,6 +10,20 @@ use rustix::time::{ClockId, clock_gettime};
 pub fn used() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+}
+
+/// Processor time that another process has used so far, all threads that still run, user and system.
+///
+/// # Errors
+/// When the process is gone, or the kernel keeps no scheduler statistics.
+pub fn used_by(pid: u32) -> io::Result<Duration> {
+    let mut total = Duration::ZERO;
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+        let running_ns = text.split_whitespace().next().and_then(|field| field.parse().ok());
+        total += Duration::from_nanos(running_ns.ok_or(io::ErrorKind::InvalidData)?);
+    }
+    Ok(total)
 }
 
 /// The median of some figures; 0 of none.

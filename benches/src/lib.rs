@@ -2,4 +2,5 @@
 
 pub mod core;
 pub mod cpu;
+pub mod relay;
 pub mod table;

@@ -33,6 +33,18 @@ impl Row {
     ) -> Self {
         Self { bench, case, unit, ours, peer: peer.1, peer_name: peer.0.to_owned(), ratio: ours / peer.1 }
     }
+
+    /// A case where less is better: a time, a size.
+    #[must_use]
+    pub fn less_is_better(
+        bench: &'static str,
+        case: String,
+        unit: &'static str,
+        ours: f64,
+        peer: (&str, f64),
+    ) -> Self {
+        Self { bench, case, unit, ours, peer: peer.1, peer_name: peer.0.to_owned(), ratio: peer.1 / ours }
+    }
 }
 
 /// Prints a row at once: benchmarks take long, and what was measured should be seen.

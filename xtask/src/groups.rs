@@ -116,11 +116,7 @@ fn bench(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
 }
 
 fn interop(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
-    let list = crate::root().join("tests/interop/apt-packages");
-    needs::packages(&std::fs::read_to_string(list)?)?;
-    if !needs::root() {
-        anyhow::bail!("network namespaces need root; run as root: cargo xtask test --only interop");
-    }
+    needs::interop()?;
     crate::build_relay()?;
     let step =
         Step::cargo(["test", "--package", "netloom-interop"]).env("NETLOOM_BIN", crate::relay_program());

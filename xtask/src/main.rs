@@ -87,6 +87,9 @@ fn relay_program() -> PathBuf {
 
 /// Builds and runs a benchmark in the open; stdout is the benchmark's alone.
 fn bench(name: &str, arguments: &[String]) -> Result<()> {
+    if name == "relay" {
+        needs::interop()?;
+    }
     build_relay()?;
     let program = format!("bench-{name}");
     Step::cargo(["run", "--quiet", "--release", "--package", "netloom-bench", "--bin", &program, "--"])

@@ -30,6 +30,16 @@ pub(crate) fn packages(list: &str) -> Result<()> {
     Ok(())
 }
 
+/// Makes sure of what the instruments of `tests/interop` need: programs, and the right to make namespaces.
+pub(crate) fn interop() -> Result<()> {
+    let list = crate::root().join("tests/interop/apt-packages");
+    packages(&std::fs::read_to_string(list)?)?;
+    if !root() {
+        bail!("network namespaces need root; run the same command as root");
+    }
+    Ok(())
+}
+
 /// Makes sure that Node, npm and the modules of `tests/guests` are there.
 pub(crate) fn node_modules() -> Result<()> {
     command("node", "nodejs")?;
@@ -53,7 +63,8 @@ fn install(package: &str) -> Result<()> {
     static UPDATE: Once = Once::new();
     // Judged by the install below: an unrelated broken source makes update fail.
     UPDATE.call_once(|| drop(apt(&["update"]).capture()));
-    println!("installing {package}");
+    // Not on stdout, which may be a benchmark's figures.
+    eprintln!("installing {package}");
     let outcome = apt(&["install", "--yes", "--no-install-recommends", package]).capture()?;
     if !outcome.success {
         bail!("`{missing}` failed:\n{}", outcome.output.trim_end());

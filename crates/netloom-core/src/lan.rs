@@ -89,10 +89,11 @@ impl Lan {
     pub fn poll_frame(&mut self, now: Instant, port: PortId) -> Option<&[u8]> {
         self.stack_first = !self.stack_first;
         let Self { switch, stack, frame, .. } = self;
-        let found = (self.stack_first && stack.poll_frame(now, port, frame))
-            || switch.poll_frame(port, frame)
-            || stack.poll_frame(now, port, frame);
-        found.then_some(&**frame)
+        if self.stack_first {
+            if stack.poll_frame(now, port, frame) { Some(frame) } else { switch.poll_frame(port) }
+        } else {
+            switch.poll_frame(port).or_else(|| stack.poll_frame(now, port, frame).then_some(&**frame))
+        }
     }
 
     /// What happened to flows.

@@ -11,3 +11,4 @@ mod lan;
 mod listen;
 mod random;
 pub mod relay;
+mod socket;

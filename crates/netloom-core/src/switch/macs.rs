@@ -52,8 +52,18 @@ impl MacTable {
     }
 
     pub(super) fn owner(&self, mac: MacAddr) -> Option<PortId> {
-        let place = *self.places.get(&mac)?;
-        self.entries[place as usize].as_ref().map(|entry| entry.owner)
+        self.owner_at(self.place(mac)?, mac)
+    }
+
+    /// Where an address stands.
+    pub(super) fn place(&self, mac: MacAddr) -> Option<u32> {
+        self.places.get(&mac).copied()
+    }
+
+    /// The port that has an address, if the address stands at `place`.
+    pub(super) fn owner_at(&self, place: u32, mac: MacAddr) -> Option<PortId> {
+        let entry = self.entries.get(place as usize)?.as_ref()?;
+        (entry.mac == mac).then_some(entry.owner)
     }
 
     /// Notes a frame of an address that stands at `place`, if it does and is the port's.

@@ -4,21 +4,25 @@
 //! frames are for it, and [`Lan`](crate::Lan) hands them over. Without a stack it is a plain learning bridge.
 
 mod macs;
+mod queue;
 
 use crate::addr::MacAddr;
 use crate::counters::{Drop, Drops};
 use crate::hash::Seeded;
 use crate::port::{MAX_FRAME_BYTES, MIN_FRAME_BYTES, PortConfig, PortId};
-use crate::queue::{FrameQueue, Spare, Turns};
+use crate::queue::Turns;
 use crate::time::Instant;
 use macs::{MacTable, Source};
+use queue::{Chunks, Queue};
 
 struct Port {
     config: PortConfig,
-    queue: FrameQueue,
+    queue: Queue,
     macs: usize,
     /// Where the source of the port's last frame stands in the table: most ports have one address.
     recent: u32,
+    /// Where the destination of the port's last frame stands in the table.
+    recent_to: u32,
 }
 
 /// What is left to do about a frame that the switch took.
@@ -46,7 +50,7 @@ pub struct Switch {
     ports: Vec<Option<Port>>,
     macs: MacTable,
     turns: Turns,
-    spare: Spare,
+    chunks: Chunks,
     drops: Drops,
 }
 
@@ -59,7 +63,7 @@ impl Switch {
             ports: Vec::new(),
             macs: MacTable::new(Seeded::new(&seed)),
             turns: Turns::default(),
-            spare: Spare::default(),
+            chunks: Chunks::default(),
             drops: Drops::default(),
         }
     }
@@ -70,7 +74,7 @@ impl Switch {
             self.ports.push(None);
             self.ports.len() - 1
         });
-        self.ports[index] = Some(Port { config, queue: FrameQueue::default(), macs: 0, recent: 0 });
+        self.ports[index] = Some(Port { config, queue: Queue::default(), macs: 0, recent: 0, recent_to: 0 });
         PortId(index as u32)
     }
 
@@ -109,7 +113,7 @@ impl Switch {
             self.flood(from, frame);
             return Forwarding::ToStack;
         }
-        match self.macs.owner(to) {
+        match self.destination(from, to) {
             Some(port) if port == from => self.drops.count(Drop::Hairpin),
             Some(port) if self.is_isolated(from) || self.is_isolated(port) => {
                 self.drops.count(Drop::Isolated);
@@ -173,6 +177,16 @@ impl Switch {
         Ok(())
     }
 
+    /// The port that an address is behind. A port's frame mostly goes where its last one went.
+    fn destination(&mut self, from: PortId, to: MacAddr) -> Option<PortId> {
+        let port = self.ports.get_mut(from.index())?.as_mut()?;
+        let known = self.macs.owner_at(port.recent_to, to);
+        known.or_else(|| {
+            port.recent_to = self.macs.place(to)?;
+            self.macs.owner_at(port.recent_to, to)
+        })
+    }
+
     fn is_isolated(&self, port: PortId) -> bool {
         matches!(self.ports.get(port.index()), Some(Some(port)) if port.config.isolated)
     }
@@ -201,7 +215,7 @@ impl Switch {
             return Some(port.config.mtu);
         }
         if port.queue.has_room(frame.len(), port.config.queue_bytes) {
-            port.queue.push(self.spare.copy(frame));
+            port.queue.push(&mut self.chunks, frame);
             self.turns.list(to);
         } else {
             self.drops.count(Drop::QueueFull);
@@ -215,20 +229,15 @@ impl Switch {
         self.turns.poll()
     }
 
-    /// Swaps `frame` for the next frame of a port, if there is one; its former content is used as memory.
+    /// The next frame for a port, which is then done with.
     #[must_use]
-    pub fn poll_frame(&mut self, id: PortId, frame: &mut Vec<u8>) -> bool {
-        let next = self.ports.get_mut(id.index()).and_then(Option::as_mut).and_then(|port| port.queue.pop());
-        match next {
-            Some(next) => {
-                self.spare.put(std::mem::replace(frame, next));
-                true
-            }
-            None => {
-                self.turns.end(id);
-                false
-            }
+    pub fn poll_frame(&mut self, id: PortId) -> Option<&[u8]> {
+        let port = self.ports.get_mut(id.index()).and_then(Option::as_mut);
+        let frame = port.and_then(|port| port.queue.pop(&mut self.chunks));
+        if frame.is_none() {
+            self.turns.end(id);
         }
+        frame
     }
 }
 

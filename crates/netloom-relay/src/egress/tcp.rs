@@ -16,6 +16,7 @@ use tracing::debug;
 
 use super::refusal;
 use crate::lan::{LanTask, READS_PER_TURN};
+use crate::socket;
 
 /// A connection's socket, from the dial on.
 pub(crate) struct Stream {
@@ -132,7 +133,7 @@ impl Stream {
             if self.over.get() {
                 return Ok(Turn::Idle);
             }
-            {
+            let emptied = {
                 let mut scratch = lan.scratch.borrow_mut();
                 let mut machine = lan.machine.borrow_mut();
                 let room = machine.room(self.id).min(scratch.len());
@@ -143,15 +144,19 @@ impl Stream {
                     self.full.set(true);
                     return Ok(Turn::Idle);
                 }
-                let read = match socket.try_read(&mut scratch[..room]) {
+                let read = match socket::read(socket, &mut scratch[..room]) {
                     Ok(0) => return Ok(Turn::End),
                     Ok(read) => read,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Turn::Idle),
                     Err(error) => return Err(error),
                 };
                 machine.write(lan.clock.now(), self.id, &scratch[..read]);
-            }
+                read < room
+            };
             lan.drain();
+            if emptied {
+                return Ok(Turn::Idle);
+            }
         }
         Ok(Turn::More)
     }

@@ -13,13 +13,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use netloom_core::{Lan, PortId};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::framing::{self, CloseCode, Framing, Incoming};
 use super::keepalive::{Due, Keepalive};
 use super::{LanTask, NewClient, READS_PER_TURN};
+use crate::socket;
 
 /// How long the other end has to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -84,12 +85,11 @@ impl Client {
     }
 
     /// Serves the client until it is gone.
-    pub(super) async fn run(self: Rc<Self>, lan: Rc<LanTask>, read: Bytes, mut stop: watch::Receiver<bool>) {
+    pub(super) async fn run(self: Rc<Self>, lan: Rc<LanTask>, read: Bytes) {
         let began = Instant::now();
         self.receive(&lan, &mut Vec::from(read));
         lan.drain();
         let mut keepalive = Keepalive::new(began);
-        let mut stopping = false;
         let sleep = tokio::time::sleep_until(began);
         tokio::pin!(sleep);
         let reason = loop {
@@ -116,15 +116,11 @@ impl Client {
                     }
                     self.blocked.set(false);
                     if self.flush() {
-                        lan.pump(self.port);
+                        lan.pump(lan.clock.now(), self.port);
                         lan.drain();
                     }
                 }
                 () = self.wake.notified() => {}
-                _ = stop.wait_for(|stop| *stop), if !stopping => {
-                    stopping = true;
-                    self.close(CloseCode::GOING_AWAY);
-                }
                 () = &mut sleep => {
                     if matches!(self.state.get(), State::Closing { .. }) {
                         break "closed";
@@ -161,9 +157,9 @@ impl Client {
     /// Reads what the socket has; tells whether there may be more.
     fn read(&self, lan: &Rc<LanTask>) -> io::Result<bool> {
         for _ in 0..READS_PER_TURN {
-            {
+            let emptied = {
                 let mut scratch = lan.scratch.borrow_mut();
-                match self.stream.try_read(&mut scratch) {
+                let read = match socket::read(&self.stream, &mut scratch) {
                     Ok(0) => {
                         self.state.set(State::Gone(match self.state.get() {
                             State::Open => "connection ended",
@@ -171,13 +167,15 @@ impl Client {
                         }));
                         return Ok(false);
                     }
-                    Ok(read) => self.receive(lan, &mut scratch[..read]),
+                    Ok(read) => read,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                     Err(error) => return Err(error),
-                }
-            }
+                };
+                self.receive(lan, &mut scratch[..read]);
+                read < scratch.len()
+            };
             lan.drain();
-            if self.state.get() != State::Open {
+            if emptied || self.state.get() != State::Open {
                 return Ok(false);
             }
         }
@@ -280,12 +278,18 @@ impl Client {
         }
     }
 
+    /// The relay stops.
+    pub(super) fn stop(&self) {
+        self.close(CloseCode::GOING_AWAY);
+    }
+
     /// Begins to close; the other end has a second to answer.
     fn close(&self, code: CloseCode) {
         if self.state.get() == State::Open {
             self.control(|out| framing::put_close(out, code));
             if self.state.get() == State::Open {
                 self.state.set(State::Closing { until: Instant::now() + CLOSE_TIMEOUT });
+                self.wake.notify_one();
             }
         }
     }

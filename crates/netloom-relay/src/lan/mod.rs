@@ -8,6 +8,8 @@ mod client;
 mod clock;
 mod framing;
 mod keepalive;
+#[cfg(test)]
+mod keepalive_tests;
 mod machine;
 
 use std::cell::{Cell, RefCell};
@@ -141,12 +143,14 @@ impl LanTask {
     ) {
         spawn_local(Rc::clone(&self).keep_time());
         spawn_local(Rc::clone(&self).tell_wall_clock());
-        let clients_stop = stop.clone();
         loop {
             tokio::select! {
-                Some(new) = arrivals.recv() => self.join(new, &clients_stop),
+                Some(new) = arrivals.recv() => self.join(new),
                 _ = stop.wait_for(|stop| *stop) => break,
             }
+        }
+        for client in self.clients.borrow().values() {
+            client.stop();
         }
         let all_gone = async {
             while !self.clients.borrow().is_empty() {
@@ -161,7 +165,7 @@ impl LanTask {
         }
     }
 
-    fn join(self: &Rc<Self>, new: NewClient, stop: &watch::Receiver<bool>) {
+    fn join(self: &Rc<Self>, new: NewClient) {
         let peer = new.peer;
         let config = machine::port(&self.settings);
         let port = self.machine.borrow_mut().open_port(config);
@@ -170,7 +174,7 @@ impl LanTask {
                 let client = Rc::new(client);
                 info!("{peer} joined LAN {}", self.settings.name);
                 self.clients.borrow_mut().insert(port, Rc::clone(&client));
-                spawn_local(client.run(Rc::clone(self), read, stop.clone()));
+                spawn_local(client.run(Rc::clone(self), read));
             }
             Err(error) => {
                 warn!("{peer}: {error}");
@@ -209,7 +213,7 @@ impl LanTask {
                 let port = self.machine.borrow_mut().poll_port();
                 let Some(port) = port else { break };
                 quiet = false;
-                self.pump(port);
+                self.pump(self.clock.now(), port);
             }
             if quiet {
                 break;
@@ -222,10 +226,10 @@ impl LanTask {
     }
 
     /// Moves frames from a port's queue to its client.
-    fn pump(&self, port: PortId) {
+    fn pump(&self, now: Instant, port: PortId) {
         let client = self.clients.borrow().get(&port).map(Rc::clone);
         if let Some(client) = client {
-            client.pump(&mut self.machine.borrow_mut(), self.clock.now(), &mut self.outgoing.borrow_mut());
+            client.pump(&mut self.machine.borrow_mut(), now, &mut self.outgoing.borrow_mut());
         }
     }
 

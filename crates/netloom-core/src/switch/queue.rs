@@ -1,0 +1,125 @@
+//! Frames that wait for a port, packed into chunks of memory: small frames cost neither an allocation nor more bytes than they have.
+
+use std::collections::VecDeque;
+
+/// Capacity of a chunk. A longer frame has a chunk of its own.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// Empty chunks that are kept for all ports together.
+const MAX_SPARE: usize = 16;
+/// Length of what stands before each frame: its length, big-endian.
+const HEADER_BYTES: usize = 4;
+
+/// Empty chunks, shared by the queues of a switch.
+#[derive(Default)]
+pub(super) struct Chunks(Vec<Vec<u8>>);
+
+impl Chunks {
+    /// An empty chunk with room for this many bytes.
+    fn take(&mut self, bytes: usize) -> Vec<u8> {
+        let mut chunk = self.0.pop().unwrap_or_default();
+        chunk.clear();
+        chunk.reserve_exact(bytes.max(CHUNK_BYTES));
+        chunk
+    }
+
+    fn put(&mut self, chunk: Vec<u8>) {
+        if self.0.len() < MAX_SPARE {
+            self.0.push(chunk);
+        }
+    }
+}
+
+/// Frames in order, bounded by their bytes.
+#[derive(Default)]
+pub(super) struct Queue {
+    chunks: VecDeque<Vec<u8>>,
+    /// Where the next frame's header is in the first chunk.
+    head: usize,
+    /// Bytes of frames.
+    bytes: usize,
+}
+
+impl Queue {
+    /// Whether a frame of this length may be queued; the first always may.
+    pub(super) fn has_room(&self, frame_bytes: usize, limit_bytes: usize) -> bool {
+        self.bytes == 0 || self.bytes + frame_bytes <= limit_bytes
+    }
+
+    pub(super) fn push(&mut self, chunks: &mut Chunks, frame: &[u8]) {
+        let bytes = HEADER_BYTES + frame.len();
+        let fits = |chunk: &Vec<u8>| chunk.capacity() - chunk.len() >= bytes;
+        if !self.chunks.back().is_some_and(fits) {
+            self.chunks.push_back(chunks.take(bytes));
+        }
+        if let Some(chunk) = self.chunks.back_mut() {
+            chunk.extend_from_slice(&(frame.len() as u32).to_be_bytes());
+            chunk.extend_from_slice(frame);
+            self.bytes += frame.len();
+        }
+    }
+
+    /// The next frame, which is then out of the queue. The chunk that it lies in is given back by a later call.
+    pub(super) fn pop(&mut self, chunks: &mut Chunks) -> Option<&[u8]> {
+        if self.chunks.front()?.len() == self.head {
+            self.head = 0;
+            chunks.put(self.chunks.pop_front()?);
+        }
+        let rest = &self.chunks.front()?[self.head..];
+        let (header, rest) = rest.split_first_chunk::<HEADER_BYTES>()?;
+        let frame = rest.get(..u32::from_be_bytes(*header) as usize)?;
+        self.head += HEADER_BYTES + frame.len();
+        self.bytes -= frame.len();
+        Some(frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT_BYTES: usize = 1 << 20;
+
+    #[test]
+    fn frames_of_all_lengths_leave_in_order_and_unharmed() {
+        let (mut chunks, mut queue) = (Chunks::default(), Queue::default());
+        let mut waiting = VecDeque::new();
+        let mut state = 1_u32;
+        for round in 0..20_000 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let filling = round % 400 < 200;
+            if filling || state >> 31 == 0 {
+                let lengths = [14, 60, 1514, 9014, CHUNK_BYTES - HEADER_BYTES, 65_549];
+                let length = lengths[(state >> 8) as usize % lengths.len()];
+                let frame = vec![round as u8; length];
+                if queue.has_room(length, LIMIT_BYTES) {
+                    queue.push(&mut chunks, &frame);
+                    waiting.push_back(frame);
+                }
+            } else {
+                assert_eq!(queue.pop(&mut chunks), waiting.pop_front().as_deref());
+            }
+            assert_eq!(queue.bytes, waiting.iter().map(Vec::len).sum::<usize>());
+        }
+        while let Some(frame) = waiting.pop_front() {
+            assert_eq!(queue.pop(&mut chunks), Some(&*frame));
+        }
+        assert_eq!(queue.pop(&mut chunks), None);
+    }
+
+    #[test]
+    fn a_queue_is_bounded_and_an_empty_one_holds_nothing() {
+        let (mut chunks, mut queue) = (Chunks::default(), Queue::default());
+        let mut frames = 0;
+        while queue.has_room(14, LIMIT_BYTES) {
+            queue.push(&mut chunks, &[0; 14]);
+            frames += 1;
+        }
+        assert_eq!(frames, LIMIT_BYTES / 14);
+        let held: usize = queue.chunks.iter().map(Vec::capacity).sum();
+        assert!(held < LIMIT_BYTES * 3 / 2, "{held} bytes");
+        while queue.pop(&mut chunks).is_some() {}
+        assert!(queue.chunks.is_empty());
+        assert_eq!(chunks.0.len(), MAX_SPARE);
+        assert!(queue.has_room(usize::MAX, LIMIT_BYTES), "the first always may");
+    }
+}
