@@ -148,6 +148,12 @@ impl Decoder {
         result
     }
 
+    /// Bytes of memory taken for a frame or a message that is not whole yet: at most about twice the limit of a message.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.cut.capacity() + self.fragments.as_ref().map_or(0, |fragments| fragments.bytes.capacity())
+    }
+
     fn decode_all(
         &mut self,
         mut bytes: &mut [u8],
