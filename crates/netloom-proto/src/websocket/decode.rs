@@ -68,6 +68,7 @@ pub struct Decoder {
 struct Fragments {
     opcode: Opcode,
     bytes: Vec<u8>,
+    /// Beyond the limit, or text: the rest is skipped.
     too_long: bool,
 }
 
@@ -221,11 +222,7 @@ impl Decoder {
     fn is_too_long(&self, header: Header) -> Result<bool, ProtocolError> {
         let held = match (&self.fragments, header.opcode) {
             (_, opcode) if opcode.is_control() => return Ok(false),
-            (Some(fragments), Opcode::Continuation)
-                if fragments.too_long || fragments.opcode == Opcode::Text =>
-            {
-                return Ok(true);
-            }
+            (Some(fragments), Opcode::Continuation) if fragments.too_long => return Ok(true),
             (Some(fragments), Opcode::Continuation) => fragments.bytes.len(),
             (None, Opcode::Text) => return Ok(true),
             (None, Opcode::Binary) => 0,
