@@ -1,4 +1,7 @@
 //! What hostile or broken clients send: the relay goes on serving the others, within bounds.
+//!
+//! The table of what other relays do not survive, with the test for each row, opens the relay's `tests/switching.rs`;
+//! here the clients have namespaces of their own, and the relay has no loopback to share with them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
