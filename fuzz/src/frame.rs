@@ -31,7 +31,7 @@ pub fn run(data: &[u8]) {
     // Time enough for every answer, retry and time-out of one frame.
     for _ in 0..64 {
         let mut count = 0;
-        while let Some(port) = lan.poll_port(now) {
+        while let Some(port) = lan.poll_port() {
             while let Some(out) = lan.poll_frame(now, port) {
                 check(out, &frame, trusted, port == ports[from]);
                 count += 1;

@@ -162,7 +162,7 @@ impl Player {
             Op::Close { port } => {
                 if self.ports.len() > 1 {
                     let (port, _) = self.ports.remove(usize::from(port) % self.ports.len());
-                    self.lan.close_port(self.now, port);
+                    self.lan.close_port(port);
                 }
             }
         }
@@ -188,7 +188,8 @@ impl Player {
                 lan.refuse(now, id, why);
             }
             4 | 5 => {
-                let held: usize = lan.peek(id).iter().map(|part| part.len()).sum();
+                let held: usize =
+                    lan.peek(id).into_iter().chain(lan.peek_datagram(id)).map(<[u8]>::len).sum();
                 lan.take(now, id, n.min(held));
             }
             6 | 7 => {
@@ -197,7 +198,7 @@ impl Player {
                 assert!(taken <= n && (taken <= room || taken == 0), "took {taken} of {n}, room {room}");
             }
             8 => lan.fin(now, id),
-            9 => lan.reset(now, id),
+            9 => lan.reset(id),
             _ => {
                 let _ = lan.describe(id);
             }
@@ -207,7 +208,7 @@ impl Player {
     fn drain(&mut self) {
         self.settle_timeouts();
         let mut frames = 0;
-        while let Some(port) = self.lan.poll_port(self.now) {
+        while let Some(port) = self.lan.poll_port() {
             let config = self.ports.iter().find(|(id, _)| *id == port).map(|(_, config)| *config);
             while let Some(frame) = self.lan.poll_frame(self.now, port) {
                 frames += 1;
@@ -251,7 +252,7 @@ impl Player {
     /// Closes every port: nothing of the guests may be left.
     fn finish(&mut self) {
         for (port, _) in std::mem::take(&mut self.ports) {
-            self.lan.close_port(self.now, port);
+            self.lan.close_port(port);
         }
         self.drain();
         // What was answered to nobody, such as an unanswered ARP question, has its own time-out.

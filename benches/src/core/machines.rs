@@ -115,7 +115,7 @@ impl End {
             gateway_address: address(host, 0),
             gateway_mac: MacAddr([2, 0, 0, 0, 0, host]),
             gateway: false,
-            virtual_addresses: vec![address(host, 1)],
+            virtual_addresses: vec![address(host, 0), address(host, 1)],
             mtu: setup.mtu,
             dhcp: None,
             dns: None,
@@ -145,7 +145,7 @@ impl End {
         if self.lan.poll_timeout().is_some_and(|(at, _)| at <= now) {
             self.lan.handle_timeout(now);
         }
-        while self.lan.poll_port(now).is_some() {
+        while self.lan.poll_port().is_some() {
             while let Some(frame) = self.lan.poll_frame(now, self.port) {
                 other.lan.handle_frame(now, other.port, frame);
             }

@@ -27,7 +27,9 @@ drops! {
     FrameTooLong = "frame_too_long",
     /// The source is a group address or all zero.
     SourceInvalid = "source_invalid",
-    /// The source MAC belongs to another port that has used it in the last 2 s, or to the machine itself.
+    /// The port is closed.
+    PortClosed = "port_closed",
+    /// The source MAC belongs to another port, which was not silent for 2 s after it was asked, or to the machine itself.
     MacClaimed = "mac_claimed",
     /// The port already uses as many MACs as one port may.
     MacTableFull = "mac_table_full",
@@ -73,6 +75,8 @@ drops! {
     TcpMalformed = "tcp_malformed",
     /// A TCP segment of no flow, answered by a reset.
     TcpNoFlow = "tcp_no_flow",
+    /// A packet of a flow that is another guest's: its source address is not the sender's.
+    FlowOfAnother = "flow_of_another",
     /// The guest has as many flows as it may.
     FlowLimit = "flow_limit",
     /// The guest has as many dials pending as it may.
@@ -113,6 +117,15 @@ impl Drops {
     #[must_use]
     pub fn of(&self, drop: Drop) -> u64 {
         self.counts[drop as usize]
+    }
+
+    /// These drops and those of `other`.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+            *count += more;
+        }
+        self
     }
 
     /// Every counter that is not zero, in the order of [`Drop::ALL`].

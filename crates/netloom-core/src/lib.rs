@@ -9,23 +9,27 @@
 //! inputs give the same bytes out.
 
 pub mod addr;
+pub mod config;
 pub mod counters;
 pub mod flow;
 mod hash;
 pub mod lan;
 pub mod policy;
 pub mod port;
+mod queue;
 pub mod service;
-mod stack;
-mod switch;
+pub mod stack;
+pub mod switch;
 pub mod tcp;
 pub mod time;
 pub mod wire;
 
 pub use addr::{IpNet, Ipv4Net, MacAddr};
+pub use config::{LanConfig, Limits};
 pub use counters::{Drop, Drops};
 pub use flow::{Event, FlowId, Guest, Protocol, Refusal, ResetReason};
-pub use lan::{ConnectError, Lan, LanConfig, Limits, Query, QueryId};
+pub use lan::Lan;
 pub use policy::{Policy, Rule, Verdict};
 pub use port::{MAX_FRAME_BYTES, MIN_FRAME_BYTES, PortConfig, PortId};
+pub use stack::{ConnectError, Query, QueryId};
 pub use time::{Duration, Instant};

@@ -16,6 +16,10 @@ impl PortId {
     pub const fn number(self) -> u32 {
         self.0
     }
+
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
 }
 
 /// How a port behaves.

@@ -249,10 +249,7 @@ impl Outside {
 
     fn echo(&mut self, now: Instant, lan: &mut Lan, id: FlowId) {
         loop {
-            let datagram = lan.peek(id)[0].to_vec();
-            if datagram.is_empty() {
-                return;
-            }
+            let Some(datagram) = lan.peek_datagram(id).map(<[u8]>::to_vec) else { return };
             lan.take(now, id, datagram.len());
             lan.write(now, id, &datagram);
             self.datagrams += 1;

@@ -86,7 +86,7 @@ impl Probe {
     }
 
     fn drain(&mut self) {
-        while let Some(port) = self.lan.poll_port(self.now) {
+        while let Some(port) = self.lan.poll_port() {
             while let Some(frame) = self.lan.poll_frame(self.now, port) {
                 if macs(frame).is_some_and(|(_, source)| source == self.gateway)
                     && let Err(what) = read(frame, true)

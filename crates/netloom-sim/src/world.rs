@@ -249,7 +249,7 @@ impl<H: Host> World<H> {
     /// Puts frames of the machine and of the guests on their links.
     fn collect(&mut self) -> bool {
         let mut moved = false;
-        while let Some(port) = self.lan.poll_port(self.now) {
+        while let Some(port) = self.lan.poll_port() {
             let Some((wire, station)) = self.stations.iter_mut().enumerate().find(|(_, s)| s.port == port)
             else {
                 continue;

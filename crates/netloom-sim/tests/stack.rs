@@ -2,7 +2,7 @@
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use netloom_core::{Drop, Duration, Event, FlowId, MacAddr, PortId, Protocol, Refusal};
+use netloom_core::{Drop, Duration, Event, FlowId, LanConfig, MacAddr, PortId, Protocol, Refusal};
 use netloom_sim::packet::{self, Ipv4, Packet, Segment, arp, ethernet, flag, icmp, read, tcp, udp};
 use netloom_sim::world::{GATEWAY, GATEWAY_MAC, VIRTUAL, guest_address, guest_mac, lan_config};
 use netloom_sim::{Probe, Rng};
@@ -96,7 +96,7 @@ fn a_ping_outside_is_a_flow_and_its_reply_comes_back() {
     assert_eq!(protocol, Protocol::Ping);
     let now = probe.now();
     probe.lan.accept(now, id);
-    let request = probe.lan.peek(id)[0].to_vec();
+    let request = probe.lan.peek_datagram(id).expect("a request").to_vec();
     assert_eq!(request, b"\x00\x01hello");
     probe.lan.take(now, id, request.len());
     assert_eq!(probe.lan.write(now, id, &request), request.len());
@@ -192,7 +192,7 @@ fn fragments_in_any_order_make_the_datagram() {
             pieces.len(),
             probe.lan.drops().nonzero().collect::<Vec<_>>()
         );
-        assert_eq!(probe.lan.peek(flows[0].0)[0], data, "round {round}");
+        assert_eq!(probe.lan.peek_datagram(flows[0].0), Some(&data[..]), "round {round}");
     }
 }
 
@@ -272,7 +272,76 @@ fn padding_after_the_packet_is_ignored() {
     frame.resize(60, 0xee);
     probe.send(port, &frame);
     let (id, _) = opened(&mut probe)[0];
-    assert_eq!(probe.lan.peek(id)[0], b"ab");
+    assert_eq!(probe.lan.peek_datagram(id), Some(&b"ab"[..]));
+}
+
+#[test]
+fn an_empty_datagram_is_a_datagram() {
+    let (mut probe, port) = one_guest();
+    probe.send(port, &datagram(OUTSIDE, 9, b""));
+    let (id, _) = opened(&mut probe)[0];
+    assert_eq!(probe.lan.peek_datagram(id), Some(&b""[..]));
+    let now = probe.now();
+    probe.lan.take(now, id, 0);
+    assert_eq!(probe.lan.peek_datagram(id), None);
+    assert_eq!(probe.lan.write(now, id, b""), 0);
+    let frames = probe.receive(port);
+    assert_eq!(frames.len(), 1);
+    let Ok(Packet::Udp(from, _, data)) = read(&frames[0], true) else { panic!("{frames:02x?}") };
+    assert_eq!((from, data), (SocketAddrV4::new(OUTSIDE, 9), &b""[..]));
+}
+
+#[test]
+fn a_flow_belongs_to_the_guest_that_opened_it() {
+    let (mut probe, port) = one_guest();
+    let other = probe.port();
+    probe.send(port, &datagram(OUTSIDE, 9, b"mine"));
+    let (id, _) = opened(&mut probe)[0];
+    // Another guest with the same address.
+    let mut forged = datagram(OUTSIDE, 9, b"not yours");
+    forged[6..12].copy_from_slice(&guest_mac(1).0);
+    probe.send(other, &forged);
+    assert_eq!(probe.dropped(Drop::FlowOfAnother), 1);
+    let now = probe.now();
+    probe.lan.take(now, id, 4);
+    assert_eq!(probe.lan.peek_datagram(id), None);
+}
+
+#[test]
+fn a_guest_that_moves_to_another_port_takes_its_flows_along() {
+    let (mut probe, port) = one_guest();
+    let other = probe.port();
+    probe.send(port, &datagram(OUTSIDE, 9, b"one"));
+    let (id, _) = opened(&mut probe)[0];
+    probe.send(other, &datagram(OUTSIDE, 9, b"who is there"));
+    probe.advance(Duration::from_secs(2));
+    probe.send(other, &datagram(OUTSIDE, 9, b"two"));
+    let now = probe.now();
+    probe.lan.take(now, id, 3);
+    assert_eq!(probe.lan.peek_datagram(id), Some(&b"two"[..]));
+    probe.receive(port);
+    probe.receive(other);
+    probe.lan.write(now, id, b"answer");
+    assert_eq!((probe.receive(port).len(), probe.receive(other).len()), (0, 1));
+}
+
+#[test]
+fn a_lan_without_services_has_no_address() {
+    let config = LanConfig {
+        gateway: false,
+        dhcp: None,
+        dns: None,
+        virtual_addresses: Vec::new(),
+        ..lan_config(1500)
+    };
+    let mut probe = Probe::new(config);
+    let port = probe.port();
+    assert!(probe.ask(port, &arp_for(GATEWAY, 0)).is_empty());
+    // A guest may take it, and talk to others with it.
+    let other = probe.port();
+    let ask = arp(1, (guest_mac(1), GATEWAY), (MacAddr::default(), guest_address(0)));
+    probe.send(other, &ethernet(MacAddr::BROADCAST, guest_mac(1), 0x0806, &ask));
+    assert_eq!(probe.receive(port).len(), 1);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The switch: who gets a frame and who does not (IEEE 802.1D learning bridge, and the MAC rule of the machine).
 
+use core::net::Ipv4Addr;
+
 use netloom_core::{Drop, Duration, MAX_FRAME_BYTES, MacAddr, PortConfig, PortId};
 use netloom_sim::Probe;
-use netloom_sim::packet::ethernet;
-use netloom_sim::world::{guest_mac, lan_config};
+use netloom_sim::packet::{Packet, arp, ethernet, read};
+use netloom_sim::world::{GATEWAY, GATEWAY_MAC, guest_address, guest_mac, lan_config};
 
 /// An ethertype that the gateway has no part in.
 const OTHER: u16 = 0x88b5;
@@ -156,10 +158,33 @@ fn an_address_in_use_elsewhere_is_refused_and_a_silent_one_moves() {
 }
 
 #[test]
+fn the_owner_of_a_claimed_address_is_asked_and_its_answer_keeps_it() {
+    let (mut probe, ports) = three_ports();
+    let address = guest_address(5);
+    let here = arp(1, (guest_mac(5), address), (MacAddr::default(), GATEWAY));
+    probe.send(ports[0], &ethernet(MacAddr::BROADCAST, guest_mac(5), 0x0806, &here));
+    for round in 1..=3 {
+        probe.receive(ports[0]);
+        probe.send(ports[1], &frame(MacAddr::BROADCAST, 5, b"mine too"));
+        probe.send(ports[1], &frame(MacAddr::BROADCAST, 5, b"mine, I say"));
+        let asked = probe.receive(ports[0]);
+        assert_eq!(asked.len(), 1, "asked once: {asked:02x?}");
+        assert_eq!(asked[0][..6], guest_mac(5).0);
+        let Ok(Packet::Arp(1, mac, sender, target)) = read(&asked[0], true) else { panic!("{asked:02x?}") };
+        assert_eq!((mac, sender, target), (GATEWAY_MAC, Ipv4Addr::UNSPECIFIED, address));
+        let answer = arp(2, (guest_mac(5), address), (GATEWAY_MAC, Ipv4Addr::UNSPECIFIED));
+        probe.send(ports[0], &ethernet(GATEWAY_MAC, guest_mac(5), 0x0806, &answer));
+        probe.advance(Duration::from_secs(3));
+        assert_eq!(probe.dropped(Drop::MacClaimed), 2 * round);
+    }
+    assert_eq!(probe.lan.port_of(guest_mac(5)), Some(ports[0]));
+}
+
+#[test]
 fn a_closed_port_gives_up_its_addresses_at_once() {
     let (mut probe, ports) = three_ports();
     probe.send(ports[0], &frame(MacAddr::BROADCAST, 5, b"mine"));
-    probe.lan.close_port(probe.now(), ports[0]);
+    probe.lan.close_port(ports[0]);
     assert_eq!(probe.lan.port_of(guest_mac(5)), None);
     probe.send(ports[1], &frame(MacAddr::BROADCAST, 5, b"mine"));
     assert_eq!(probe.lan.port_of(guest_mac(5)), Some(ports[1]));

@@ -1,4 +1,181 @@
-//! The stack's parts that are pure or own little: IPv4 packets, fragments, ICMP errors.
+//! The stack: what the machine itself says and answers on a LAN, behind the switch. ARP, IPv4, ICMP, UDP, TCP, the flows and the services.
+//!
+//! Frames that the switch has for it come in by [`Stack::handle_frame`], each with the port that it came from; what the stack sends waits
+//! by port. The stack learns from frames alone who is where.
 
-pub(crate) mod ipv4;
-pub(crate) mod reassembly;
+mod arp;
+mod commands;
+mod datagram;
+mod flows;
+mod icmp;
+mod ip;
+mod link;
+mod neighbors;
+mod reassembly;
+mod services;
+mod streams;
+mod tcp;
+
+use core::net::Ipv4Addr;
+use std::collections::{BTreeMap, VecDeque};
+
+pub use commands::ConnectError;
+pub use services::{Query, QueryId};
+
+use crate::config::LanConfig;
+use crate::counters::Drops;
+use crate::flow::{Event, FlowId};
+use crate::hash::Seeded;
+use crate::policy::Policy;
+use crate::port::PortId;
+use crate::queue::{Spare, Turns};
+use crate::service::dhcp::{DhcpServer, Network};
+use crate::time::{Duration, Instant};
+use flows::Flows;
+use link::Link;
+use neighbors::Neighbors;
+use reassembly::Reassembly;
+use services::PendingQuery;
+
+/// Silence after which a guest is asked whether its connection still stands (RFC 9293 3.8.4: not less than two hours).
+const KEEPALIVE: Duration = Duration::from_secs(7200);
+
+/// The gateway of a LAN, its services, and the flows of its guests.
+pub struct Stack {
+    config: LanConfig,
+    drops: Drops,
+    links: Vec<Option<Link>>,
+    turns: Turns,
+    spare: Spare,
+    neighbors: Neighbors,
+    reassembly: Reassembly,
+    flows: Flows,
+    events: VecDeque<Event>,
+    resolving: BTreeMap<Ipv4Addr, arp::Question>,
+    dhcp: Option<DhcpServer>,
+    queries: BTreeMap<u64, PendingQuery>,
+    new_queries: VecDeque<Query>,
+    next_query: u64,
+    streams: BTreeMap<FlowId, streams::Stream>,
+    stream_events: VecDeque<Event>,
+    /// Microseconds since the Unix epoch at an instant.
+    wall_clock: Option<(Instant, u64)>,
+    next_id: u16,
+    icmp_errors: icmp::Budget,
+    /// Ports that wait for their guest.
+    pausing: BTreeMap<PortId, Instant>,
+}
+
+impl Stack {
+    /// A stack without ports. `seed` must be secret and fresh, since sequence numbers, ports and hash keys come from it.
+    #[must_use]
+    pub fn new(config: LanConfig, seed: [u8; 32]) -> Self {
+        let (mut hash, mut secret) = ([0; 16], [0; 16]);
+        hash.copy_from_slice(&seed[16..]);
+        secret.copy_from_slice(&seed[..16]);
+        let hash = Seeded::new(&hash);
+        let dhcp = config.dhcp.clone().map(|dhcp| {
+            let reserved = config.virtual_addresses.iter().copied().chain([config.gateway_address]).collect();
+            let dns = if config.dns.is_some() { vec![config.gateway_address] } else { Vec::new() };
+            let network = Network {
+                subnet: config.subnet,
+                server: config.gateway_address,
+                router: config.gateway.then_some(config.gateway_address),
+                dns,
+                mtu: config.mtu,
+                reserved,
+            };
+            DhcpServer::new(dhcp, network)
+        });
+        Self {
+            links: Vec::new(),
+            turns: Turns::default(),
+            spare: Spare::default(),
+            neighbors: Neighbors::new(hash.clone()),
+            flows: Flows::new(hash, Seeded::new(&secret)),
+            config,
+            drops: Drops::default(),
+            reassembly: Reassembly::default(),
+            events: VecDeque::new(),
+            resolving: BTreeMap::new(),
+            dhcp,
+            queries: BTreeMap::new(),
+            new_queries: VecDeque::new(),
+            next_query: 0,
+            streams: BTreeMap::new(),
+            stream_events: VecDeque::new(),
+            wall_clock: None,
+            next_id: 0,
+            icmp_errors: icmp::Budget::default(),
+            pausing: BTreeMap::new(),
+        }
+    }
+
+    /// Acts on deadlines that have passed. Too early or too often is harmless.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.reassembly.handle_timeout(now, &mut self.drops);
+        self.ask_again(now);
+        self.give_up_queries(now);
+        self.end_pauses(now);
+        while let Some(slot) = self.flows.due(now) {
+            self.flow_timeout(now, slot);
+        }
+        self.serve_streams(now);
+    }
+
+    /// The next deadline, with its reason, or `None` if the stack waits for nothing.
+    #[must_use]
+    pub fn poll_timeout(&mut self) -> Option<(Instant, &'static str)> {
+        let flow = self.flows.poll_timeout();
+        let fragments = self.reassembly.poll_timeout().map(|at| (at, "fragments"));
+        let arp = self.resolving.values().map(|question| question.again).min().map(|at| (at, "arp"));
+        let dns = self.queries.values().map(|query| query.deadline).min().map(|at| (at, "dns answer"));
+        let burst = self.pausing.values().min().map(|at| (*at, "burst"));
+        [flow, fragments, arp, dns, burst].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    /// What happened to flows.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        let event = self.events.pop_front()?;
+        if let Event::Data { id, .. } = event {
+            // Bytes that came while the event waited are told with it.
+            let bytes = self.flows.get_mut(id).map_or(0, |flow| {
+                flow.data_told = false;
+                std::mem::take(&mut flow.fresh_bytes)
+            });
+            return Some(Event::Data { id, bytes });
+        }
+        Some(event)
+    }
+
+    /// Tells the time of day for NTP: microseconds since the Unix epoch at `now`.
+    pub fn set_wall_clock(&mut self, now: Instant, unix_us: u64) {
+        self.wall_clock = Some((now, unix_us));
+    }
+
+    /// Drops by reason.
+    #[must_use]
+    pub const fn drops(&self) -> &Drops {
+        &self.drops
+    }
+
+    /// How many flows there are.
+    #[must_use]
+    pub fn flows(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// The policy, for egress that asks again about each address it is about to dial.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.config.policy
+    }
+
+    /// Whether the stack answers for an address. One that offers nothing has none: a guest may be the router of such a LAN.
+    fn is_ours(&self, address: Ipv4Addr) -> bool {
+        let LanConfig { gateway, dhcp, dns, .. } = &self.config;
+        let offers = *gateway || dhcp.is_some() || dns.is_some();
+        (offers && address == self.config.gateway_address) || self.config.virtual_addresses.contains(&address)
+    }
+}

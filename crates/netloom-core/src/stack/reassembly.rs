@@ -3,9 +3,9 @@
 use core::net::Ipv4Addr;
 use std::collections::BTreeMap;
 
-use super::ipv4::Packet;
 use crate::counters::{Drop, Drops};
 use crate::time::{Duration, Instant};
+use crate::wire::ipv4::Packet;
 
 /// How long a datagram may take (RFC 1122 3.3.2 asks for 60 to 120 s; guests on a LAN need far less).
 const TIME: Duration = Duration::from_secs(30);

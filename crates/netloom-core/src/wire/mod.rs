@@ -1,3 +1,4 @@
 //! The wire: what the machine reads from and writes into frames itself.
 
 pub mod checksum;
+pub(crate) mod ipv4;

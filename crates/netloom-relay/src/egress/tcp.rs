@@ -232,7 +232,7 @@ impl Stream {
         if !self.over.replace(true) {
             debug!("flow {:?}: {error}", self.id);
             lan.flows.borrow_mut().remove(&self.id);
-            lan.machine.borrow_mut().reset(lan.clock.now(), self.id);
+            lan.machine.borrow_mut().reset(self.id);
             self.wake.notify_one();
         }
     }

@@ -127,10 +127,7 @@ impl Datagrams {
     pub(super) fn push(&self, lan: &LanTask) {
         while !self.over.get() {
             let mut machine = lan.machine.borrow_mut();
-            let [datagram, _] = machine.peek(self.id);
-            if datagram.is_empty() {
-                break;
-            }
+            let Some(datagram) = machine.peek_datagram(self.id) else { break };
             // Not `try_send`: tokio would first have to learn that the socket is writable.
             let socket = SockRef::from(&self.socket);
             let sent = match self.kind {

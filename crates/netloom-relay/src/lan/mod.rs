@@ -174,7 +174,7 @@ impl LanTask {
             }
             Err(error) => {
                 warn!("{peer}: {error}");
-                self.machine.borrow_mut().close_port(self.clock.now(), port);
+                self.machine.borrow_mut().close_port(port);
             }
         }
         self.drain();
@@ -182,7 +182,7 @@ impl LanTask {
 
     fn leave(self: &Rc<Self>, port: PortId) {
         self.clients.borrow_mut().remove(&port);
-        self.machine.borrow_mut().close_port(self.clock.now(), port);
+        self.machine.borrow_mut().close_port(port);
         self.drain();
         if self.clients.borrow().is_empty() {
             self.emptied.notify_one();
@@ -206,7 +206,7 @@ impl LanTask {
                 egress::dns::handle_query(self, query);
             }
             loop {
-                let port = self.machine.borrow_mut().poll_port(self.clock.now());
+                let port = self.machine.borrow_mut().poll_port();
                 let Some(port) = port else { break };
                 quiet = false;
                 self.pump(port);

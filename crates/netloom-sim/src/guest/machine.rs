@@ -45,7 +45,7 @@ impl MachineHost {
             gateway_address: config.own,
             gateway_mac: config.mac,
             gateway: false,
-            virtual_addresses: vec![config.address],
+            virtual_addresses: vec![config.own, config.address],
             mtu: config.mtu,
             dhcp: None,
             dns: None,
@@ -100,7 +100,7 @@ impl Host for MachineHost {
                 self.lan.handle_timeout(now);
             }
             let acted = self.outside.drive(now, &mut self.lan);
-            if self.lan.poll_port(now).is_none() && !acted {
+            if self.lan.poll_port().is_none() && !acted {
                 return None;
             }
         }

@@ -2,13 +2,13 @@
 
 use core::net::Ipv4Addr;
 
-use super::Lan;
+use super::Stack;
 use crate::addr::MacAddr;
 use crate::counters::Drop;
 use crate::flow::{FlowId, Guest, ResetReason};
 use crate::port::PortId;
-use crate::stack::ipv4::{ETHERNET_BYTES, ethernet};
 use crate::time::{Duration, Instant};
+use crate::wire::ipv4::{ETHERNET_BYTES, ethernet};
 
 pub(super) const ETHERTYPE: u16 = 0x0806;
 const ARP_BYTES: usize = 28;
@@ -26,7 +26,7 @@ pub(super) struct Question {
     waiting: Vec<FlowId>,
 }
 
-impl Lan {
+impl Stack {
     pub(super) fn handle_arp(&mut self, port: PortId, frame: &[u8]) {
         let Some(arp) = frame.get(ETHERNET_BYTES..ETHERNET_BYTES + ARP_BYTES) else {
             self.drops.count(Drop::ArpMalformed);
@@ -52,7 +52,7 @@ impl Lan {
         let link_local = target.is_link_local() || target.is_unspecified() || target.is_multicast();
         if self.is_ours(target) || (stands_for && !link_local) {
             let reply = self.arp(REPLY, target, mac, sender);
-            self.switch.push(port, reply, &mut self.drops);
+            self.push(port, reply);
         }
     }
 
@@ -71,6 +71,13 @@ impl Lan {
         frame
     }
 
+    /// A question to one MAC address about its own IP address, which changes no cache (RFC 5227 1.1).
+    pub(super) fn arp_probe(&self, mac: MacAddr, address: Ipv4Addr) -> Vec<u8> {
+        let mut frame = self.arp(REQUEST, Ipv4Addr::UNSPECIFIED, MacAddr::BROADCAST, address);
+        frame[..6].copy_from_slice(&mac.0);
+        frame
+    }
+
     /// Asks who uses an address, for a flow that must reach it.
     pub(super) fn resolve(&mut self, now: Instant, address: Ipv4Addr, id: FlowId) {
         if let Some(question) = self.resolving.get_mut(&address) {
@@ -78,12 +85,12 @@ impl Lan {
             return;
         }
         self.resolving.insert(address, Question { again: now + AGAIN, tries: 1, waiting: vec![id] });
-        self.ask(address);
+        self.ask_all(address);
     }
 
-    fn ask(&mut self, address: Ipv4Addr) {
+    fn ask_all(&mut self, address: Ipv4Addr) {
         let request = self.arp(REQUEST, self.config.gateway_address, MacAddr::BROADCAST, address);
-        self.switch.push_everywhere(&request, &mut self.drops);
+        self.push_everywhere(&request);
     }
 
     pub(super) fn ask_again(&mut self, now: Instant) {
@@ -94,7 +101,7 @@ impl Lan {
             if question.tries < TRIES {
                 question.tries += 1;
                 question.again = now + AGAIN;
-                self.ask(address);
+                self.ask_all(address);
                 continue;
             }
             for id in self.resolving.remove(&address).map(|question| question.waiting).unwrap_or_default() {

@@ -2,16 +2,16 @@
 
 use std::collections::VecDeque;
 
-use super::Lan;
+use super::Stack;
 use super::flows::{Body, Flow, Key};
-use super::icmp::quote;
+use super::icmp::{ECHO_REPLY, Icmp, quote};
 use super::ip::From;
 use super::services::Via;
 use crate::counters::Drop;
 use crate::flow::{Event, Protocol};
 use crate::service::{dhcp, dns};
-use crate::stack::ipv4::{self, Header, Packet};
 use crate::time::Instant;
+use crate::wire::ipv4::{self, Header, Packet};
 
 /// Datagrams and bytes that one flow may hold.
 const MAX_DATAGRAMS: usize = 256;
@@ -19,7 +19,7 @@ const MAX_BYTES: usize = 1 << 20;
 const ECHO_PORT: u16 = 7;
 const NTP_PORT: u16 = 123;
 
-impl Lan {
+impl Stack {
     /// What goes to everyone: only DHCP is for us.
     pub(super) fn handle_broadcast(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
         if let Some((_, to, data)) = self.parse_udp(from, packet)
@@ -98,15 +98,14 @@ impl Lan {
         });
         let idle_at = now + self.config.limits.udp_idle;
         let Some(flow) = self.flows.slot(slot) else { return };
+        if !flow.is_of(from.guest) {
+            return self.drops.count(Drop::FlowOfAnother);
+        }
         if known.is_none() {
             flow.quote = quote(packet);
         }
         flow.deadline = Some(idle_at);
         let Body::Datagrams(queue, bytes) = &mut flow.body else { return };
-        // `peek` could not tell an empty datagram from none: it keeps its flow alive and carries nothing.
-        if data.is_empty() {
-            return self.flows.arm(slot);
-        }
         if queue.len() >= MAX_DATAGRAMS || *bytes + data.len() > MAX_BYTES {
             return self.drops.count(Drop::UdpQueueFull);
         }
@@ -132,8 +131,9 @@ impl Lan {
         if key.protocol == Protocol::Ping {
             let Some((sequence, payload)) = data.split_first_chunk::<2>() else { return 0 };
             let [high, low] = key.guest.1.to_be_bytes();
-            let reply = ipv4::icmp(0, 0, [high, low, sequence[0], sequence[1]], payload);
-            self.send_icmp(guest, key.target.0, key.guest.0, false, &reply);
+            let rest = [high, low, sequence[0], sequence[1]];
+            let reply = Icmp { kind: ECHO_REPLY, code: 0, rest, data: payload };
+            self.send_icmp(guest, key.target.0, key.guest.0, false, reply);
         } else {
             self.send_udp(guest, &key, data);
         }
@@ -142,7 +142,7 @@ impl Lan {
 
     /// Sends a UDP datagram from the target of a key to its guest.
     pub(super) fn send_udp(&mut self, guest: crate::flow::Guest, key: &Key, data: &[u8]) {
-        let message = ipv4::udp(key.target, key.guest, data);
+        let head = ipv4::udp(key.target, key.guest, data);
         let header = Header {
             source: key.target.0,
             destination: key.guest.0,
@@ -151,7 +151,7 @@ impl Lan {
             fragment: 0,
             checksum: true,
         };
-        self.send_ipv4(guest, header, &message);
+        self.send_ipv4(guest, header, &head, data);
     }
 }
 

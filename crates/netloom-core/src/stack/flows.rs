@@ -61,6 +61,21 @@ pub(super) struct Flow {
     armed: Option<Instant>,
 }
 
+impl Flow {
+    /// Whether it is a guest's. A guest that has moved to another port, which the switch has judged, takes its flows along.
+    pub(super) fn is_of(&mut self, guest: Guest) -> bool {
+        match &mut self.guest {
+            Some(known) if *known == guest => true,
+            Some(known) if known.mac == guest.mac => {
+                *known = guest;
+                self.listed = false;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Slot {
     generation: u32,

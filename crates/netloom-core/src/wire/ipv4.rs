@@ -1,4 +1,4 @@
-//! IPv4 headers, read and written, and ICMP and UDP messages in them (RFC 791, 792, 768, 1122).
+//! Ethernet and IPv4 headers, read and written, and the headers of ICMP and UDP (RFC 791, 792, 768, 1122).
 
 use core::net::Ipv4Addr;
 
@@ -105,28 +105,24 @@ pub(crate) fn ethernet(to: MacAddr, from: MacAddr, ethertype: u16, out: &mut [u8
     out[12..14].copy_from_slice(&ethertype.to_be_bytes());
 }
 
-/// A UDP message with its checksum.
-pub(crate) fn udp(from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), data: &[u8]) -> Vec<u8> {
+/// The header of a UDP message, with its checksum.
+pub(crate) fn udp(from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), data: &[u8]) -> [u8; 8] {
     let length = 8 + data.len();
-    let mut message = Vec::with_capacity(length);
-    for field in [from.1, to.1, length as u16, 0] {
-        message.extend_from_slice(&field.to_be_bytes());
+    let mut header = [0; 8];
+    for (place, field) in header.chunks_exact_mut(2).zip([from.1, to.1, length as u16]) {
+        place.copy_from_slice(&field.to_be_bytes());
     }
-    message.extend_from_slice(data);
-    let sum = !fold(pseudo_header_v4(from.0, to.0, UDP, length) + sum(&message));
+    let sum = !fold(pseudo_header_v4(from.0, to.0, UDP, length) + sum(&header) + sum(data));
     // Zero would say that there is no checksum.
     let sum = if sum == 0 { 0xffff } else { sum };
-    message[6..8].copy_from_slice(&sum.to_be_bytes());
-    message
+    header[6..8].copy_from_slice(&sum.to_be_bytes());
+    header
 }
 
-/// An ICMP message with its checksum; `rest` stands in bytes 4 to 8.
-pub(crate) fn icmp(kind: u8, code: u8, rest: [u8; 4], data: &[u8]) -> Vec<u8> {
-    let mut message = Vec::with_capacity(8 + data.len());
-    message.extend_from_slice(&[kind, code, 0, 0]);
-    message.extend_from_slice(&rest);
-    message.extend_from_slice(data);
-    let sum = !fold(sum(&message));
-    message[2..4].copy_from_slice(&sum.to_be_bytes());
-    message
+/// The header of an ICMP message, with its checksum; `rest` stands in bytes 4 to 8.
+pub(crate) fn icmp(kind: u8, code: u8, rest: [u8; 4], data: &[u8]) -> [u8; 8] {
+    let mut header = [kind, code, 0, 0, rest[0], rest[1], rest[2], rest[3]];
+    let sum = !fold(sum(&header) + sum(data));
+    header[2..4].copy_from_slice(&sum.to_be_bytes());
+    header
 }

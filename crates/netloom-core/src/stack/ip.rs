@@ -1,14 +1,14 @@
 //! Packets from guests: what the stack does with a frame that is for it (RFC 791, 1122).
 
 use super::flows::Key;
-use super::{Lan, arp};
+use super::{Stack, arp};
 use crate::addr::MacAddr;
 use crate::counters::Drop;
 use crate::flow::{Guest, Protocol};
 use crate::policy::Verdict;
 use crate::port::PortId;
-use crate::stack::ipv4::{self, ETHERNET_BYTES, HEADER_BYTES, Header, Packet};
 use crate::time::Instant;
+use crate::wire::ipv4::{self, ETHERNET_BYTES, HEADER_BYTES, Header, Packet};
 
 pub(super) const ETHERTYPE: u16 = 0x0800;
 
@@ -20,17 +20,23 @@ pub(super) struct From {
     pub(super) trusted: bool,
 }
 
-impl Lan {
-    pub(super) fn handle_in_stack(&mut self, now: Instant, port: PortId, frame: &[u8]) {
-        match u16::from_be_bytes([frame[12], frame[13]]) {
+impl Stack {
+    /// Takes a frame that arrived on a port and is for the stack, perhaps among others. Bad frames are counted, never an error.
+    pub fn handle_frame(&mut self, now: Instant, port: PortId, frame: &[u8]) {
+        let (Some(header), Some(link)) = (frame.first_chunk::<ETHERNET_BYTES>(), self.link(port)) else {
+            return;
+        };
+        let trusted = link.config.trusted;
+        match u16::from_be_bytes([header[12], header[13]]) {
             arp::ETHERTYPE => self.handle_arp(port, frame),
             ETHERTYPE => {
-                let guest = Guest { port, mac: source_of(frame) };
-                let from = From { guest, broadcast: frame[0] & 1 != 0, trusted: self.is_trusted(port) };
+                let mac = MacAddr([header[6], header[7], header[8], header[9], header[10], header[11]]);
+                let from = From { guest: Guest { port, mac }, broadcast: header[0] & 1 != 0, trusted };
                 self.handle_ipv4(now, from, &frame[ETHERNET_BYTES..]);
             }
             _ => {}
         }
+        self.serve_streams(now);
     }
 
     fn handle_ipv4(&mut self, now: Instant, from: From, bytes: &[u8]) {
@@ -113,32 +119,33 @@ impl Lan {
         true
     }
 
-    /// Sends a packet to a guest, in fragments if its port's MTU asks for it.
-    pub(super) fn send_ipv4(&mut self, guest: Guest, mut header: Header, payload: &[u8]) {
-        let Some(port) = self.switch.port(guest.port) else { return };
-        let most = usize::from(port.config.mtu) - HEADER_BYTES;
+    /// Sends a packet of a transport's header and its data to a guest, in fragments if its port's MTU asks for it.
+    pub(super) fn send_ipv4(&mut self, guest: Guest, mut header: Header, head: &[u8], data: &[u8]) {
+        let Some(link) = self.link(guest.port) else { return };
+        let most = usize::from(link.config.mtu) - HEADER_BYTES;
+        let length = head.len() + data.len();
         self.next_id = self.next_id.wrapping_add(1);
         header.id = self.next_id;
-        let step = if payload.len() <= most { payload.len().max(1) } else { most / 8 * 8 };
+        let step = if length <= most { length.max(1) } else { most / 8 * 8 };
         let mut offset = 0;
         loop {
-            let end = (offset + step).min(payload.len());
-            let more = if end < payload.len() { 0x2000 } else { 0 };
+            let end = (offset + step).min(length);
+            let more = if end < length { 0x2000 } else { 0 };
             header.fragment = more | (offset / 8) as u16;
-            let mut frame = vec![0; ETHERNET_BYTES + HEADER_BYTES + end - offset];
+            let mut frame = self.spare.buffer(ETHERNET_BYTES + HEADER_BYTES + end - offset);
             ipv4::ethernet(guest.mac, self.config.gateway_mac, ETHERTYPE, &mut frame);
             header.emit(end - offset, &mut frame[ETHERNET_BYTES..]);
-            frame[ETHERNET_BYTES + HEADER_BYTES..].copy_from_slice(&payload[offset..end]);
-            self.switch.push(guest.port, frame, &mut self.drops);
+            // The first fragment holds the whole of the transport's header: no MTU is that small.
+            let (front, back) =
+                frame[ETHERNET_BYTES + HEADER_BYTES..].split_at_mut(head.len().saturating_sub(offset));
+            front.copy_from_slice(&head[head.len() - front.len()..]);
+            let from = (offset + front.len()) - head.len();
+            back.copy_from_slice(&data[from..end - head.len()]);
+            self.push(guest.port, frame);
             offset = end;
-            if offset >= payload.len() {
+            if offset >= length {
                 return;
             }
         }
     }
-}
-
-/// The source of a frame that is at least as long as a header.
-fn source_of(frame: &[u8]) -> MacAddr {
-    MacAddr([frame[6], frame[7], frame[8], frame[9], frame[10], frame[11]])
 }

@@ -2,7 +2,7 @@
 //!
 //! They are flows whose events stay inside. Owns what of each connection's queries is not complete yet.
 
-use super::Lan;
+use super::Stack;
 use super::flows::Key;
 use super::services::Via;
 use crate::flow::{Event, FlowId, Guest};
@@ -22,7 +22,7 @@ pub(super) struct Stream {
     finished: bool,
 }
 
-impl Lan {
+impl Stack {
     /// Whether a connection is one that the machine answers itself.
     pub(super) fn serves_stream(&self, key: &Key) -> bool {
         key.target.1 == dns::PORT && self.config.dns.is_some() && self.is_ours(key.target.0)
@@ -76,13 +76,13 @@ impl Lan {
         let Some(reply) = frame(reply) else { return };
         self.keep_stream(now, id);
         if self.room(id) < reply.len() {
-            return self.drop_stream(now, id);
+            return self.drop_stream(id);
         }
         self.write(now, id, &reply);
     }
 
-    pub(super) fn drop_stream(&mut self, now: Instant, id: FlowId) {
-        self.reset(now, id);
+    pub(super) fn drop_stream(&mut self, id: FlowId) {
+        self.reset(id);
         self.streams.remove(&id);
     }
 

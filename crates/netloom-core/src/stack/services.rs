@@ -2,17 +2,32 @@
 
 use core::net::{IpAddr, Ipv4Addr};
 
+use super::Stack;
 use super::flows::Key;
 use super::ip::From;
-use super::{Lan, Query, QueryId};
 use crate::addr::MacAddr;
 use crate::counters::Drop;
 use crate::flow::{FlowId, Guest, Protocol};
 use crate::policy::Verdict;
 use crate::service::dhcp::{self, DhcpError};
 use crate::service::{dns, ntp};
-use crate::stack::ipv4::{self, Header};
 use crate::time::Instant;
+use crate::wire::ipv4::{self, Header};
+
+/// Names a DNS query handed to the outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueryId(pub(crate) u64);
+
+/// A DNS query that the machine cannot answer itself, from [`Stack::poll_query`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// For [`Stack::handle_answer`].
+    pub id: QueryId,
+    /// Who asks.
+    pub guest: Guest,
+    /// The query as the guest sent it: a DNS message without length prefix.
+    pub message: Vec<u8>,
+}
 
 /// How a query came, and so how its answer goes.
 #[derive(Clone, Copy)]
@@ -29,12 +44,12 @@ pub(super) struct PendingQuery {
     pub(super) deadline: Instant,
 }
 
-impl Lan {
+impl Stack {
     pub(super) fn handle_dhcp(&mut self, now: Instant, from: From, message: &[u8]) {
         let Some(server) = &mut self.dhcp else { return };
         let neighbors = &self.neighbors;
         let in_use =
-            |address: Ipv4Addr, mac: MacAddr| neighbors.get(&address).is_some_and(|guest| guest.mac != mac);
+            |address: Ipv4Addr, mac: MacAddr| neighbors.get(address).is_some_and(|guest| guest.mac != mac);
         let reply = match server.handle(now, message, &in_use) {
             Ok(Some(reply)) => reply,
             Ok(None) => return,
@@ -43,7 +58,7 @@ impl Lan {
         };
         let own = self.config.gateway_address;
         let mac = reply.destination_mac.unwrap_or(from.guest.mac);
-        let message =
+        let head =
             ipv4::udp((own, dhcp::SERVER_PORT), (reply.destination, reply.destination_port), &reply.message);
         let header = Header {
             source: own,
@@ -53,7 +68,7 @@ impl Lan {
             fragment: 0,
             checksum: true,
         };
-        self.send_ipv4(Guest { port: from.guest.port, mac }, header, &message);
+        self.send_ipv4(Guest { port: from.guest.port, mac }, header, &head, &reply.message);
     }
 
     pub(super) fn handle_dns(&mut self, now: Instant, guest: Guest, via: Via, query: &[u8]) {
@@ -85,7 +100,7 @@ impl Lan {
                 self.drops.count(Drop::DnsMalformed);
                 match (reply, via) {
                     (Some(reply), _) => self.send_answer(now, guest, via, query, &reply),
-                    (None, Via::Stream(stream)) => self.drop_stream(now, stream),
+                    (None, Via::Stream(stream)) => self.drop_stream(stream),
                     (None, Via::Datagram(_)) => {}
                 }
             }
@@ -98,6 +113,12 @@ impl Lan {
             Via::Datagram(key) => self.send_udp(guest, &key, &dns::truncate_for_udp(query, reply)),
             Via::Stream(stream) => self.write_stream(now, stream, reply),
         }
+    }
+
+    /// A DNS query for the outside.
+    #[must_use]
+    pub fn poll_query(&mut self) -> Option<Query> {
+        self.new_queries.pop_front()
     }
 
     /// The answer to a query: a DNS message, or `None` if there is none (the guest gets SERVFAIL). Late and repeated answers are ignored.

@@ -1,17 +1,17 @@
 //! TCP between the wire and the flows: finding the connection of a segment, opening and ending flows, and writing segments as a port
 //! asks for them.
 
-use super::Lan;
-use super::flows::{Body, Key};
+use super::Stack;
+use super::flows::{Body, Flow, Key};
 use super::icmp::quote;
 use super::ip::{ETHERTYPE, From};
 use crate::counters::Drop;
 use crate::flow::{Event, Guest, Protocol, ResetReason};
 use crate::port::PortId;
-use crate::stack::ipv4::{self, ETHERNET_BYTES, HEADER_BYTES, Header, Packet};
 use crate::tcp::{self, Config, Flags, Segment, Tcb, Transmit, reset_for};
 use crate::time::Instant;
 use crate::wire::checksum::{fold, pseudo_header_v4, sum};
+use crate::wire::ipv4::{self, ETHERNET_BYTES, HEADER_BYTES, Header, Packet};
 
 const TCP_HEADER_BYTES: u16 = 20;
 /// The least window that keeps a flow alive when the LAN's bound is reached.
@@ -19,7 +19,7 @@ const LEAST_WINDOW_BYTES: usize = 4096;
 /// Segments that a flow sends before the next one of its port has its turn.
 const TURN_SEGMENTS: usize = 16;
 
-impl Lan {
+impl Stack {
     pub(super) fn handle_tcp(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
         let parsed =
             Segment::parse(packet.payload).filter(|_| from.trusted || packet.transport_sum() == 0xffff);
@@ -29,20 +29,18 @@ impl Lan {
             guest: (packet.source, segment.source_port),
             target: (packet.destination, segment.destination_port),
         };
-        let mut slot = self.flows.find(&key);
-        if let Some(known) = slot.filter(|_| segment.flags == Flags::SYN) {
-            let renewed = match self.flows.slot(known).map(|flow| &flow.body) {
-                Some(Body::Tcp(tcb)) => tcb.time_wait_accepts(&segment),
-                _ => false,
-            };
-            if renewed {
-                self.flows.remove(known);
-                slot = None;
-            }
-        }
-        let Some(slot) = slot else { return self.handle_unknown(now, from, packet, key, &segment) };
+        let Some(slot) = self.flows.find(&key) else {
+            return self.handle_unknown(now, from, packet, key, &segment);
+        };
         let Some(flow) = self.flows.slot(slot) else { return };
+        if !flow.is_of(from.guest) {
+            return self.drops.count(Drop::FlowOfAnother);
+        }
         let Body::Tcp(tcb) = &mut flow.body else { return };
+        if segment.flags == Flags::SYN && tcb.time_wait_accepts(&segment) {
+            self.flows.remove(slot);
+            return self.handle_unknown(now, from, packet, key, &segment);
+        }
         if let Some(reply) = tcb.handle_segment(now, &segment) {
             self.send_control(from.guest, &key, &reply);
         }
@@ -100,7 +98,7 @@ impl Lan {
     }
 
     pub(super) fn tcp_config(&self, port: PortId) -> Config {
-        let mtu = self.switch.port(port).map_or(self.config.mtu, |port| port.config.mtu);
+        let mtu = self.link(port).map_or(self.config.mtu, |link| link.config.mtu);
         let mss = |mtu: u16| mtu.saturating_sub(HEADER_BYTES as u16 + TCP_HEADER_BYTES).max(28);
         Config {
             max_payload: mss(mtu),
@@ -127,7 +125,7 @@ impl Lan {
             fragment: 0,
             checksum: true,
         };
-        self.send_ipv4(guest, header, &message);
+        self.send_ipv4(guest, header, &message, &[]);
     }
 
     /// After anything happened to a flow: tells its events, bounds its window, lists it for sending, notes its deadline, or forgets it.
@@ -179,10 +177,7 @@ impl Lan {
         let guest = flow.guest;
         if let (true, Some(guest)) = (wants, guest) {
             flow.listed = true;
-            if let Some(port) = self.switch.port_mut(guest.port) {
-                port.senders.push_back(slot);
-                self.switch.list(guest.port);
-            }
+            self.list_sender(guest.port, slot);
         }
         self.flows.offered_bytes = others + offered;
         self.flows.arm(slot);
@@ -193,7 +188,7 @@ impl Lan {
         if flow.deadline.is_some_and(|at| at <= now) {
             if flow.served {
                 let id = flow.id;
-                return self.drop_stream(now, id);
+                return self.drop_stream(id);
             }
             return self.end_flow(slot, ResetReason::Timeout);
         }
@@ -214,7 +209,7 @@ impl Lan {
         }
     }
 
-    pub(super) fn close_flows_of(&mut self, _now: Instant, port: PortId) {
+    pub(super) fn close_flows_of(&mut self, port: PortId) {
         for slot in self.flows.of_port(port) {
             self.end_flow(slot, ResetReason::PortClosed);
         }
@@ -225,46 +220,38 @@ impl Lan {
         self.flows.set_guest(slot, guest);
         let Some(flow) = self.flows.slot(slot) else { return };
         flow.listed = true;
-        if let Some(port) = self.switch.port_mut(guest.port) {
-            port.senders.push_back(slot);
-            self.switch.list(guest.port);
-        }
+        self.list_sender(guest.port, slot);
     }
 
-    /// Writes the next segment of a port's flows into `out`; false if there is none.
-    pub(super) fn next_segment(&mut self, now: Instant, id: PortId) -> bool {
-        let gateway = self.config.gateway_mac;
-        let bound = self.config.limits.lan_buffer_bytes;
+    /// Writes the next segment of a port's flows into `frame`; false if there is none.
+    pub(super) fn next_segment(&mut self, now: Instant, id: PortId, frame: &mut Vec<u8>) -> bool {
+        let bound_bytes = self.config.limits.lan_buffer_bytes;
         loop {
-            let total = self.flows.offered_bytes;
-            let Some(port) = self.switch.port_mut(id) else { return false };
-            let Some(&slot) = port.senders.front() else { return false };
-            if port.credit == 0 {
-                let at = *port.credit_at.get_or_insert(now + super::BURST_PAUSE);
-                self.pausing.insert(id, at);
+            let Some(link) = self.links.get_mut(id.index()).and_then(Option::as_mut) else { return false };
+            let Some(&slot) = link.senders.front() else { return false };
+            if link.credit == 0 {
+                self.pause(now, id);
                 return false;
             }
-            let (mtu, trusted, bursts) = (port.config.mtu, port.config.trusted, port.config.burst.is_some());
-            let most = usize::from(mtu).saturating_sub(HEADER_BYTES + usize::from(TCP_HEADER_BYTES));
+            let most =
+                usize::from(link.config.mtu).saturating_sub(HEADER_BYTES + usize::from(TCP_HEADER_BYTES));
+            let total = self.flows.offered_bytes;
             let flow = self.flows.slot(slot).filter(|flow| flow.guest.is_some_and(|guest| guest.port == id));
-            let Some((flow, guest)) = flow.and_then(|flow| flow.guest.map(|guest| (flow, guest))) else {
-                port_next(&mut self.switch, id);
+            let Some(Flow { body: Body::Tcp(tcb), guest: Some(guest), key, offered_bytes, listed, .. }) =
+                flow
+            else {
+                link.next_sender();
                 continue;
             };
-            let key = flow.key;
-            let Body::Tcp(tcb) = &mut flow.body else {
-                port_next(&mut self.switch, id);
-                continue;
-            };
-            let others = total - flow.offered_bytes;
-            bound_window(tcb, others, bound);
+            let (guest, key, before) = (*guest, *key, *offered_bytes);
+            bound_window(tcb, total - before, bound_bytes);
             let transmit = tcb.poll_transmit(now, most);
-            flow.offered_bytes = tcb.offered_bytes();
-            let offered_bytes = others + flow.offered_bytes;
+            *offered_bytes = tcb.offered_bytes();
+            let after = *offered_bytes;
             let Some(transmit) = transmit else {
-                flow.listed = false;
-                self.flows.offered_bytes = offered_bytes;
-                port_next(&mut self.switch, id);
+                *listed = false;
+                link.next_sender();
+                self.flows.offered_bytes = total - before + after;
                 self.tend(now, slot);
                 continue;
             };
@@ -276,29 +263,27 @@ impl Lan {
                 protocol: ipv4::TCP,
                 id: self.next_id,
                 fragment: 0x4000,
-                checksum: !trusted,
+                checksum: !link.config.trusted,
             };
-            self.out.resize(ETHERNET_BYTES + HEADER_BYTES + length, 0);
-            ipv4::ethernet(guest.mac, gateway, ETHERTYPE, &mut self.out);
-            header.emit(length, &mut self.out[ETHERNET_BYTES..]);
-            let message = &mut self.out[ETHERNET_BYTES + HEADER_BYTES..];
+            frame.resize(ETHERNET_BYTES + HEADER_BYTES + length, 0);
+            ipv4::ethernet(guest.mac, self.config.gateway_mac, ETHERTYPE, frame);
+            header.emit(length, &mut frame[ETHERNET_BYTES..]);
+            let message = &mut frame[ETHERNET_BYTES + HEADER_BYTES..];
             tcb.emit(&transmit, key.target.1, key.guest.1, message);
-            if !trusted {
+            if !link.config.trusted {
                 let pseudo = pseudo_header_v4(key.target.0, key.guest.0, ipv4::TCP, length);
                 let checksum = !fold(pseudo + sum(message));
                 message[16..18].copy_from_slice(&checksum.to_be_bytes());
             }
-            if let Some(port) = self.switch.port_mut(id) {
-                if bursts && transmit.payload_len() > 0 {
-                    port.credit -= 1;
-                }
-                port.turn_segments += 1;
-                if port.turn_segments >= TURN_SEGMENTS {
-                    port.turn_segments = 0;
-                    port.senders.rotate_left(1);
-                }
+            if link.config.burst.is_some() && transmit.payload_len() > 0 {
+                link.credit -= 1;
             }
-            self.flows.offered_bytes = offered_bytes;
+            link.turn_segments += 1;
+            if link.turn_segments >= TURN_SEGMENTS {
+                link.turn_segments = 0;
+                link.senders.rotate_left(1);
+            }
+            self.flows.offered_bytes = total - before + after;
             self.flows.arm(slot);
             return true;
         }
@@ -309,12 +294,4 @@ impl Lan {
 fn bound_window(tcb: &mut Tcb, others_bytes: usize, bound_bytes: usize) {
     let spare = bound_bytes.saturating_sub(others_bytes);
     tcb.set_receive_limit((spare / 8).max(LEAST_WINDOW_BYTES));
-}
-
-/// The first of a port's senders has nothing more to say.
-fn port_next(switch: &mut crate::switch::Switch, id: PortId) {
-    if let Some(port) = switch.port_mut(id) {
-        port.senders.pop_front();
-        port.turn_segments = 0;
-    }
 }

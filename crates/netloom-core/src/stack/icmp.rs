@@ -2,21 +2,30 @@
 
 use core::net::Ipv4Addr;
 
-use super::Lan;
+use super::Stack;
 use super::flows::{Body, Key};
 use super::ip::From;
 use crate::counters::Drop;
 use crate::flow::{Guest, Protocol};
 use crate::port::PortId;
-use crate::stack::ipv4::{self, ETHERNET_BYTES, HEADER_BYTES, Header, Packet};
 use crate::time::{Duration, Instant};
 use crate::wire::checksum::{fold, sum};
+use crate::wire::ipv4::{self, ETHERNET_BYTES, HEADER_BYTES, Header, Packet};
 
-const ECHO_REPLY: u8 = 0;
+pub(super) const ECHO_REPLY: u8 = 0;
 const UNREACHABLE: u8 = 3;
 const ECHO_REQUEST: u8 = 8;
 /// Bytes of the packet that an error quotes behind its header (RFC 792; more would be allowed).
 const QUOTED_BYTES: usize = 8;
+
+/// A message to send.
+pub(super) struct Icmp<'a> {
+    pub(super) kind: u8,
+    pub(super) code: u8,
+    /// What stands in bytes 4 to 8.
+    pub(super) rest: [u8; 4],
+    pub(super) data: &'a [u8],
+}
 
 /// How many errors may still be sent (RFC 1812 4.3.2.8).
 #[derive(Default)]
@@ -37,7 +46,7 @@ impl Budget {
     }
 }
 
-impl Lan {
+impl Stack {
     pub(super) fn handle_icmp(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
         let message = packet.payload;
         if message.len() < 8 || (!from.trusted && fold(sum(message)) != 0xffff) {
@@ -46,8 +55,8 @@ impl Lan {
         let rest = [message[4], message[5], message[6], message[7]];
         match message[0] {
             ECHO_REQUEST if self.is_ours(packet.destination) || self.config.answer_all_pings => {
-                let reply = ipv4::icmp(ECHO_REPLY, 0, rest, &message[8..]);
-                self.send_icmp(from.guest, packet.destination, packet.source, from.trusted, &reply);
+                let reply = Icmp { kind: ECHO_REPLY, code: 0, rest, data: &message[8..] };
+                self.send_icmp(from.guest, packet.destination, packet.source, from.trusted, reply);
             }
             ECHO_REQUEST => {
                 let key = Key {
@@ -120,8 +129,8 @@ impl Lan {
         if !self.icmp_errors.take(now) {
             return self.drops.count(Drop::IcmpRateLimited);
         }
-        let message = ipv4::icmp(kind, code, rest, quoted);
-        self.send_icmp(guest, self.config.gateway_address, to, false, &message);
+        let message = Icmp { kind, code, rest, data: quoted };
+        self.send_icmp(guest, self.config.gateway_address, to, false, message);
     }
 
     pub(super) fn send_icmp(
@@ -130,16 +139,17 @@ impl Lan {
         source: Ipv4Addr,
         to: Ipv4Addr,
         trusted: bool,
-        message: &[u8],
+        message: Icmp<'_>,
     ) {
         let header =
             Header { source, destination: to, protocol: ipv4::ICMP, id: 0, fragment: 0, checksum: !trusted };
-        self.send_ipv4(guest, header, message);
+        let head = ipv4::icmp(message.kind, message.code, message.rest, message.data);
+        self.send_ipv4(guest, header, &head, message.data);
     }
 
     /// A guest's packet with DF was too big for another guest's port: that guest's router would say so.
-    pub(super) fn report_too_big(&mut self, now: Instant, port: PortId, frame: &[u8], mtu: u16) {
-        if frame[12..14] != [0x08, 0x00] {
+    pub fn report_too_big(&mut self, now: Instant, port: PortId, frame: &[u8], mtu: u16) {
+        if frame.get(12..ETHERNET_BYTES) != Some(&[0x08, 0x00]) {
             return;
         }
         let Ok(packet) = Packet::parse(&frame[ETHERNET_BYTES..], true) else { return };

@@ -3,12 +3,23 @@
 use core::net::{IpAddr, SocketAddr};
 
 use super::flows::Body;
-use super::{ConnectError, Lan, datagram};
+use super::{Stack, datagram};
 use crate::flow::{FlowId, Protocol, Refusal};
 use crate::tcp::{Config, Tcb};
 use crate::time::Instant;
 
-impl Lan {
+/// Why [`Stack::connect`] could not begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// The address is not in the LAN's subnet.
+    #[error("the address is not in the LAN's subnet")]
+    NotOnLan,
+    /// All local ports toward that address are in use.
+    #[error("no local port is free toward that address")]
+    NoPort,
+}
+
+impl Stack {
     /// Accepts a flow: the target has answered. TCP sends SYN-ACK; UDP and ping were accepted by their first datagram already.
     pub fn accept(&mut self, now: Instant, id: FlowId) {
         let Some(flow) = self.flows.get_mut(id) else { return };
@@ -32,7 +43,7 @@ impl Lan {
         let Some(flow) = self.flows.get(id) else { return };
         let (tcp, pending) = (flow.key.protocol == Protocol::Tcp, flow.pending);
         if tcp && (!pending || matches!(why, Refusal::Refused | Refusal::Denied)) {
-            return self.reset(now, id);
+            return self.reset(id);
         }
         let Some(flow) = self.flows.remove(id.index) else { return };
         let code = match why {
@@ -46,17 +57,25 @@ impl Lan {
         }
     }
 
-    /// The received bytes that were not taken yet: two parts of a ring for TCP; the first datagram, and an empty part, for UDP and ping.
+    /// The bytes of a TCP flow that were received and not taken yet, in two parts of a ring.
     #[must_use]
     pub fn peek(&self, id: FlowId) -> [&[u8]; 2] {
         match self.flows.get(id).map(|flow| &flow.body) {
             Some(Body::Tcp(tcb)) => tcb.peek(),
-            Some(Body::Datagrams(queue, _)) => [queue.front().map_or(&[][..], Vec::as_slice), &[]],
-            None => [&[], &[]],
+            Some(Body::Datagrams(..)) | None => [&[], &[]],
         }
     }
 
-    /// The outside has moved `n` bytes: they are gone and the window opens by as much. For UDP and ping: the first datagram is done with.
+    /// The first datagram of a UDP or ping flow that was received and not taken yet. It may be empty.
+    #[must_use]
+    pub fn peek_datagram(&self, id: FlowId) -> Option<&[u8]> {
+        match &self.flows.get(id)?.body {
+            Body::Tcp(_) => None,
+            Body::Datagrams(queue, _) => queue.front().map(Vec::as_slice),
+        }
+    }
+
+    /// The outside has moved `n` bytes: they are gone and the window opens by as much. For UDP and ping: the first datagram is done with, whatever `n` is.
     pub fn take(&mut self, now: Instant, id: FlowId, n: usize) {
         let Some(flow) = self.flows.get_mut(id) else { return };
         match &mut flow.body {
@@ -104,7 +123,7 @@ impl Lan {
     }
 
     /// Ends the flow at once: TCP sends RST. The id is void and no event follows.
-    pub fn reset(&mut self, _now: Instant, id: FlowId) {
+    pub fn reset(&mut self, id: FlowId) {
         let Some(flow) = self.flows.get_mut(id) else { return };
         let (key, guest) = (flow.key, flow.guest);
         let reset = match &mut flow.body {
@@ -129,7 +148,7 @@ impl Lan {
         }
         let own = self.config.gateway_address;
         let key = self.flows.free_key((address, target.port()), own).ok_or(ConnectError::NoPort)?;
-        let guest = self.neighbors.get(&address).copied();
+        let guest = self.neighbors.get(address);
         let config = match guest {
             Some(guest) => self.tcp_config(guest.port),
             // Until ARP has told the port, the LAN's MTU stands for the port's; no segment outgrows the port's own.
@@ -143,6 +162,12 @@ impl Lan {
             None => self.resolve(now, address, id),
         }
         Ok(id)
+    }
+
+    /// What a flow is: protocol, guest's address, dialled address.
+    #[must_use]
+    pub fn describe(&self, id: FlowId) -> Option<(Protocol, SocketAddr, SocketAddr)> {
+        self.flows.get(id).map(|flow| (flow.key.protocol, flow.key.guest(), flow.key.target()))
     }
 
     fn unknown_port_config(&self) -> Config {

@@ -1,0 +1,61 @@
+//! What a LAN is configured with.
+
+use core::net::Ipv4Addr;
+
+use crate::addr::{Ipv4Net, MacAddr};
+use crate::policy::Policy;
+use crate::service::dhcp::DhcpConfig;
+use crate::service::dns::DnsConfig;
+use crate::time::Duration;
+
+/// What a LAN offers its guests.
+#[derive(Clone, Debug)]
+pub struct LanConfig {
+    /// The LAN's IPv4 network.
+    pub subnet: Ipv4Net,
+    /// The address of the gateway and of the services. Without any of gateway, DHCP and DNS the LAN leaves it to its guests.
+    pub gateway_address: Ipv4Addr,
+    /// The MAC address of the gateway and of the virtual addresses.
+    pub gateway_mac: MacAddr,
+    /// Whether the gateway forwards: without, guests reach each other and the services, but nothing outside.
+    pub gateway: bool,
+    /// Further addresses that the gateway answers for; flows to them are announced with that destination.
+    pub virtual_addresses: Vec<Ipv4Addr>,
+    /// The LAN's MTU in bytes, told to guests by DHCP: 576 to 65,535.
+    pub mtu: u16,
+    /// The DHCP server, if it serves.
+    pub dhcp: Option<DhcpConfig>,
+    /// The DNS server, if it serves.
+    pub dns: Option<DnsConfig>,
+    /// Whether NTP requests to any address are answered by the gateway. Needs [`Lan::set_wall_clock`].
+    pub ntp: bool,
+    /// Whether the gateway answers UDP echo (port 7).
+    pub echo: bool,
+    /// Whether the gateway answers echo requests to addresses outside itself, as a page must, which has no ICMP. Otherwise they are flows.
+    pub answer_all_pings: bool,
+    /// What guests may reach.
+    pub policy: Policy,
+    /// What guests may use.
+    pub limits: Limits,
+}
+
+/// What the guests of a LAN may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Flows of one guest.
+    pub flows_per_guest: usize,
+    /// Dials of one guest that the outside has not answered.
+    pub pending_dials_per_guest: usize,
+    /// How long the outside has to answer a dial.
+    pub dial_timeout: Duration,
+    /// Largest receive buffer of a TCP flow, in bytes, taken as bytes arrive.
+    pub receive_buffer_bytes: usize,
+    /// Largest send buffer of a TCP flow, in bytes, taken as bytes are written.
+    pub send_buffer_bytes: usize,
+    /// Bytes that all flows of the LAN may hold in receive buffers together; windows shrink as it fills.
+    pub lan_buffer_bytes: usize,
+    /// How long a UDP or ping flow may be silent.
+    pub udp_idle: Duration,
+    /// DNS queries of one guest that wait for an answer.
+    pub queries_per_guest: usize,
+}

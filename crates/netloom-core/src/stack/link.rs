@@ -1,0 +1,160 @@
+//! Links: the stack's side of the switch's ports. What leaves waits here until its port asks for it, so that a port that reads slowly
+//! slows its own flows and no others.
+
+use std::collections::VecDeque;
+
+use super::Stack;
+use crate::addr::MacAddr;
+use crate::counters::Drop;
+use crate::port::{PortConfig, PortId};
+use crate::queue::FrameQueue;
+use crate::time::{Duration, Instant};
+
+/// How long a port with a small ring waits for its guest before it sends on regardless.
+const BURST_PAUSE: Duration = Duration::from_millis(2);
+
+/// The stack's side of one port.
+pub(super) struct Link {
+    pub(super) config: PortConfig,
+    /// All but TCP's segments, which are written when they leave.
+    queue: FrameQueue,
+    /// Flows that have segments to send, in turn.
+    pub(super) senders: VecDeque<u32>,
+    /// Segments sent in the turn of the first of them.
+    pub(super) turn_segments: usize,
+    /// Full frames that may still be sent before the guest answers.
+    pub(super) credit: u16,
+    /// When the credit comes back though the guest is silent.
+    pub(super) credit_at: Option<Instant>,
+    /// The address pair of the last packet from here that was learnt, and the neighbour table's age then.
+    pub(super) learnt: Option<(core::net::Ipv4Addr, MacAddr, u64)>,
+}
+
+impl Link {
+    fn new(config: PortConfig) -> Self {
+        Self {
+            config,
+            queue: FrameQueue::default(),
+            senders: VecDeque::new(),
+            turn_segments: 0,
+            credit: config.burst.unwrap_or(u16::MAX),
+            credit_at: None,
+            learnt: None,
+        }
+    }
+
+    /// The first sender has nothing more to say.
+    pub(super) fn next_sender(&mut self) {
+        self.senders.pop_front();
+        self.turn_segments = 0;
+    }
+}
+
+impl Stack {
+    /// Joins a port of the switch to the stack. `config` is the port's.
+    pub fn open_port(&mut self, port: PortId, config: PortConfig) {
+        if port.index() >= self.links.len() {
+            self.links.resize_with(port.index() + 1, || None);
+        }
+        self.links[port.index()] = Some(Link::new(config));
+    }
+
+    /// Forgets a port: its guests' flows are reset and their addresses forgotten.
+    pub fn close_port(&mut self, port: PortId) {
+        self.close_flows_of(port);
+        self.forget_neighbors_of(port);
+        self.pausing.remove(&port);
+        self.turns.end(port);
+        if let Some(link) = self.links.get_mut(port.index()) {
+            *link = None;
+        }
+    }
+
+    pub(super) fn link(&self, port: PortId) -> Option<&Link> {
+        self.links.get(port.index())?.as_ref()
+    }
+
+    pub(super) fn link_mut(&mut self, port: PortId) -> Option<&mut Link> {
+        self.links.get_mut(port.index())?.as_mut()
+    }
+
+    /// A guest was heard on a port, whoever the frame is for: its NIC has room for another burst.
+    pub fn heard(&mut self, port: PortId) {
+        let Some(link) = self.links.get_mut(port.index()).and_then(Option::as_mut) else { return };
+        if let Some(burst) = link.config.burst {
+            link.credit = burst;
+            if link.credit_at.take().is_some() {
+                self.pausing.remove(&port);
+            }
+            if !link.senders.is_empty() {
+                self.turns.list(port);
+            }
+        }
+    }
+
+    /// The guest of a port has not answered: sends on regardless.
+    pub(super) fn end_pauses(&mut self, now: Instant) {
+        let over: Vec<PortId> =
+            self.pausing.iter().filter(|(_, at)| **at <= now).map(|(port, _)| *port).collect();
+        for port in over {
+            self.heard(port);
+        }
+    }
+
+    /// Begins to wait for the guest of a port.
+    pub(super) fn pause(&mut self, now: Instant, port: PortId) {
+        let Some(link) = self.link_mut(port) else { return };
+        let at = *link.credit_at.get_or_insert(now + BURST_PAUSE);
+        self.pausing.insert(port, at);
+    }
+
+    /// A flow has segments for its port.
+    pub(super) fn list_sender(&mut self, port: PortId, slot: u32) {
+        if let Some(link) = self.links.get_mut(port.index()).and_then(Option::as_mut) {
+            link.senders.push_back(slot);
+            self.turns.list(port);
+        }
+    }
+
+    /// Queues a frame for a port.
+    pub(super) fn push(&mut self, port: PortId, frame: Vec<u8>) {
+        let Some(link) = self.links.get_mut(port.index()).and_then(Option::as_mut) else { return };
+        if link.queue.has_room(frame.len(), link.config.queue_bytes) {
+            link.queue.push(frame);
+            self.turns.list(port);
+        } else {
+            self.drops.count(Drop::QueueFull);
+        }
+    }
+
+    /// Queues a frame for every port.
+    pub(super) fn push_everywhere(&mut self, frame: &[u8]) {
+        for index in 0..self.links.len() {
+            let copy = self.spare.copy(frame);
+            self.push(PortId(index as u32), copy);
+        }
+    }
+
+    /// A port that has frames. It is given once, until [`Self::poll_frame`] gave `None` for it and it has frames again.
+    #[must_use]
+    pub fn poll_port(&mut self) -> Option<PortId> {
+        self.turns.poll()
+    }
+
+    /// Puts the next frame for a port into `frame`, whose former content is used as memory; false if there is none.
+    ///
+    /// As frames leave, flows that waited for room produce more: a port that reads slowly slows its flows.
+    #[must_use]
+    pub fn poll_frame(&mut self, now: Instant, port: PortId, frame: &mut Vec<u8>) -> bool {
+        let Some(link) = self.links.get_mut(port.index()).and_then(Option::as_mut) else { return false };
+        if let Some(next) = link.queue.pop() {
+            self.spare.put(std::mem::replace(frame, next));
+            return true;
+        }
+        if self.next_segment(now, port, frame) {
+            return true;
+        }
+        self.turns.end(port);
+        false
+    }
+}

@@ -1,0 +1,238 @@
+//! The switch: ports, their queues, and which MAC address is behind which port (IEEE 802.1D, and the machine's MAC rule).
+//!
+//! It knows Ethernet alone. The stack is behind it as one more receiver, named by the gateway's MAC address; the switch says which
+//! frames are for it, and [`Lan`](crate::Lan) hands them over. Without a stack it is a plain learning bridge.
+
+mod macs;
+
+use crate::addr::MacAddr;
+use crate::counters::{Drop, Drops};
+use crate::hash::Seeded;
+use crate::port::{MAX_FRAME_BYTES, MIN_FRAME_BYTES, PortConfig, PortId};
+use crate::queue::{FrameQueue, Spare, Turns};
+use crate::time::Instant;
+use macs::{MacTable, Source};
+
+struct Port {
+    config: PortConfig,
+    queue: FrameQueue,
+    macs: usize,
+    /// Where the source of the port's last frame stands in the table: most ports have one address.
+    recent: u32,
+}
+
+/// What is left to do about a frame that the switch took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forwarding {
+    /// Nothing.
+    Done,
+    /// It is for the stack, perhaps among others.
+    ToStack,
+    /// It was dropped for being too big for the port that it was for, whose MTU in bytes this is.
+    TooBig(u16),
+    /// It was dropped because its source belongs to another port. That port must be asked whether it is still there: a frame of
+    /// it with that source, within 2 s, keeps the address; silence gives it away.
+    Ask {
+        /// The port that has the address.
+        owner: PortId,
+        /// The address.
+        mac: MacAddr,
+    },
+}
+
+/// A learning bridge. Frames are copied once, into the queue of each port that they are for.
+pub struct Switch {
+    gateway: MacAddr,
+    ports: Vec<Option<Port>>,
+    macs: MacTable,
+    turns: Turns,
+    spare: Spare,
+    drops: Drops,
+}
+
+impl Switch {
+    /// A switch without ports. Frames for `gateway` are for the stack, and no port may use that address. `seed` keys its hash table.
+    #[must_use]
+    pub fn new(gateway: MacAddr, seed: [u8; 16]) -> Self {
+        Self {
+            gateway,
+            ports: Vec::new(),
+            macs: MacTable::new(Seeded::new(&seed)),
+            turns: Turns::default(),
+            spare: Spare::default(),
+            drops: Drops::default(),
+        }
+    }
+
+    /// Opens a port, with the lowest number that is free.
+    pub fn open_port(&mut self, config: PortConfig) -> PortId {
+        let index = self.ports.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.ports.push(None);
+            self.ports.len() - 1
+        });
+        self.ports[index] = Some(Port { config, queue: FrameQueue::default(), macs: 0, recent: 0 });
+        PortId(index as u32)
+    }
+
+    /// Closes a port: its queue is gone, and its MAC addresses are anyone's.
+    pub fn close_port(&mut self, port: PortId) {
+        if let Some(slot) = self.ports.get_mut(port.index()) {
+            *slot = None;
+            self.macs.forget(port, None);
+            self.turns.end(port);
+        }
+    }
+
+    /// The port that a MAC address belongs to.
+    #[must_use]
+    pub fn port_of(&self, mac: MacAddr) -> Option<PortId> {
+        self.macs.owner(mac)
+    }
+
+    /// Drops by reason.
+    #[must_use]
+    pub const fn drops(&self) -> &Drops {
+        &self.drops
+    }
+
+    /// Takes a frame from a port, without FCS, and queues it for the ports that it is for.
+    pub fn handle_frame(&mut self, now: Instant, from: PortId, frame: &[u8]) -> Forwarding {
+        if let Err((why, ask)) = self.admit(now, from, frame) {
+            self.drops.count(why);
+            return ask.unwrap_or(Forwarding::Done);
+        }
+        let to = mac_at(frame, 0);
+        if to == self.gateway {
+            return Forwarding::ToStack;
+        }
+        if to.is_group() {
+            self.flood(from, frame);
+            return Forwarding::ToStack;
+        }
+        match self.macs.owner(to) {
+            Some(port) if port == from => self.drops.count(Drop::Hairpin),
+            Some(port) if self.is_isolated(from) || self.is_isolated(port) => {
+                self.drops.count(Drop::Isolated);
+            }
+            Some(port) => {
+                if let Some(mtu) = self.forward(port, frame) {
+                    return Forwarding::TooBig(mtu);
+                }
+            }
+            None => self.flood(from, frame),
+        }
+        Forwarding::Done
+    }
+
+    /// Checks a frame and learns its source.
+    fn admit(&mut self, now: Instant, from: PortId, frame: &[u8]) -> Result<(), (Drop, Option<Forwarding>)> {
+        let refuse = |why| Err((why, None));
+        if frame.len() < MIN_FRAME_BYTES {
+            return refuse(Drop::FrameTooShort);
+        }
+        if frame.len() > MAX_FRAME_BYTES {
+            return refuse(Drop::FrameTooLong);
+        }
+        let source = mac_at(frame, 6);
+        let Some(port) = self.ports.get_mut(from.index()).and_then(Option::as_mut) else {
+            return refuse(Drop::PortClosed);
+        };
+        if self.macs.touch(now, port.recent, source, from) {
+            return Ok(());
+        }
+        if !source.is_unicast() {
+            return refuse(Drop::SourceInvalid);
+        }
+        if source == self.gateway {
+            return refuse(Drop::MacClaimed);
+        }
+        let judged = self.macs.judge(now, source, from);
+        let before = match judged {
+            Source::Own(place) => {
+                port.recent = place;
+                return Ok(());
+            }
+            Source::Ask(owner) => {
+                return Err((Drop::MacClaimed, Some(Forwarding::Ask { owner, mac: source })));
+            }
+            Source::Refused => return refuse(Drop::MacClaimed),
+            Source::Given(owner) => Some(owner),
+            Source::Unknown => None,
+        };
+        if port.macs >= port.config.macs {
+            port.macs -= self.macs.forget(from, Some(now));
+            if port.macs >= port.config.macs {
+                return refuse(Drop::MacTableFull);
+            }
+        }
+        port.macs += 1;
+        port.recent = self.macs.learn(now, source, from);
+        if let Some(Some(port)) = before.and_then(|owner| self.ports.get_mut(owner.index())) {
+            port.macs -= 1;
+        }
+        Ok(())
+    }
+
+    fn is_isolated(&self, port: PortId) -> bool {
+        matches!(self.ports.get(port.index()), Some(Some(port)) if port.config.isolated)
+    }
+
+    fn flood(&mut self, from: PortId, frame: &[u8]) {
+        if self.is_isolated(from) {
+            if self.ports.iter().flatten().count() > 1 {
+                self.drops.count(Drop::Isolated);
+            }
+            return;
+        }
+        for index in 0..self.ports.len() {
+            let to = PortId(index as u32);
+            if to != from && !self.is_isolated(to) {
+                self.forward(to, frame);
+            }
+        }
+    }
+
+    /// Queues a frame for a port; the port's MTU if it is too big for it.
+    fn forward(&mut self, to: PortId, frame: &[u8]) -> Option<u16> {
+        let port = self.ports.get_mut(to.index())?.as_mut()?;
+        let tag = if matches!(frame.get(12..14), Some([0x81, 0x00] | [0x88, 0xa8])) { 4 } else { 0 };
+        if frame.len() > MIN_FRAME_BYTES + tag + usize::from(port.config.mtu) {
+            self.drops.count(Drop::PortMtu);
+            return Some(port.config.mtu);
+        }
+        if port.queue.has_room(frame.len(), port.config.queue_bytes) {
+            port.queue.push(self.spare.copy(frame));
+            self.turns.list(to);
+        } else {
+            self.drops.count(Drop::QueueFull);
+        }
+        None
+    }
+
+    /// A port that has frames. It is given once, until [`Self::poll_frame`] gave `None` for it and it has frames again.
+    #[must_use]
+    pub fn poll_port(&mut self) -> Option<PortId> {
+        self.turns.poll()
+    }
+
+    /// Swaps `frame` for the next frame of a port, if there is one; its former content is used as memory.
+    #[must_use]
+    pub fn poll_frame(&mut self, id: PortId, frame: &mut Vec<u8>) -> bool {
+        let next = self.ports.get_mut(id.index()).and_then(Option::as_mut).and_then(|port| port.queue.pop());
+        match next {
+            Some(next) => {
+                self.spare.put(std::mem::replace(frame, next));
+                true
+            }
+            None => {
+                self.turns.end(id);
+                false
+            }
+        }
+    }
+}
+
+/// The address at an offset of a frame that is at least as long as a header.
+fn mac_at(frame: &[u8], at: usize) -> MacAddr {
+    MacAddr([frame[at], frame[at + 1], frame[at + 2], frame[at + 3], frame[at + 4], frame[at + 5]])
+}
