@@ -1,4 +1,4 @@
-//! How Linux guests come by their addresses: DHCP clients of three makes, and none.
+//! How Linux guests come by their addresses: DHCP clients of four makes, and none.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -11,10 +11,10 @@ use netloom_interop::transfer::{Kind, transfer};
 const MIB: u64 = 1 << 20;
 
 #[test]
-fn dhcp_clients_of_three_makes_share_a_lan() {
+fn dhcp_clients_of_four_makes_share_a_lan() {
     let lab = Lab::new(&["--mtu", "1400"]).unwrap();
     let mut guests = Vec::new();
-    for client in [DhcpClient::Udhcpc, DhcpClient::Dhclient, DhcpClient::Dhcpcd] {
+    for client in [DhcpClient::Udhcpc, DhcpClient::Dhclient, DhcpClient::Dhcpcd, DhcpClient::Networkd] {
         let guest = lab.guest("/", None).unwrap();
         let lease = guest.lease_by(client).unwrap();
         assert_eq!((lease.router, lease.dns, lease.prefix), (Some(GATEWAY), Some(GATEWAY), 24), "{client:?}");
