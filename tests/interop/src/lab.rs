@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Everything that the host has no other route for goes to the server's namespace, which forwards nothing: an address
-//! beyond it is a black hole. A lab holds the crate's one lock, so that two labs never share the processors.
+//! beyond it is a black hole. A lab holds the crate's one lock, so that two labs never share the processors, unless it is
+//! one that mostly waits.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -60,7 +61,7 @@ pub struct Lab {
     pub host: Namespace,
     /// Where the servers run.
     pub server: Namespace,
-    _alone: MutexGuard<'static, ()>,
+    _alone: Option<MutexGuard<'static, ()>>,
 }
 
 impl Lab {
@@ -70,6 +71,14 @@ impl Lab {
     /// When the test is not run as root, a program is missing or the relay does not start.
     pub fn new(arguments: &[&str]) -> Result<Self> {
         let alone = alone();
+        Ok(Self { _alone: Some(alone), ..Self::beside_others(arguments)? })
+    }
+
+    /// The same for work that mostly waits, such as on a slow link: it does not wait for others, nor do they for it.
+    ///
+    /// # Errors
+    /// As [`Lab::new`].
+    pub fn beside_others(arguments: &[&str]) -> Result<Self> {
         let (mut host, server) = (Namespace::new()?, Namespace::new()?);
         join_by_veth((&host, "up0", "10.77.0.1/24"), (&server, "down0", "10.77.0.2/24"))?;
         host.ip(&["route", "add", "default", "via", &SERVER.to_string()])?;
@@ -77,7 +86,7 @@ impl Lab {
         host.use_resolvers(&[IpAddr::V4(SERVER)])?;
         let transfers = Server::start(&server, SocketAddr::from((SERVER, 0)))?;
         let relay = Relay::start(&host, arguments)?;
-        Ok(Self { relay, transfers, dns, host, server, _alone: alone })
+        Ok(Self { relay, transfers, dns, host, server, _alone: None })
     }
 
     /// A guest on the LAN at `path`, without an address yet.

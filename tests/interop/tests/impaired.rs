@@ -22,7 +22,7 @@ fn lab(seed: u64) -> (Lab, Guest) {
         delay: Duration::from_millis(10),
         ..LinkConfig::default()
     };
-    let lab = Lab::new(&[]).unwrap();
+    let lab = Lab::beside_others(&[]).unwrap();
     let (guest, _) = lab.leased_guest(Some(Impairment::new(config, seed))).unwrap();
     (lab, guest)
 }
