@@ -27,6 +27,15 @@ fn lab(seed: u64) -> (Lab, Guest) {
     (lab, guest)
 }
 
+/// The link was what it says: frames of each direction were lost, sent twice and out of order.
+fn assert_impaired(guest: Guest) {
+    let impairment = guest.cable.finish().unwrap().expect("an impaired cable");
+    let (up, down) = impairment.counters();
+    for link in [up, down] {
+        assert!(link.lost > 0 && link.duplicated > 0 && link.reordered > 0, "{link:?}");
+    }
+}
+
 /// Flows at the same time, each of a kind in turn; every byte of each must arrive.
 fn flows(seed: u64, count: u64, kinds: &[Kind], length: u64) {
     let (lab, guest) = lab(seed);
@@ -42,6 +51,7 @@ fn flows(seed: u64, count: u64, kinds: &[Kind], length: u64) {
     for end in ends {
         end.unwrap();
     }
+    assert_impaired(Arc::into_inner(guest).expect("the flows have ended"));
 }
 
 #[test]
@@ -80,6 +90,7 @@ fn iperf3_runs_up_and_down() {
     let seconds = sized(3, 20) as u32;
     assert!(iperf3(&lab, &guest, seconds, &[]).unwrap() > 0.0);
     assert!(iperf3(&lab, &guest, seconds, &["-R"]).unwrap() > 0.0);
+    assert_impaired(guest);
 }
 
 #[test]
@@ -88,4 +99,5 @@ fn iperf3_runs_a_hundred_flows() {
     let seconds = sized(5, 20) as u32;
     assert!(iperf3(&lab, &guest, seconds, &["-P", "100"]).unwrap() > 0.0);
     assert!(iperf3(&lab, &guest, seconds, &["-P", "100", "-R"]).unwrap() > 0.0);
+    assert_impaired(guest);
 }

@@ -110,15 +110,18 @@ fn short_connections_follow_one_another() {
 fn iperf3_runs_up_and_down() {
     let lab = Lab::new(&[]).unwrap();
     let (guest, _) = lab.leased_guest(None).unwrap();
-    assert!(iperf3(&lab, &guest, 3, &[]).unwrap() > 0.0);
-    assert!(iperf3(&lab, &guest, 3, &["-R"]).unwrap() > 0.0);
+    let seconds = sized(2, 20) as u32;
+    assert!(iperf3(&lab, &guest, seconds, &[]).unwrap() > 0.0);
+    assert!(iperf3(&lab, &guest, seconds, &["-R"]).unwrap() > 0.0);
 }
 
 #[test]
 fn iperf3_runs_a_hundred_flows() {
     let lab = Lab::new(&[]).unwrap();
     let (guest, _) = lab.leased_guest(None).unwrap();
-    assert!(iperf3(&lab, &guest, 3, &["-P", "100"]).unwrap() > 0.0);
+    let seconds = sized(2, 20) as u32;
+    assert!(iperf3(&lab, &guest, seconds, &["-P", "100"]).unwrap() > 0.0);
+    assert!(iperf3(&lab, &guest, seconds, &["-P", "100", "-R"]).unwrap() > 0.0);
 }
 
 #[test]
