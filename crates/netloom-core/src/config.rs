@@ -27,7 +27,7 @@ pub struct LanConfig {
     pub dhcp: Option<DhcpConfig>,
     /// The DNS server, if it serves.
     pub dns: Option<DnsConfig>,
-    /// Whether NTP requests to any address are answered by the gateway. Needs [`Lan::set_wall_clock`].
+    /// Whether NTP requests to any address are answered by the gateway. Needs [`Lan::set_wall_clock`](crate::Lan::set_wall_clock).
     pub ntp: bool,
     /// Whether the gateway answers UDP echo (port 7).
     pub echo: bool,

@@ -89,11 +89,9 @@ impl Lan {
     pub fn poll_frame(&mut self, now: Instant, port: PortId) -> Option<&[u8]> {
         self.stack_first = !self.stack_first;
         let Self { switch, stack, frame, .. } = self;
-        let found = if self.stack_first {
-            stack.poll_frame(now, port, frame) || switch.poll_frame(port, frame)
-        } else {
-            switch.poll_frame(port, frame) || stack.poll_frame(now, port, frame)
-        };
+        let found = (self.stack_first && stack.poll_frame(now, port, frame))
+            || switch.poll_frame(port, frame)
+            || stack.poll_frame(now, port, frame);
         found.then_some(&**frame)
     }
 

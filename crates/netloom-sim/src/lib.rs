@@ -16,6 +16,7 @@ pub mod packet;
 pub mod probe;
 pub mod rng;
 pub mod scenario;
+pub mod script;
 pub mod trace;
 pub mod world;
 

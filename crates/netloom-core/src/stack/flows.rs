@@ -231,7 +231,7 @@ impl Flows {
             return;
         };
         let tcp = match &flow.body {
-            Body::Tcp(tcb) => tcb.poll_timeout().map(|(at, _)| at),
+            Body::Tcp(tcb) => tcb.timeout_bound(),
             Body::Datagrams(..) => None,
         };
         let Some(next) = tcp.into_iter().chain(flow.deadline).min() else { return };

@@ -91,7 +91,7 @@ impl Stack {
             links: Vec::new(),
             turns: Turns::default(),
             spare: Spare::default(),
-            neighbors: Neighbors::new(hash.clone()),
+            neighbors: Neighbors::default(),
             flows: Flows::new(hash, Seeded::new(&secret)),
             config,
             drops: Drops::default(),

@@ -1,34 +1,31 @@
 //! Who uses an address, learnt from ARP and from packets.
 
 use core::net::Ipv4Addr;
+use std::collections::BTreeMap;
 
 use super::Stack;
 use crate::addr::MacAddr;
 use crate::flow::Guest;
-use crate::hash::{Map, Seeded};
 use crate::port::PortId;
 
 /// Addresses remembered; a guest that makes up more is not remembered.
 const MAX_NEIGHBORS: usize = 8192;
 
+#[derive(Default)]
 pub(super) struct Neighbors {
-    guests: Map<Ipv4Addr, Guest>,
+    guests: BTreeMap<Ipv4Addr, Guest>,
     /// Grows with every change, so that links can tell whether what they saw last still holds.
     age: u64,
 }
 
 impl Neighbors {
-    pub(super) fn new(hash: Seeded) -> Self {
-        Self { guests: Map::with_hasher(hash), age: 0 }
-    }
-
     pub(super) fn get(&self, address: Ipv4Addr) -> Option<Guest> {
         self.guests.get(&address).copied()
     }
 
-    /// An address that a guest uses: the lowest, so that the same inputs give the same answer.
+    /// An address that a guest uses: the lowest.
     pub(super) fn address_of(&self, guest: Guest) -> Option<Ipv4Addr> {
-        self.guests.iter().filter(|(_, known)| **known == guest).map(|(address, _)| *address).min()
+        self.guests.iter().find(|(_, known)| **known == guest).map(|(address, _)| *address)
     }
 }
 

@@ -8,7 +8,7 @@ use super::ip::{ETHERTYPE, From};
 use crate::counters::Drop;
 use crate::flow::{Event, Guest, Protocol, ResetReason};
 use crate::port::PortId;
-use crate::tcp::{self, Config, Flags, Segment, Tcb, Transmit, reset_for};
+use crate::tcp::{self, Config, Segment, Tcb, Transmit, reset_for};
 use crate::time::Instant;
 use crate::wire::checksum::{fold, pseudo_header_v4, sum};
 use crate::wire::ipv4::{self, ETHERNET_BYTES, HEADER_BYTES, Header, Packet};
@@ -37,7 +37,7 @@ impl Stack {
             return self.drops.count(Drop::FlowOfAnother);
         }
         let Body::Tcp(tcb) = &mut flow.body else { return };
-        if segment.flags == Flags::SYN && tcb.time_wait_accepts(&segment) {
+        if tcb.time_wait_accepts(&segment) {
             self.flows.remove(slot);
             return self.handle_unknown(now, from, packet, key, &segment);
         }
@@ -55,7 +55,7 @@ impl Stack {
         key: Key,
         segment: &Segment<'_>,
     ) {
-        if segment.flags != Flags::SYN {
+        if !segment.opens() {
             self.drops.count(Drop::TcpNoFlow);
             return self.refuse_segment(from.guest, &key, segment);
         }
@@ -114,9 +114,8 @@ impl Stack {
     pub(super) fn send_control(&mut self, guest: Guest, key: &Key, transmit: &Transmit) {
         let mut message = vec![0; transmit.header_len()];
         transmit.emit_header(key.target.1, key.guest.1, &mut message);
-        let sum =
-            !fold(pseudo_header_v4(key.target.0, key.guest.0, ipv4::TCP, message.len()) + sum(&message));
-        message[16..18].copy_from_slice(&sum.to_be_bytes());
+        let sum = sum(&message);
+        put_checksum(key, sum, &mut message);
         let header = Header {
             source: key.target.0,
             destination: key.guest.0,
@@ -269,11 +268,11 @@ impl Stack {
             ipv4::ethernet(guest.mac, self.config.gateway_mac, ETHERTYPE, frame);
             header.emit(length, &mut frame[ETHERNET_BYTES..]);
             let message = &mut frame[ETHERNET_BYTES + HEADER_BYTES..];
-            tcb.emit(&transmit, key.target.1, key.guest.1, message);
-            if !link.config.trusted {
-                let pseudo = pseudo_header_v4(key.target.0, key.guest.0, ipv4::TCP, length);
-                let checksum = !fold(pseudo + sum(message));
-                message[16..18].copy_from_slice(&checksum.to_be_bytes());
+            if link.config.trusted {
+                tcb.emit(&transmit, key.target.1, key.guest.1, message);
+            } else {
+                let sum = tcb.emit_summed(&transmit, key.target.1, key.guest.1, message);
+                put_checksum(&key, sum, message);
             }
             if link.config.burst.is_some() && transmit.payload_len() > 0 {
                 link.credit -= 1;
@@ -288,6 +287,12 @@ impl Stack {
             return true;
         }
     }
+}
+
+/// Completes a segment of ours whose sum, with the checksum field zero, is `sum`.
+fn put_checksum(key: &Key, sum: u32, message: &mut [u8]) {
+    let checksum = !fold(pseudo_header_v4(key.target.0, key.guest.0, ipv4::TCP, message.len()) + sum);
+    message[16..18].copy_from_slice(&checksum.to_be_bytes());
 }
 
 /// Keeps what a flow is offered within its share of what the LAN may still hold.

@@ -1,5 +1,7 @@
 //! A ring of bytes that takes memory when it has bytes to hold, grows by doubling to a limit, and gives the memory back on request.
 
+use crate::wire::checksum;
+
 const MIN_CAPACITY_BYTES: usize = 2048;
 
 /// A queue of bytes. Bytes may also be put behind its end, to be joined to it once the gap is filled.
@@ -81,15 +83,31 @@ impl Ring {
 
     /// Copies queued bytes from `offset` on into `out`, which must not reach beyond the end.
     pub(super) fn copy_to(&self, offset: usize, out: &mut [u8]) {
-        debug_assert!(offset + out.len() <= self.len);
+        let [first, second] = self.pieces(offset, out.len());
+        let (front, back) = out.split_at_mut(first.len());
+        front.copy_from_slice(first);
+        back.copy_from_slice(second);
+    }
+
+    /// Like [`Self::copy_to`]; returns the Internet checksum's sum of the bytes.
+    pub(super) fn copy_summed(&self, offset: usize, out: &mut [u8]) -> u32 {
+        let [first, second] = self.pieces(offset, out.len());
+        let (front, back) = out.split_at_mut(first.len());
+        let sum = checksum::copy(first, front);
+        if second.is_empty() {
+            return sum;
+        }
+        let rest = checksum::copy(second, back) as u16;
+        // Behind an odd byte, what stands in the high halves of words is in the low ones (RFC 1071 2B).
+        sum + u32::from(if first.len().is_multiple_of(2) { rest } else { rest.swap_bytes() })
+    }
+
+    fn pieces(&self, offset: usize, length: usize) -> [&[u8]; 2] {
+        debug_assert!(offset + length <= self.len);
         let start = self.index(offset);
-        match self.bytes.get(start..start + out.len()) {
-            Some(bytes) => out.copy_from_slice(bytes),
-            None => {
-                let (first, second) = out.split_at_mut(self.bytes.len() - start);
-                first.copy_from_slice(&self.bytes[start..]);
-                second.copy_from_slice(&self.bytes[..second.len()]);
-            }
+        match self.bytes.get(start..start + length) {
+            Some(bytes) => [bytes, &[]],
+            None => [&self.bytes[start..], &self.bytes[..start + length - self.bytes.len()]],
         }
     }
 

@@ -15,19 +15,29 @@ pub(super) struct CongestionWindow {
 impl CongestionWindow {
     pub(super) fn new(algorithm: Congestion, mss: usize) -> Self {
         let mut window = Self { algorithm, mss, cwnd: 0, ssthresh: usize::MAX, acknowledged: 0 };
-        window.set_mss(mss);
+        window.begin(mss);
         window
     }
 
-    /// The handshake or a smaller path MTU set the MSS. Before anything is sent, this sets the initial window.
-    pub(super) fn set_mss(&mut self, mss: usize) {
+    /// The handshake set the MSS, and with it the initial window.
+    pub(super) fn begin(&mut self, mss: usize) {
         self.mss = mss;
-        if self.ssthresh == usize::MAX {
-            self.cwnd = match self.algorithm {
-                Congestion::Reno => self.cwnd.max(self.initial()),
-                Congestion::None => usize::MAX,
-            };
+        self.cwnd = match self.algorithm {
+            Congestion::Reno => self.initial(),
+            Congestion::None => usize::MAX,
+        };
+    }
+
+    /// More than one SYN was lost: the path may be full (RFC 6928 2).
+    pub(super) fn lost_syns(&mut self) {
+        if self.algorithm == Congestion::Reno {
+            self.cwnd = self.mss;
         }
+    }
+
+    /// A smaller path MTU set the MSS. The window stays (RFC 1191 6.4).
+    pub(super) const fn set_mss(&mut self, mss: usize) {
+        self.mss = mss;
     }
 
     fn initial(&self) -> usize {

@@ -13,7 +13,7 @@ const CHALLENGE_INTERVAL: Duration = Duration::from_millis(500);
 const DUPLICATE_ACKS: usize = 3;
 
 impl Tcb {
-    /// Takes a segment of this connection. Returns a reply that stands outside the stream, if one is due: an RST or a challenge ACK.
+    /// Takes a segment of this connection. Returns the RST that answers it, if one does.
     #[must_use]
     pub fn handle_segment(&mut self, now: Instant, segment: &Segment<'_>) -> Option<Transmit> {
         match self.state {
@@ -21,6 +21,9 @@ impl Tcb {
             State::SynHeld => {
                 if segment.has(Flags::RST) && segment.seq == self.rcv_nxt {
                     self.break_off(ResetReason::Reset);
+                } else if segment.opens() {
+                    // Repeated, or of a peer that has begun anew: nothing was answered yet.
+                    self.synchronize(segment);
                 }
                 None
             }
@@ -61,6 +64,9 @@ impl Tcb {
         self.snd_una = segment.ack;
         self.snd_nxt = self.snd_nxt.max(self.snd_una);
         self.recover = self.snd_una;
+        if self.rtt.backoffs() > 1 {
+            self.congestion.lost_syns();
+        }
         self.rtt.acknowledged(now, segment.ack);
         self.rtt.established();
         self.timers.stop(Timer::Retransmission);
@@ -95,12 +101,17 @@ impl Tcb {
                 }
                 return None;
             }
-            return self.challenge(now);
+            self.challenge(now);
+            return None;
         }
         if !segment.has(Flags::ACK) {
             return None;
         }
         if !self.is_in_window(segment) {
+            if self.state == State::SynReceived {
+                self.challenge(now);
+                return None;
+            }
             // A keepalive, a repeated segment, or one from nowhere: tell where we are.
             self.heard_at = now;
             if segment.sequence_len() > 0 {
@@ -112,13 +123,20 @@ impl Tcb {
                 self.handle_ack(now, segment);
                 return None;
             }
-            return self.challenge(now);
+            self.challenge(now);
+            return None;
         }
         if segment.ack > self.snd_max {
             if self.state == State::SynReceived {
                 return Some(self.control(segment.ack, Flags::RST));
             }
-            return self.challenge(now);
+            self.challenge(now);
+            return None;
+        }
+        if self.snd_una.since(segment.ack) > self.largest_wnd {
+            // Older than anything that could still be on its way (RFC 5961 5.2).
+            self.challenge(now);
+            return None;
         }
         if self.state == State::SynReceived {
             if segment.ack <= self.snd_una {
@@ -166,15 +184,18 @@ impl Tcb {
             return None;
         }
         let in_window = segment.seq > self.rcv_nxt && segment.seq < self.rcv_edge;
-        if in_window { self.challenge(now) } else { None }
+        if in_window {
+            self.challenge(now);
+        }
+        None
     }
 
-    fn challenge(&mut self, now: Instant) -> Option<Transmit> {
-        if self.challenged_at.is_some_and(|at| now.since(at) < CHALLENGE_INTERVAL) {
-            return None;
+    /// Tells the peer where we are, though what it sent is not believed.
+    fn challenge(&mut self, now: Instant) {
+        if self.challenged_at.is_none_or(|at| now.since(at) >= CHALLENGE_INTERVAL) {
+            self.challenged_at = Some(now);
+            self.ack = Ack::Now;
         }
-        self.challenged_at = Some(now);
-        Some(self.acknowledgment())
     }
 
     fn handle_ack(&mut self, now: Instant, segment: &Segment<'_>) {
@@ -188,6 +209,9 @@ impl Tcb {
         let newer = follows || ack > self.snd_una;
         let window_changed = newer && window != self.snd_wnd;
         if newer {
+            if self.snd_wnd == 0 && window > 0 {
+                self.unacked_since = now;
+            }
             self.snd_wnd = window;
             self.largest_wnd = self.largest_wnd.max(window);
             self.snd_wl1 = segment.seq;
@@ -213,8 +237,11 @@ impl Tcb {
 
     /// Notes what the peer holds beyond its acknowledgment; true if that was not known.
     fn note_sack(&mut self, segment: &Segment<'_>) -> bool {
+        if segment.option_bytes.is_empty() {
+            return false;
+        }
         let before = self.sacked.bytes();
-        for (start, end) in segment.options.sack.as_slice() {
+        for (start, end) in segment.options().sack.as_slice() {
             if *start > self.snd_una && *start > segment.ack && *end > *start && *end <= self.snd_max {
                 self.sacked.insert(*start, *end);
             }
@@ -387,6 +414,8 @@ impl Tcb {
 
     fn handle_fin(&mut self, now: Instant) {
         self.rcv_nxt += 1;
+        // Nothing lies behind a FIN.
+        self.out_of_order.clear();
         self.rcv_edge = self.rcv_edge.max(self.rcv_nxt);
         self.ack = Ack::Now;
         self.tell(Event::Fin);

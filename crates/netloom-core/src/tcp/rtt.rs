@@ -33,6 +33,11 @@ impl RttEstimator {
         self.backoff > 0
     }
 
+    /// How often the timer expired since a round trip was measured.
+    pub(super) const fn backoffs(&self) -> u32 {
+        self.backoff
+    }
+
     /// A segment that ends before `end` leaves for the first time.
     pub(super) const fn sent(&mut self, now: Instant, end: SeqNumber) {
         if self.timed.is_none() {

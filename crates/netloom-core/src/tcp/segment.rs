@@ -6,7 +6,7 @@ use core::ops::BitOr;
 use super::options::Options;
 use super::seq::SeqNumber;
 
-const HEADER_BYTES: usize = 20;
+pub(super) const HEADER_BYTES: usize = 20;
 
 /// The control bits of a segment.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -87,8 +87,8 @@ pub struct Segment<'a> {
     pub window: u16,
     /// The urgent pointer; counts if URG is set.
     pub urgent: u16,
-    /// The options.
-    pub options: Options,
+    /// The options as they stand in the header.
+    pub option_bytes: &'a [u8],
     /// The bytes carried.
     pub payload: &'a [u8],
 }
@@ -105,10 +105,6 @@ impl<'a> Segment<'a> {
             return None;
         }
         let (header_and_options, payload) = bytes.split_at_checked(header_bytes)?;
-        let options = match &header_and_options[HEADER_BYTES..] {
-            [] => Options::default(),
-            options => Options::parse(options),
-        };
         Some(Self {
             source_port: u16::from_be_bytes([header[0], header[1]]),
             destination_port: u16::from_be_bytes([header[2], header[3]]),
@@ -117,13 +113,27 @@ impl<'a> Segment<'a> {
             flags: Flags::from_bits(header[13]),
             window: u16::from_be_bytes([header[14], header[15]]),
             urgent: u16::from_be_bytes([header[18], header[19]]),
-            options,
+            option_bytes: &header_and_options[HEADER_BYTES..],
             payload,
         })
     }
 
+    /// The options.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        Options::parse(self.option_bytes)
+    }
+
     pub(super) fn has(&self, flags: Flags) -> bool {
         self.flags.contains(flags)
+    }
+
+    /// Whether it asks for a new connection: a SYN that acknowledges nothing and neither ends nor resets (RFC 9293 3.10.7.2). PSH, URG and
+    /// the bits of ECN (RFC 3168 6.1.1) do not matter.
+    #[must_use]
+    pub fn opens(&self) -> bool {
+        let others = Flags::ACK | Flags::RST | Flags::FIN;
+        self.has(Flags::SYN) && self.flags.bits() & others.bits() == 0
     }
 
     /// How many sequence numbers the segment takes: its payload, SYN and FIN.
@@ -133,21 +143,22 @@ impl<'a> Segment<'a> {
     }
 }
 
-/// A segment to send: its header, and which bytes of the send buffer it carries. [`Tcb::emit`](super::Tcb::emit) writes it out.
+/// A segment to send: what its header says, and which bytes of the send buffer it carries. [`Tcb::emit`](super::Tcb::emit) writes it out
+/// and adds the options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transmit {
     pub(super) seq: SeqNumber,
     pub(super) ack: SeqNumber,
     pub(super) flags: Flags,
     pub(super) window: u16,
-    pub(super) options: Options,
+    pub(super) options_len: u8,
     pub(super) payload_len: usize,
 }
 
 impl Transmit {
     /// The length of header, options and payload in bytes.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub const fn len(&self) -> usize {
         self.header_len() + self.payload_len
     }
 
@@ -159,8 +170,8 @@ impl Transmit {
 
     /// The length of header and options in bytes, 20 to 60.
     #[must_use]
-    pub fn header_len(&self) -> usize {
-        HEADER_BYTES + self.options.len()
+    pub const fn header_len(&self) -> usize {
+        HEADER_BYTES + self.options_len as usize
     }
 
     /// The length of the payload in bytes.
@@ -175,22 +186,18 @@ impl Transmit {
         self.flags
     }
 
-    /// Writes header and options into the first [`Self::header_len`] bytes of `out`, which must be at least that long. The checksum
-    /// field is left zero.
+    /// Writes the header, without options, into the first 20 bytes of `out`, which must be at least that long. The checksum field is left
+    /// zero.
     pub fn emit_header(&self, source_port: u16, destination_port: u16, out: &mut [u8]) {
-        let header_len = self.header_len();
-        let (header, options) = out[..header_len].split_at_mut(HEADER_BYTES);
+        let header = &mut out[..HEADER_BYTES];
         header[0..2].copy_from_slice(&source_port.to_be_bytes());
         header[2..4].copy_from_slice(&destination_port.to_be_bytes());
         header[4..8].copy_from_slice(&self.seq.0.to_be_bytes());
         header[8..12].copy_from_slice(&self.ack.0.to_be_bytes());
-        header[12] = (header_len / 4) as u8 * 16;
+        header[12] = (self.header_len() / 4) as u8 * 16;
         header[13] = self.flags.bits();
         header[14..16].copy_from_slice(&self.window.to_be_bytes());
         header[16..20].fill(0);
-        if !options.is_empty() {
-            self.options.emit(options);
-        }
     }
 }
 
@@ -205,5 +212,5 @@ pub fn reset_for(segment: &Segment<'_>) -> Option<Transmit> {
     } else {
         (SeqNumber(0), segment.seq + segment.sequence_len(), Flags::RST | Flags::ACK)
     };
-    Some(Transmit { seq, ack, flags, window: 0, options: Options::default(), payload_len: 0 })
+    Some(Transmit { seq, ack, flags, window: 0, options_len: 0, payload_len: 0 })
 }

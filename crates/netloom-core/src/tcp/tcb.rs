@@ -10,11 +10,12 @@ use super::congestion::CongestionWindow;
 use super::options::{MAX_WINDOW_SCALE, Options};
 use super::ranges::Ranges;
 use super::rtt::RttEstimator;
-use super::segment::{Flags, Segment, Transmit};
+use super::segment::{Flags, HEADER_BYTES, Segment, Transmit};
 use super::seq::SeqNumber;
 use super::timer::{FIN_WAIT_2, IDLE_BUFFERS, KEEPALIVE_PROBES, Timer, Timers};
 use crate::flow::ResetReason;
 use crate::time::{Duration, Instant};
+use crate::wire::checksum::sum;
 
 /// The states of RFC 9293 3.3.2, LISTEN excepted, and one more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -219,18 +220,22 @@ impl Tcb {
     /// Takes over what the peer's SYN says.
     pub(super) fn synchronize(&mut self, syn: &Segment<'_>) {
         self.irs = syn.seq;
+        let offered = self.rcv_edge.since(self.rcv_nxt);
         self.rcv_nxt = syn.seq + 1;
-        self.rcv_edge = self.rcv_nxt;
+        self.rcv_edge = self.rcv_nxt + offered;
         self.latest = self.rcv_nxt;
-        let Options { mss, window_scale, sack_permitted, .. } = syn.options;
+        let Options { mss, window_scale, sack_permitted, .. } = syn.options();
         // An MSS of next to nothing would make a packet of every byte.
         let mss = mss.unwrap_or(DEFAULT_MSS).max(48).min(self.config.max_payload);
         self.max_payload = usize::from(mss);
-        self.congestion.set_mss(self.max_payload);
+        self.congestion.begin(self.max_payload);
         self.scaling = window_scale.is_some();
         self.snd_scale = window_scale.unwrap_or(0);
         if !self.scaling {
             self.rcv_scale = 0;
+            // No window field can tell of more.
+            self.config.receive_buffer_bytes = self.config.receive_buffer_bytes.min(usize::from(u16::MAX));
+            self.set_receive_limit(self.receive_limit);
         }
         self.sack = sack_permitted;
         self.snd_wnd = usize::from(syn.window);
@@ -284,15 +289,20 @@ impl Tcb {
                 self.receive.release();
             }
         }
+        self.timers.settle();
     }
 
     fn retransmission_timeout(&mut self, now: Instant) {
-        if now.since(self.unacked_since) >= self.config.give_up_after {
+        // A peer with a closed window may acknowledge nothing for as long as it answers (RFC 9293 3.8.6.1, MUST-37).
+        let since = if self.snd_wnd == 0 { self.heard_at } else { self.unacked_since };
+        if now.since(since) >= self.config.give_up_after {
             self.break_off(ResetReason::Timeout);
             return;
         }
-        let flight = self.snd_max.since(self.snd_una);
-        self.congestion.timed_out(flight, !self.rtt.is_backed_off());
+        if !self.is_opening() {
+            let flight = self.snd_max.since(self.snd_una);
+            self.congestion.timed_out(flight, !self.rtt.is_backed_off());
+        }
         self.rtt.back_off();
         self.sacked.clear();
         self.recovery = None;
@@ -308,13 +318,48 @@ impl Tcb {
         self.timers.next()
     }
 
+    /// An instant not after that of [`Self::poll_timeout`], which costs less to tell. [`Self::handle_timeout`] brings it up to date.
+    #[must_use]
+    pub fn timeout_bound(&self) -> Option<Instant> {
+        self.timers.bound()
+    }
+
     /// Writes a segment into `out`, whose length must be that of `transmit`, before any other call. The checksum field is left zero.
     pub fn emit(&self, transmit: &Transmit, source_port: u16, destination_port: u16, out: &mut [u8]) {
-        transmit.emit_header(source_port, destination_port, out);
-        let payload = &mut out[transmit.header_len()..];
+        let payload = self.emit_front(transmit, source_port, destination_port, out);
         if !payload.is_empty() {
             self.send.copy_to(transmit.seq.since(self.data_start()), payload);
         }
+    }
+
+    /// Like [`Self::emit`]; returns the Internet checksum's sum of the segment, without its pseudo-header.
+    pub fn emit_summed(
+        &self,
+        transmit: &Transmit,
+        source_port: u16,
+        destination_port: u16,
+        out: &mut [u8],
+    ) -> u32 {
+        let payload = self.emit_front(transmit, source_port, destination_port, out);
+        let offset = transmit.seq.since(self.data_start());
+        let carried = if payload.is_empty() { 0 } else { self.send.copy_summed(offset, payload) };
+        sum(&out[..transmit.header_len()]) + carried
+    }
+
+    /// Writes header and options; returns the payload's place.
+    fn emit_front<'a>(
+        &self,
+        transmit: &Transmit,
+        source_port: u16,
+        destination_port: u16,
+        out: &'a mut [u8],
+    ) -> &'a mut [u8] {
+        transmit.emit_header(source_port, destination_port, out);
+        let (options, payload) = out[HEADER_BYTES..].split_at_mut(transmit.options_len.into());
+        if !options.is_empty() {
+            self.options(transmit.flags).emit(options);
+        }
+        payload
     }
 
     /// The next event.
@@ -491,14 +536,18 @@ impl Tcb {
     /// Whether a SYN for the addresses of this connection opens a new one in its place: it is in TIME-WAIT and the SYN is newer.
     #[must_use]
     pub fn time_wait_accepts(&self, syn: &Segment<'_>) -> bool {
-        self.state == State::TimeWait && syn.flags == Flags::SYN && syn.seq > self.rcv_nxt
+        self.state == State::TimeWait && syn.opens() && syn.seq > self.rcv_nxt
     }
 
     /// The sequence number of the first byte in the send buffer.
     pub(super) fn data_start(&self) -> SeqNumber {
         // Not the later of the two: past 2 GiB the SYN would seem to lie ahead.
-        let syn_under_way = matches!(self.state, State::SynHeld | State::SynSent | State::SynReceived);
-        if syn_under_way { self.iss + 1 } else { self.snd_una }
+        if self.is_opening() { self.iss + 1 } else { self.snd_una }
+    }
+
+    /// Whether our SYN is not acknowledged.
+    fn is_opening(&self) -> bool {
+        matches!(self.state, State::SynHeld | State::SynSent | State::SynReceived)
     }
 
     /// The sequence number behind the last byte in the send buffer: where FIN stands.

@@ -37,15 +37,18 @@ const REASONS: [&str; 7] = [
 #[derive(Debug)]
 pub(super) struct Timers {
     deadlines: [Instant; REASONS.len()],
+    /// No deadline is earlier.
+    bound: Instant,
 }
 
 impl Timers {
     pub(super) const fn new() -> Self {
-        Self { deadlines: [NEVER; REASONS.len()] }
+        Self { deadlines: [NEVER; REASONS.len()], bound: NEVER }
     }
 
-    pub(super) const fn arm(&mut self, timer: Timer, at: Instant) {
+    pub(super) fn arm(&mut self, timer: Timer, at: Instant) {
         self.deadlines[timer as usize] = at;
+        self.bound = self.bound.min(at);
     }
 
     pub(super) const fn stop(&mut self, timer: Timer) {
@@ -67,6 +70,16 @@ impl Timers {
             self.stop(timer);
         }
         due
+    }
+
+    /// An instant before which nothing is due, at no cost. It may be too early by what was put off since [`Self::settle`].
+    pub(super) fn bound(&self) -> Option<Instant> {
+        (self.bound != NEVER).then_some(self.bound)
+    }
+
+    /// Makes [`Self::bound`] the first deadline.
+    pub(super) fn settle(&mut self) {
+        self.bound = self.next().map_or(NEVER, |(at, _)| at);
     }
 
     /// The first deadline, and what it is for.

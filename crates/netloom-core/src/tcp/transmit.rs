@@ -21,7 +21,8 @@ impl Tcb {
     pub fn wants_transmit(&self, _now: Instant) -> bool {
         match self.state {
             State::SynHeld | State::Closed => false,
-            State::SynSent | State::SynReceived => self.snd_nxt == self.iss,
+            State::SynSent => self.snd_nxt == self.iss,
+            State::SynReceived => self.snd_nxt == self.iss || self.ack == Ack::Now,
             _ => {
                 self.ack == Ack::Now
                     || self.probe_due
@@ -36,7 +37,11 @@ impl Tcb {
     pub fn poll_transmit(&mut self, now: Instant, max_payload: usize) -> Option<Transmit> {
         match self.state {
             State::SynHeld | State::Closed => return None,
-            State::SynSent | State::SynReceived => return self.poll_syn(now),
+            State::SynSent | State::SynReceived if self.snd_nxt == self.iss => {
+                return Some(self.send_syn(now));
+            }
+            State::SynSent => return None,
+            State::SynReceived => return self.poll_acknowledgment(),
             _ => {}
         }
         if self.snd_una == self.snd_max && now.since(self.sent_at) > self.rtt.rto() {
@@ -47,6 +52,11 @@ impl Tcb {
         }
         if std::mem::take(&mut self.probe_due) && !self.send.is_empty() {
             let seq = self.snd_una;
+            if self.snd_wnd > 0 {
+                // Too little for the sender to use at once, but long enough (RFC 9293 3.8.6.2.1).
+                let length = self.snd_wnd.min(self.send.len()).min(self.payload_bytes(max_payload));
+                return Some(self.send_segment(now, Next { seq, length, fin: false }));
+            }
             self.snd_max = self.snd_max.max(seq + 1);
             self.rtt.retransmitted();
             let transmit = Transmit { payload_len: 1, ..self.acknowledgment_at(seq) };
@@ -57,18 +67,19 @@ impl Tcb {
         if std::mem::take(&mut self.keepalive_due) {
             return Some(self.acknowledgment_at(self.snd_una - 1));
         }
-        if self.ack == Ack::Now {
-            let transmit = self.acknowledgment();
-            self.acknowledgment_sent();
-            return Some(transmit);
-        }
-        None
+        self.poll_acknowledgment()
     }
 
-    fn poll_syn(&mut self, now: Instant) -> Option<Transmit> {
-        if self.snd_nxt != self.iss {
-            return None;
-        }
+    /// A segment without data that says where we are, if one is due.
+    fn poll_acknowledgment(&mut self) -> Option<Transmit> {
+        (self.ack == Ack::Now).then(|| {
+            let transmit = self.acknowledgment_at(self.snd_max);
+            self.acknowledgment_sent();
+            transmit
+        })
+    }
+
+    fn send_syn(&mut self, now: Instant) -> Transmit {
         if self.snd_max == self.iss {
             self.rtt.sent(now, self.iss + 1);
             self.unacked_since = now;
@@ -79,24 +90,19 @@ impl Tcb {
         self.snd_max = self.snd_nxt;
         self.timers.arm(Timer::Retransmission, now + self.rtt.rto());
         let active = self.state == State::SynSent;
-        let options = Options {
-            mss: Some(self.config.advertised_mss),
-            window_scale: (active || self.scaling).then_some(self.rcv_scale),
-            sack_permitted: active || self.sack,
-            sack: SackBlocks::default(),
-        };
         let flags = if active { Flags::SYN } else { Flags::SYN | Flags::ACK };
-        let window = self.receive_limit.min(usize::from(u16::MAX));
-        if !active {
-            self.rcv_edge = self.rcv_edge.max(self.rcv_nxt + window);
-        }
+        let offered = self.rcv_edge.since(self.rcv_nxt);
+        let window = self.receive_limit.max(offered).min(usize::from(u16::MAX));
+        // Before the peer's SYN both are counted from zero.
+        self.rcv_edge = self.rcv_edge.max(self.rcv_nxt + window);
         let ack = if active { SeqNumber(0) } else { self.rcv_nxt };
-        Some(Transmit { seq: self.iss, ack, flags, window: window as u16, options, payload_len: 0 })
+        let options_len = self.options(flags).len() as u8;
+        Transmit { seq: self.iss, ack, flags, window: window as u16, options_len, payload_len: 0 }
     }
 
     /// The next segment of the stream, if the windows and Nagle let it go.
     pub(super) fn next_segment(&self, max_payload: usize) -> Option<Next> {
-        let payload = self.max_payload.min(max_payload).saturating_sub(self.sack_option_bytes()).max(1);
+        let payload = self.payload_bytes(max_payload);
         let end = self.data_end();
         let cwnd = self.congestion.cwnd();
         if let Some(recovery) = self.recovery {
@@ -125,7 +131,9 @@ impl Tcb {
         let room = if room < payload.min(waiting) && self.pipe() > 0 { 0 } else { room };
         let length = waiting.min(payload).min(window).min(room);
         let last = seq + length == end;
-        let fin = self.fin_queued && last && (length > 0 || room > 0 || self.pipe() == 0);
+        // FIN takes room in the window too; alone, with nothing under way, it probes a closed one itself.
+        let fin_fits = window > length && (length > 0 || room > 0) || self.pipe() == 0 && length == 0;
+        let fin = self.fin_queued && last && fin_fits;
         if length == 0 {
             return fin.then_some(Next { seq, length, fin });
         }
@@ -137,6 +145,11 @@ impl Tcb {
         // The peer's buffer may be smaller than two segments (RFC 9293 3.8.6.2.1).
         let half_of_window = length >= self.largest_wnd / 2;
         (whole || small_may_go || half_of_window).then_some(Next { seq, length, fin })
+    }
+
+    /// How many bytes a segment may carry beside its options.
+    fn payload_bytes(&self, max_payload: usize) -> usize {
+        self.max_payload.min(max_payload).saturating_sub(self.sack_option_bytes()).max(1)
     }
 
     /// Bytes from `seq` to `end`, or to where the peer holds the rest.
@@ -199,12 +212,6 @@ impl Tcb {
         transmit
     }
 
-    /// A segment without data that says where we are.
-    pub(super) fn acknowledgment(&mut self) -> Transmit {
-        let seq = self.snd_max;
-        self.acknowledgment_at(seq)
-    }
-
     fn acknowledgment_at(&mut self, seq: SeqNumber) -> Transmit {
         let scale = self.rcv_scale;
         let edge = self.window_edge();
@@ -216,8 +223,15 @@ impl Tcb {
         }
         let window = window.min(usize::from(u16::MAX));
         self.rcv_edge = self.rcv_edge.max(self.rcv_nxt + (window << scale));
-        let options = Options { sack: self.sack_blocks(), ..Options::default() };
-        Transmit { seq, ack: self.rcv_nxt, flags: Flags::ACK, window: window as u16, options, payload_len: 0 }
+        let options_len = self.sack_option_bytes() as u8;
+        Transmit {
+            seq,
+            ack: self.rcv_nxt,
+            flags: Flags::ACK,
+            window: window as u16,
+            options_len,
+            payload_len: 0,
+        }
     }
 
     fn acknowledgment_sent(&mut self) {
@@ -229,7 +243,7 @@ impl Tcb {
     /// A segment without data, options and window: an RST.
     pub(super) fn control(&self, seq: SeqNumber, flags: Flags) -> Transmit {
         let ack = if flags.contains(Flags::ACK) { self.rcv_nxt } else { SeqNumber(0) };
-        Transmit { seq, ack, flags, window: 0, options: Options::default(), payload_len: 0 }
+        Transmit { seq, ack, flags, window: 0, options_len: 0, payload_len: 0 }
     }
 
     fn sack_blocks(&self) -> SackBlocks {
@@ -245,6 +259,20 @@ impl Tcb {
     }
 
     fn sack_option_bytes(&self) -> usize {
-        Options { sack: self.sack_blocks(), ..Options::default() }.len()
+        if self.out_of_order.is_empty() { 0 } else { self.options(Flags::ACK).len() }
+    }
+
+    /// The options of a segment of ours: a SYN says what we can do, an ACK what we hold beyond a gap.
+    pub(super) fn options(&self, flags: Flags) -> Options {
+        if !flags.contains(Flags::SYN) {
+            return Options { sack: self.sack_blocks(), ..Options::default() };
+        }
+        let active = !flags.contains(Flags::ACK);
+        Options {
+            mss: Some(self.config.advertised_mss),
+            window_scale: (active || self.scaling).then_some(self.rcv_scale),
+            sack_permitted: active || self.sack,
+            sack: SackBlocks::default(),
+        }
     }
 }

@@ -61,3 +61,24 @@ fn a_known_ipv4_header() {
     ];
     assert_eq!(!fold(sum(&header)), 0);
 }
+
+#[test]
+fn a_copy_is_whole_and_has_the_sum() {
+    let bytes: Vec<u8> = (0..700u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    for start in 0..9 {
+        for end in start..bytes.len() {
+            let mut out = vec![0; end - start];
+            assert_eq!(copy(&bytes[start..end], &mut out), sum(&bytes[start..end]), "{start}..{end}");
+            assert_eq!(out, bytes[start..end]);
+        }
+    }
+}
+
+#[test]
+fn more_than_a_lane_holds_at_once() {
+    let ones = vec![0xff; 3 << 20];
+    let mut out = vec![0; ones.len()];
+    assert_eq!(sum(&ones), 0xffff);
+    assert_eq!(copy(&ones, &mut out), 0xffff);
+    assert_eq!(out, ones);
+}
