@@ -17,8 +17,10 @@
 //! [`parse`].
 
 mod carry;
+mod conversation;
 mod parse;
 mod run;
+mod setting;
 mod wire;
 
 use core::net::{Ipv4Addr, SocketAddrV4};

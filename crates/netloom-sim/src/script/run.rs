@@ -3,13 +3,15 @@
 use core::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::collections::{BTreeMap, VecDeque};
 
-use netloom_core::{Duration, Event, FlowId, Instant, Lan, LanConfig, MacAddr, PortConfig, PortId, Protocol};
+use netloom_core::{Duration, Event, FlowId, Instant, Lan, PortId, Protocol};
 
+use super::conversation::Conversation;
+use super::setting;
 use super::wire::{Origins, Sent, frame, stream};
 use super::{Act, Call, Check, FIRST, Icmp, Pair, Pattern, Script, Step, Told};
 use crate::app::Role;
-use crate::packet::{ETHERNET_BYTES, Packet, arp, ethernet, flag, icmp, read};
-use crate::world::{GATEWAY, guest_address, guest_mac, lan_config};
+use crate::packet::{ETHERNET_BYTES, Packet, flag, icmp, read};
+use crate::world::{GATEWAY, guest_address};
 
 /// Initial sequence numbers that a script is run at: far from any boundary, with each boundary inside the first segments, and on it.
 const ORIGINS: [Origins; 5] = [
@@ -21,8 +23,6 @@ const ORIGINS: [Origins; 5] = [
 ];
 /// Frames at one instant that no script expects: a loop.
 const MOST_AT_ONCE: usize = 10_000;
-/// Headers of IPv4 and TCP without options.
-const HEADERS_BYTES: u16 = 40;
 /// Before this nothing is measured: the machine's clock starts later, where its initial sequence number is the wanted one.
 const CALIBRATION: Instant = Instant::from_us(1_000_000);
 
@@ -59,26 +59,6 @@ impl core::fmt::Display for Out {
     }
 }
 
-/// What a script knows of one connection.
-#[derive(Clone, Debug)]
-pub(super) struct Conversation {
-    pub(super) origins: Origins,
-    flow: Option<FlowId>,
-    /// The latest SYN of the guest, on which a new flow's positions count.
-    guest_syn: u32,
-    pub(super) data_told: u64,
-    pub(super) taken: u64,
-    pub(super) written: u64,
-    guest_scales: bool,
-    scale: Option<u8>,
-    /// The highest right edge that our windows have told.
-    pub(super) edge: i64,
-    /// The last frame that left.
-    last: Vec<u8>,
-    /// The last packet that arrived.
-    arrived: Vec<u8>,
-}
-
 /// A machine with one guest.
 pub(super) struct Stage {
     pub(super) lan: Lan,
@@ -98,46 +78,10 @@ pub(super) struct Stage {
     log: Vec<String>,
 }
 
-/// A LAN with its guest known, at this time.
-fn lan(script: &Script, now: Instant) -> Result<(Lan, PortId), String> {
-    let mut config = lan_config(1000 + HEADERS_BYTES);
-    let mut port = PortConfig { mtu: config.mtu, ..PortConfig::default() };
-    for step in &script.steps {
-        if let Act::Set(name, value) = &step.act {
-            set(&mut config, &mut port, name, *value)?;
-        }
-    }
-    let mut lan = Lan::new(config, [7; 32]);
-    let port = lan.open_port(port);
-    let known = arp(1, (guest_mac(0), guest_address(0)), (MacAddr::default(), GATEWAY));
-    lan.handle_frame(now, port, &ethernet(MacAddr::BROADCAST, guest_mac(0), 0x0806, &known));
-    Ok((lan, port))
-}
-
-fn set(config: &mut LanConfig, port: &mut PortConfig, name: &str, value: u64) -> Result<(), String> {
-    let limits = &mut config.limits;
-    let size = value as usize;
-    match name {
-        "mss" => (config.mtu, port.mtu) = (value as u16 + HEADERS_BYTES, value as u16 + HEADERS_BYTES),
-        "mtu" => port.mtu = value as u16,
-        "lan_mtu" => config.mtu = value as u16,
-        "trusted" => port.trusted = value > 0,
-        "burst" => port.burst = Some(value as u16),
-        "receive_buffer_bytes" => limits.receive_buffer_bytes = size,
-        "send_buffer_bytes" => limits.send_buffer_bytes = size,
-        "lan_buffer_bytes" => limits.lan_buffer_bytes = size,
-        "pending_dials_per_guest" => limits.pending_dials_per_guest = size,
-        "flows_per_guest" => limits.flows_per_guest = size,
-        "dial_timeout" => limits.dial_timeout = Duration::from_millis(value),
-        _ => return Err(format!("there is no setting {name}")),
-    }
-    Ok(())
-}
-
 impl Stage {
     /// A machine whose clock stands where its first connection gets the initial sequence number wanted (RFC 6528: it moves with time).
     fn new(script: &Script, origins: Origins) -> Result<Self, String> {
-        let (lan, port) = lan(script, CALIBRATION)?;
+        let (lan, port) = setting::lan(script, CALIBRATION)?;
         let mut stage = Self {
             lan,
             port,
@@ -180,7 +124,7 @@ impl Stage {
         let base = isn.wrapping_sub(ticks(CALIBRATION));
         let wait = u64::from(origins.ours.wrapping_sub(base)) + (1 << 32);
         let now = Instant::from_us(4 * wait);
-        let (lan, port) = self::lan(script, now)?;
+        let (lan, port) = setting::lan(script, now)?;
         let mut stage = Self {
             lan,
             port,
@@ -521,44 +465,6 @@ impl Stage {
                 same(*want, found.map_or(0, |(_, n)| n))
             }
         }
-    }
-}
-
-impl Conversation {
-    fn new(origins: Origins) -> Self {
-        Self {
-            origins,
-            flow: None,
-            guest_syn: origins.theirs,
-            data_told: 0,
-            taken: 0,
-            written: 0,
-            guest_scales: false,
-            scale: None,
-            edge: 0,
-            last: Vec::new(),
-            arrived: Vec::new(),
-        }
-    }
-
-    /// What is wrong about a segment of ours, whatever the script says.
-    fn judge(&mut self, sent: &Sent) -> Option<String> {
-        if sent.payload != stream(Role::Server, sent.position(), sent.payload.len()) {
-            return Some(format!("its bytes are not those of its position: {sent}"));
-        }
-        if sent.flags & flag::SYN > 0 {
-            self.scale = sent.scale();
-        }
-        if sent.flags & (flag::RST | flag::ACK) == flag::ACK {
-            let scale =
-                if sent.flags & flag::SYN > 0 || !self.guest_scales { 0 } else { self.scale.unwrap_or(0) };
-            let edge = sent.acknowledges() + (i64::from(sent.window) << scale);
-            if edge < self.edge {
-                return Some(format!("the window's right edge moves back from {} to {edge}", self.edge));
-            }
-            self.edge = edge;
-        }
-        None
     }
 }
 
