@@ -3,7 +3,7 @@
 use super::segment::{Flags, Segment, Transmit};
 use super::seq::SeqNumber;
 use super::tcb::{Ack, Event, Recovery, State, Tcb};
-use super::timer::{DELAYED_ACK, FIN_WAIT_2, Timer};
+use super::timer::{DELAYED_ACK, Timer};
 use crate::flow::ResetReason;
 use crate::time::{Duration, Instant};
 
@@ -167,10 +167,10 @@ impl Tcb {
             self.timers.arm(Timer::Keepalive, now + interval);
         }
         self.handle_ack(now, segment);
-        if self.state == State::Closed {
-            return None;
+        if self.state != State::Closed {
+            self.handle_data(now, segment);
         }
-        self.handle_data(now, segment)
+        None
     }
 
     /// Whether any of the segment lies in the window, or it stands exactly where the next one is due (RFC 9293 3.10.7.4).
@@ -318,12 +318,7 @@ impl Tcb {
 
     fn fin_is_acknowledged(&mut self, now: Instant) {
         match self.state {
-            State::FinWait1 => {
-                self.state = State::FinWait2;
-                if self.nobody_reads {
-                    self.timers.arm(Timer::FinWait2, now + FIN_WAIT_2);
-                }
-            }
+            State::FinWait1 => self.state = State::FinWait2,
             State::Closing => self.wait(now),
             State::LastAck => {
                 self.state = State::Closed;
@@ -355,19 +350,14 @@ impl Tcb {
         }
     }
 
-    fn handle_data(&mut self, now: Instant, segment: &Segment<'_>) -> Option<Transmit> {
+    fn handle_data(&mut self, now: Instant, segment: &Segment<'_>) {
         let mut seq = segment.seq;
         let mut payload = segment.payload;
         if !self.peer_may_send() {
             if segment.sequence_len() > 0 {
                 self.ack = Ack::Now;
             }
-            return None;
-        }
-        if self.nobody_reads && seq + payload.len() > self.rcv_nxt && !payload.is_empty() {
-            let reset = self.control(segment.ack, Flags::RST);
-            self.break_off(ResetReason::Reset);
-            return Some(reset);
+            return;
         }
         if segment.has(Flags::FIN) {
             let at = seq + payload.len();
@@ -394,7 +384,6 @@ impl Tcb {
         } else if segment.has(Flags::FIN) {
             self.ack = Ack::Now;
         }
-        None
     }
 
     fn store(&mut self, now: Instant, seq: SeqNumber, payload: &[u8]) {

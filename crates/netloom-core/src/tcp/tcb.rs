@@ -12,7 +12,7 @@ use super::ranges::Ranges;
 use super::rtt::RttEstimator;
 use super::segment::{Flags, HEADER_BYTES, Segment, Transmit};
 use super::seq::SeqNumber;
-use super::timer::{FIN_WAIT_2, IDLE_BUFFERS, KEEPALIVE_PROBES, Timer, Timers};
+use super::timer::{IDLE_BUFFERS, KEEPALIVE_PROBES, Timer, Timers};
 use crate::flow::ResetReason;
 use crate::time::{Duration, Instant};
 use crate::wire::checksum::sum;
@@ -134,7 +134,6 @@ pub struct Tcb {
     /// The range that arrived last, which a SACK option names first (RFC 2018 4).
     pub(super) latest: SeqNumber,
     pub(super) fin_at: Option<SeqNumber>,
-    pub(super) nobody_reads: bool,
     pub(super) ack: Ack,
     pub(super) unacked_bytes: usize,
     pub(super) heard_at: Instant,
@@ -208,7 +207,6 @@ impl Tcb {
             out_of_order: Ranges::default(),
             latest: SeqNumber(0),
             fin_at: None,
-            nobody_reads: false,
             ack: Ack::None,
             unacked_bytes: 0,
             heard_at: now,
@@ -277,7 +275,7 @@ impl Tcb {
                 self.timers.arm(Timer::Keepalive, now + Duration::from_secs(10));
             }
         }
-        if self.timers.fires(now, Timer::TimeWait) || self.timers.fires(now, Timer::FinWait2) {
+        if self.timers.fires(now, Timer::TimeWait) {
             self.state = State::Closed;
             self.timers.stop_all();
         }
@@ -448,17 +446,6 @@ impl Tcb {
             _ => {}
         }
         self.arm_probe(now);
-    }
-
-    /// Like [`Self::fin`], and nobody reads any more: bytes that the peer sends from now on are answered with RST.
-    pub fn close(&mut self, now: Instant) {
-        self.nobody_reads = true;
-        self.receive.consume(usize::MAX);
-        self.fresh_bytes = 0;
-        self.fin(now);
-        if self.state == State::FinWait2 {
-            self.timers.arm(Timer::FinWait2, now + FIN_WAIT_2);
-        }
     }
 
     /// Breaks the connection: returns the RST to send, if the peer knows of it. There is no event.
