@@ -14,7 +14,7 @@
 //! fields of the header, not scaled. Nothing may leave or be told that no line expects. The payload is a pattern of its position, so that
 //! bytes that are lost, misplaced or taken twice show in `take` and in what leaves. Each script is run at several initial sequence numbers,
 //! so that every rule holds across 2³¹ and 2³²: the guest's is chosen, the machine's moves with its clock. The words of a line are those of
-//! [`parse`].
+//! `parse.rs`.
 
 mod carry;
 mod conversation;
