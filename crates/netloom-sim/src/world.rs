@@ -41,6 +41,7 @@ pub fn lan_config(mtu: u16) -> LanConfig {
         ntp: false,
         echo: false,
         answer_all_pings: false,
+        nagle: false,
         policy: Policy::default(),
         limits: limits(256 * 1024),
     }

@@ -83,7 +83,7 @@ impl Stack {
             return;
         }
         let isn = self.flows.isn(now, &key);
-        let tcb = Tcb::passive(now, &self.tcp_config(from.guest.port), segment, isn);
+        let tcb = Tcb::passive(now, &self.tcp_config(Some(from.guest.port)), segment, isn);
         let id = self.flows.insert(key, Some(from.guest), Body::Tcp(Box::new(tcb)), true);
         if served {
             return self.open_stream(now, id, from.guest);
@@ -109,14 +109,16 @@ impl Stack {
         }
     }
 
-    pub(super) fn tcp_config(&self, port: PortId) -> Config {
-        let mtu = self.link(port).map_or(self.config.mtu, |link| link.config.mtu);
+    /// A connection's configuration. Until ARP has told its port, the LAN's MTU stands for the port's; no segment outgrows the port's own.
+    pub(super) fn tcp_config(&self, port: Option<PortId>) -> Config {
+        let mtu = port.and_then(|port| self.link(port)).map_or(self.config.mtu, |link| link.config.mtu);
         let mss = |mtu: u16| mtu.saturating_sub(HEADER_BYTES as u16 + TCP_HEADER_BYTES).max(28);
         Config {
             max_payload: mss(mtu),
             advertised_mss: mss(mtu.min(self.config.mtu)),
             receive_buffer_bytes: self.config.limits.receive_buffer_bytes,
             send_buffer_bytes: self.config.limits.send_buffer_bytes,
+            nagle: self.config.nagle,
             keepalive: Some(super::KEEPALIVE),
             ..Config::default()
         }

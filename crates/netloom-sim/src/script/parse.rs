@@ -19,7 +19,7 @@ use crate::packet::flag;
 /// - `room n`, `readable n`, `flows n`, `dropped NAME n`: must be so.
 /// - `pass`: nothing happens.
 /// - `with PORT [ADDRESS:PORT]`: what follows is about this connection of the guest, whose address may be left out once it is known.
-/// - `set NAME n`: before all else; the names are those of the limits, and `mss`, `mtu`, `lan_mtu`; durations are in ms.
+/// - `set NAME n`: before all else; the names are those of the limits, and `mss`, `mtu`, `lan_mtu`, `nagle`; durations are in ms.
 /// - `opened [mss n] [win n] [wscale n] [sackOK]`: the guest connects and we accept, in no time.
 ///
 /// # Panics

@@ -12,6 +12,7 @@ const HEADERS_BYTES: u16 = 40;
 /// A LAN with its guest known, at this time.
 pub(super) fn lan(script: &Script, now: Instant) -> Result<(Lan, PortId), String> {
     let mut config = lan_config(1000 + HEADERS_BYTES);
+    config.nagle = true;
     let mut port = PortConfig { mtu: config.mtu, ..PortConfig::default() };
     for step in &script.steps {
         if let Act::Set(name, value) = &step.act {
@@ -33,6 +34,7 @@ fn set(config: &mut LanConfig, port: &mut PortConfig, name: &str, value: u64) ->
         "mtu" => port.mtu = value as u16,
         "lan_mtu" => config.mtu = value as u16,
         "trusted" => port.trusted = value > 0,
+        "nagle" => config.nagle = value > 0,
         "burst" => port.burst = Some(value as u16),
         "receive_buffer_bytes" => limits.receive_buffer_bytes = size,
         "send_buffer_bytes" => limits.send_buffer_bytes = size,
