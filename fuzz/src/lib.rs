@@ -4,3 +4,4 @@ pub mod frame;
 pub mod machine;
 pub mod replay;
 pub mod template;
+pub mod websocket;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use netloom_fuzz::{frame, machine, replay};
+use netloom_fuzz::{frame, machine, replay, websocket};
 
 fn corpus(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name)
@@ -17,5 +17,11 @@ fn frame_corpus() {
 #[test]
 fn machine_corpus() {
     let count = replay::files(machine::run, &mut [corpus("machine").as_path()].into_iter()).unwrap();
+    assert!(count >= 20, "{count}");
+}
+
+#[test]
+fn websocket_corpus() {
+    let count = replay::files(websocket::run, &mut [corpus("websocket").as_path()].into_iter()).unwrap();
     assert!(count >= 20, "{count}");
 }

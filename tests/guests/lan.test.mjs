@@ -58,14 +58,19 @@ for (const cards of pairs) {
       }
     });
 
-    test("one serves the other's lease", async () => {
-      await one.must(
-        "printf 'start 10.9.0.50\\nend 10.9.0.60\\ninterface eth0\\noption subnet 255.255.255.0\\noption lease 3600\\n' >/etc/udhcpd.conf; " +
-          ": >/var/lib/misc/udhcpd.leases; udhcpd /etc/udhcpd.conf",
-      );
-      await two.must("ip addr flush dev eth0");
-      assert.match(await two.lease(), /^10\.9\.0\.(5\d|60)$/);
-      assert.match(await two.must(`ping -c 1 -W 5 ${ADDRESSES[0]}`), /1 packets received/);
+    test("each serves the other's lease", async () => {
+      for (const [server, client] of [[one, two], [two, one]]) {
+        await addressed([one, two]);
+        const address = ADDRESSES[server === one ? 0 : 1];
+        await server.must(
+          "printf 'start 10.9.0.50\\nend 10.9.0.60\\ninterface eth0\\noption subnet 255.255.255.0\\noption lease 3600\\n' >/etc/udhcpd.conf; " +
+            ": >/var/lib/misc/udhcpd.leases; udhcpd /etc/udhcpd.conf",
+        );
+        await client.must("ip addr flush dev eth0");
+        assert.match(await client.lease(), /^10\.9\.0\.(5\d|60)$/);
+        assert.match(await client.must(`ping -c 1 -W 5 ${address}`), /1 packets received/);
+        await server.must("killall udhcpd");
+      }
     });
   });
 }

@@ -53,11 +53,16 @@ function tracked(server) {
   return sockets;
 }
 
-/** Serves `body` to every request. */
+/** Serves `body` to every GET, and answers a POST with the SHA-256 of what was posted. */
 export async function webServer(body, address = "0.0.0.0") {
-  const server = http.createServer((_, response) => {
-    response.setHeader("content-length", body.length);
-    response.end(body);
+  const server = http.createServer((request, response) => {
+    const hash = createHash("sha256");
+    request.on("data", (chunk) => hash.update(chunk));
+    request.on("end", () => {
+      const answer = request.method === "POST" ? Buffer.from(hash.digest("hex")) : body;
+      response.setHeader("content-length", answer.length);
+      response.end(answer);
+    });
   });
   const sockets = tracked(server);
   return { port: await listening(server, address), stop: closer(server, sockets) };

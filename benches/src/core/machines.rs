@@ -122,6 +122,7 @@ impl End {
             ntp: false,
             echo: false,
             answer_all_pings: false,
+            nagle: true,
             policy: Policy { private: true, ..Policy::default() },
             limits: Limits {
                 flows_per_guest: 100_000,

@@ -33,6 +33,9 @@ pub struct LanConfig {
     pub echo: bool,
     /// Whether the gateway answers echo requests to addresses outside itself, as a page must, which has no ICMP. Otherwise they are flows.
     pub answer_all_pings: bool,
+    /// Whether small writes to a guest wait for the acknowledgment of earlier ones (RFC 9293 3.7.4). Who relays what was a segment once, or
+    /// writes all there is, does without: each wait is as long as the guest delays its acknowledgments.
+    pub nagle: bool,
     /// What guests may reach.
     pub policy: Policy,
     /// What guests may use.

@@ -1,4 +1,20 @@
 //! Guests on one LAN and on two, odd messages, and neighbours that misbehave.
+//!
+//! What other relays of this kind do not survive, and the test that shows that this one does:
+//!
+//! | what a client does | test |
+//! |---|---|
+//! | messages of 0, 1, 12, 17,000 and 70,000 bytes | [`odd_messages_are_survived`]; interop `messages_of_odd_lengths_leave_the_relay_serving` |
+//! | frames of garbage | [`garbage_frames_harm_nobody`]; interop `garbage_frames_leave_the_relay_serving` |
+//! | QEMU framing with a length of 0 or 4 | not served: `entrance::subprotocols_and_extensions` shows the refusal |
+//! | is killed while it receives at full rate | [`a_client_killed_at_full_rate_harms_nobody`]; interop, five times |
+//! | stalls while another floods it: loss and memory | [`a_stalled_reader_harms_nobody`]; interop, with a narrow socket |
+//! | comes from a hostile Origin or for a hostile Host | `entrance::hosts_and_origins`; interop `foreign_origins_and_hosts_are_refused` |
+//! | dials into black holes | interop `a_guest_with_many_black_holed_dials_delays_no_other_guest` |
+//! | 200 of them, idle | [`two_hundred_idle_clients_cost_little`]; interop, with the descriptors given back |
+//! | breaks RFC 6455 | `protocol.rs`; interop `broken_framing_ends_that_client_only` |
+//!
+//! interop is `tests/interop/tests/robustness.rs`.
 
 #![allow(clippy::expect_used, reason = "a test that cannot go on panics")]
 
@@ -11,6 +27,7 @@ use std::time::Duration;
 use common::packet::{BROADCAST, EXPERIMENTAL, arp_request, frame, is_arp_reply, mac};
 use common::{Guest, Relay, messages};
 use netloom_proto::websocket::Opcode;
+use netloom_sim::rng::Rng;
 use socket2::SockRef;
 
 const MIB: u64 = 1 << 20;
@@ -67,6 +84,42 @@ impl Pieces for std::net::TcpStream {
             std::io::Write::write_all(self, piece).expect("sent");
         }
     }
+}
+
+#[test]
+fn garbage_frames_harm_nobody() {
+    let relay = Relay::start(&["--mtu", "65535"]);
+    let [mut a, mut b, mut c] = guests(&relay);
+    let asking = std::net::Ipv4Addr::new(192, 168, 86, 77);
+    c.send(&arp_request(mac(2), asking, common::packet::GATEWAY));
+    let reply = c.expect("the gateway", |frame| is_arp_reply(frame, common::packet::GATEWAY));
+    let gateway: [u8; 6] = reply[22..28].try_into().expect("six octets");
+    let before = relay.rss_bytes();
+    let mut rng = Rng::new(6);
+    for _ in 0..40 {
+        let garbage: Vec<Vec<u8>> = (0..250)
+            .map(|_| {
+                let mut frame = vec![0; [14, 42, 60, 400, 1514, 9000][rng.below(6) as usize]];
+                rng.fill(&mut frame);
+                frame[..6].copy_from_slice(&gateway);
+                let ethertype = [0x0800_u16, 0x0806, 0x86dd, 0x8100, 7][rng.below(5) as usize];
+                frame[12..14].copy_from_slice(&ethertype.to_be_bytes());
+                if let Some(version) = frame.get_mut(14).filter(|_| ethertype == 0x0800) {
+                    *version = 0x45 + rng.below(2) as u8;
+                }
+                if rng.chance(0.1) {
+                    frame.truncate(rng.below(20) as usize);
+                }
+                frame
+            })
+            .collect();
+        c.send_all(&garbage);
+        busy_pair(&mut a, &mut b, 1);
+    }
+    let grown = relay.rss_bytes().saturating_sub(before);
+    assert!(grown < 16 * MIB, "grew by {grown} bytes");
+    c.send(&arp_request(mac(2), asking, common::packet::GATEWAY));
+    c.expect("the gateway's answer", |frame| is_arp_reply(frame, common::packet::GATEWAY));
 }
 
 #[test]

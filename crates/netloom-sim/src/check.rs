@@ -3,7 +3,7 @@
 //! It watches each frame twice, where it is sent and where it is received, and so knows of each end what it has said and what it can
 //! know. It owns a record of each connection with the bytes sent, and the violations it has found.
 
-use core::net::SocketAddrV4;
+use core::net::{Ipv4Addr, SocketAddrV4};
 use std::collections::BTreeMap;
 
 use netloom_core::Instant;
@@ -48,8 +48,9 @@ pub struct Checker {
     violations: Vec<String>,
     segments: u64,
     ignore_checksums: bool,
-    /// How far a window's right edge may fall behind: smoltcp rounds windows down to its scale.
-    pub edge_slack_bytes: u64,
+    /// Who may round windows down, and how often they did.
+    rounders: Vec<Ipv4Addr>,
+    rounded_windows: u64,
 }
 
 /// Violations kept; the first ones tell the story.
@@ -63,6 +64,17 @@ impl Checker {
     #[must_use]
     pub fn new(checksums: bool) -> Self {
         Self { ignore_checksums: !checksums, ..Self::default() }
+    }
+
+    /// The windows of this address come from smoltcp: [`Faults::rounded_windows`](crate::Faults) is counted for them, not a violation.
+    pub fn excuse_rounding(&mut self, address: Ipv4Addr) {
+        self.rounders.push(address);
+    }
+
+    /// See [`Faults::rounded_windows`](crate::Faults).
+    #[must_use]
+    pub const fn rounded_windows(&self) -> u64 {
+        self.rounded_windows
     }
 
     /// A frame that its sender puts on the wire of a port with this MTU.
@@ -116,7 +128,7 @@ impl Checker {
     }
 
     fn segment_sent(&mut self, segment: &Segment<'_>, mtu: u16) -> Result<(), String> {
-        let slack = self.edge_slack_bytes;
+        let rounds = self.rounders.contains(segment.source.ip());
         let (key, side) = key(segment);
         if segment.has(flag::RST) {
             if let Some(connection) = self.connections.get_mut(&key) {
@@ -153,7 +165,7 @@ impl Checker {
         if me.reset {
             return Err("a segment after its sender's RST".into());
         }
-        check_ack(me, peer, segment, slack)?;
+        self.rounded_windows += u64::from(check_ack(me, peer, segment, rounds)?);
         check_data(me, peer, segment, position(isn, segment.seq, me.sent_until()), mtu)
     }
 
@@ -183,9 +195,10 @@ impl Checker {
     }
 }
 
-fn check_ack(me: &mut End, peer: &End, segment: &Segment<'_>, slack: u64) -> Result<(), String> {
+/// Whether a window moved back by the rounding that is excused.
+fn check_ack(me: &mut End, peer: &End, segment: &Segment<'_>, rounds: bool) -> Result<bool, String> {
     let Some(ack) = segment.ack else {
-        return if segment.has(flag::SYN) { Ok(()) } else { Err("neither SYN, RST nor ACK".into()) };
+        return if segment.has(flag::SYN) { Ok(false) } else { Err("neither SYN, RST nor ACK".into()) };
     };
     let Some(peer_isn) = peer.isn else { return Err("an ACK of a peer that has sent nothing".into()) };
     let ack = position(peer_isn, ack, peer.sent_until());
@@ -194,11 +207,13 @@ fn check_ack(me: &mut End, peer: &End, segment: &Segment<'_>, slack: u64) -> Res
     }
     let Ok(ack) = u64::try_from(ack) else { return Err("acknowledges a position before the SYN".into()) };
     let edge = ack + scaled_window(me, peer, segment);
-    if edge + slack < me.announced_edge {
+    let unit = if peer.scale.is_some() { 1_u64 << me.scale.unwrap_or(0) } else { 1 };
+    let rounded = rounds && edge < me.announced_edge && edge + unit > me.announced_edge;
+    if edge < me.announced_edge && !rounded {
         return Err(format!("the window's right edge shrank from {} to {edge}", me.announced_edge));
     }
     me.announced_edge = me.announced_edge.max(edge);
-    Ok(())
+    Ok(rounded)
 }
 
 fn check_data(me: &mut End, peer: &End, segment: &Segment<'_>, start: i64, mtu: u16) -> Result<(), String> {

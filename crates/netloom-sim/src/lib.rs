@@ -9,6 +9,7 @@
 
 pub mod app;
 pub mod check;
+pub mod faults;
 pub mod guest;
 pub mod link;
 pub mod outside;
@@ -22,6 +23,7 @@ pub mod world;
 
 pub use app::{App, Outcome, Plan, Role};
 pub use check::Checker;
+pub use faults::Faults;
 pub use guest::{EngineHost, Host, MachineHost, RawHost, SmoltcpHost};
 pub use link::{Link, LinkConfig, LinkCounters};
 pub use outside::{Answer, Outside};

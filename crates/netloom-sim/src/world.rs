@@ -41,6 +41,7 @@ pub fn lan_config(mtu: u16) -> LanConfig {
         ntp: false,
         echo: false,
         answer_all_pings: false,
+        nagle: false,
         policy: Policy::default(),
         limits: limits(256 * 1024),
     }
@@ -311,8 +312,8 @@ impl Host for Box<dyn Host> {
         (**self).poll_timeout(now)
     }
 
-    fn is_stuck(&self) -> bool {
-        (**self).is_stuck()
+    fn lost_fin_timers(&mut self, now: Instant) -> u64 {
+        (**self).lost_fin_timers(now)
     }
 
     fn finished(&self) -> &[(Role, Outcome)] {

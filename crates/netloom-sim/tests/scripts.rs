@@ -35,6 +35,7 @@ themes!(
     ack,
     backlog,
     close,
+    far,
     keepalive,
     mss,
     open,
@@ -103,8 +104,12 @@ fn changes(line: &str) -> Vec<String> {
 fn a_script_with_a_wrong_line_does_not_hold() {
     let mut tried = 0;
     for (theme, text) in TEXTS {
-        let lines: Vec<&str> =
-            text.lines().map(|line| line.split('#').next().unwrap_or_default().trim()).collect();
+        let code = |line: &'static str| match line.split('#').next().unwrap_or_default().trim() {
+            // Gigabytes need not be carried for this.
+            line if line.contains(" carry ") => "+0 carry 1",
+            line => line,
+        };
+        let lines: Vec<&str> = text.lines().map(code).collect();
         let mut begin = 0;
         for (at, line) in lines.iter().enumerate() {
             if line.starts_with("==") {

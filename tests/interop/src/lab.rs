@@ -6,15 +6,15 @@
 //! ```
 //!
 //! Everything that the host has no other route for goes to the server's namespace, which forwards nothing: an address
-//! beyond it is a black hole. A lab holds the crate's one lock, so that two labs never share the processors.
+//! beyond it is a black hole. A lab holds the crate's one lock, so that two labs never share the processors, unless it is
+//! one that mostly waits.
 
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
+use crate::dhcp::{DhcpClient, Lease};
 use crate::dns::DnsServer;
 use crate::link::Impairment;
 use crate::namespace::{Namespace, join_by_veth};
@@ -37,6 +37,12 @@ pub const INTERFACE: &str = "eth0";
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
+/// The size of a job: `quick`, or `full` with `NETLOOM_FULL`.
+#[must_use]
+pub fn sized(quick: u64, full: u64) -> u64 {
+    if std::env::var_os("NETLOOM_FULL").is_some() { full } else { quick }
+}
+
 /// Waits until no other lab of this process runs.
 pub fn alone() -> MutexGuard<'static, ()> {
     ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
@@ -55,7 +61,7 @@ pub struct Lab {
     pub host: Namespace,
     /// Where the servers run.
     pub server: Namespace,
-    _alone: MutexGuard<'static, ()>,
+    _alone: Option<MutexGuard<'static, ()>>,
 }
 
 impl Lab {
@@ -65,6 +71,14 @@ impl Lab {
     /// When the test is not run as root, a program is missing or the relay does not start.
     pub fn new(arguments: &[&str]) -> Result<Self> {
         let alone = alone();
+        Ok(Self { _alone: Some(alone), ..Self::beside_others(arguments)? })
+    }
+
+    /// The same for work that mostly waits, such as on a slow link: it does not wait for others, nor do they for it.
+    ///
+    /// # Errors
+    /// As [`Lab::new`].
+    pub fn beside_others(arguments: &[&str]) -> Result<Self> {
         let (mut host, server) = (Namespace::new()?, Namespace::new()?);
         join_by_veth((&host, "up0", "10.77.0.1/24"), (&server, "down0", "10.77.0.2/24"))?;
         host.ip(&["route", "add", "default", "via", &SERVER.to_string()])?;
@@ -72,7 +86,7 @@ impl Lab {
         host.use_resolvers(&[IpAddr::V4(SERVER)])?;
         let transfers = Server::start(&server, SocketAddr::from((SERVER, 0)))?;
         let relay = Relay::start(&host, arguments)?;
-        Ok(Self { relay, transfers, dns, host, server, _alone: alone })
+        Ok(Self { relay, transfers, dns, host, server, _alone: None })
     }
 
     /// A guest on the LAN at `path`, without an address yet.
@@ -108,53 +122,25 @@ pub struct Guest {
     pub namespace: Namespace,
 }
 
-/// What udhcpc was told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lease {
-    /// The guest's address.
-    pub address: Ipv4Addr,
-    /// The prefix length.
-    pub prefix: u8,
-    /// The default router.
-    pub router: Option<Ipv4Addr>,
-    /// The first DNS server.
-    pub dns: Option<Ipv4Addr>,
-    /// The interface's MTU, if option 26 came.
-    pub mtu: Option<u16>,
-    /// Seconds it lasts.
-    pub seconds: u32,
-}
-
 impl Guest {
     /// Takes a lease with udhcpc and sets address, route and MTU from it.
     ///
     /// # Errors
-    /// With udhcpc's own words when no lease came within ten tries.
+    /// With udhcpc's own words when no lease came.
     pub fn lease(&self) -> Result<Lease> {
-        const VARIABLES: &str =
-            "for name in ip mask router dns mtu lease; do eval echo \"netloom $name \\$$name\"; done";
-        let script = Script::write(
-            self.namespace.name(),
-            &format!("#!/bin/sh\n[ \"$1\" = bound ] || exit 0\n{VARIABLES}\n"),
-        )?;
-        let arguments =
-            ["-i", INTERFACE, "-f", "-n", "-q", "-t", "10", "-T", "1", "-s", &script.0.to_string_lossy()];
-        let output = self.namespace.exec("udhcpc", &arguments)?;
-        let value = |name: &str| {
-            let key = format!("netloom {name} ");
-            output.lines().find_map(|line| line.strip_prefix(&key)?.split_whitespace().next())
-        };
-        let lease = Lease {
-            address: value("ip").with_context(|| format!("no lease: {output}"))?.parse()?,
-            prefix: value("mask").context("no subnet mask")?.parse()?,
-            router: value("router").map(str::parse).transpose()?,
-            dns: value("dns").map(str::parse).transpose()?,
-            mtu: value("mtu").map(str::parse).transpose()?,
-            seconds: value("lease").context("no lease time")?.parse()?,
-        };
-        self.use_address(lease.address, lease.prefix)?;
+        self.lease_by(DhcpClient::Udhcpc)
+    }
+
+    /// Takes a lease with `client` and sets address, route and MTU from it, where the client has not.
+    ///
+    /// # Errors
+    /// With the client's own words when no lease came.
+    pub fn lease_by(&self, client: DhcpClient) -> Result<Lease> {
+        let lease = client.lease(&self.namespace, INTERFACE)?;
+        let address = format!("{}/{}", lease.address, lease.prefix);
+        self.namespace.ip(&["address", "replace", &address, "dev", INTERFACE])?;
         if let Some(router) = lease.router {
-            self.namespace.ip(&["route", "add", "default", "via", &router.to_string()])?;
+            self.namespace.ip(&["route", "replace", "default", "via", &router.to_string()])?;
         }
         if let Some(mtu) = lease.mtu {
             self.namespace.ip(&["link", "set", INTERFACE, "mtu", &mtu.to_string()])?;
@@ -178,26 +164,5 @@ impl Guest {
         self.namespace
             .exec("ping", &["-n", "-c", &count, "-i", "0.2", "-W", "2", &target.to_string()])
             .is_ok()
-    }
-}
-
-/// A script in a file that goes with it.
-struct Script(PathBuf);
-
-impl Script {
-    fn write(name: &str, text: &str) -> Result<Self> {
-        use std::os::unix::fs::PermissionsExt;
-        let path = std::env::temp_dir().join(format!("{name}-lease"));
-        fs::write(&path, text)?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Script {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.0) {
-            eprintln!("{} stays behind: {error}", self.0.display());
-        }
     }
 }

@@ -8,8 +8,11 @@
 //! killed run left behind is removed by the next one.
 
 pub mod client;
+pub mod dhcp;
 pub mod dns;
+pub mod echo;
 pub mod frame;
+pub mod iperf;
 pub mod lab;
 pub mod link;
 pub mod namespace;

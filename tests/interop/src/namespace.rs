@@ -167,16 +167,26 @@ pub fn require_root() -> Result<()> {
     Ok(())
 }
 
+/// Removes what killed runs left: namespaces, and folders of scripts.
 fn sweep() {
-    let Ok(entries) = fs::read_dir(RUN) else { return };
-    for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
-        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
-        if let Some(pid) = owner.and_then(|pid| pid.parse::<u32>().ok())
-            && !Path::new("/proc").join(pid.to_string()).exists()
-        {
-            remove(&name);
+    stale(Path::new(RUN)).for_each(|name| remove(&name));
+    let scripts = std::env::temp_dir();
+    for name in stale(&scripts) {
+        if let Err(error) = fs::remove_dir_all(scripts.join(&name)) {
+            eprintln!("{name} stays behind: {error}");
         }
     }
+}
+
+/// Names in `folder` whose process has ended.
+fn stale(folder: &Path) -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| {
+        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        owner
+            .and_then(|pid| pid.parse::<u32>().ok())
+            .is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists())
+    })
 }
 
 fn remove(name: &str) {

@@ -55,7 +55,7 @@ struct Counts {
 pub struct Splice {
     stop: Arc<OwnedFd>,
     counts: Arc<Counts>,
-    thread: Option<JoinHandle<io::Result<()>>>,
+    thread: Option<JoinHandle<io::Result<Option<Impairment>>>>,
 }
 
 impl Splice {
@@ -71,7 +71,10 @@ impl Splice {
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
         let counts = Arc::new(Counts::default());
         let mut joint = Joint { a, b, impairment, stop: stop.clone(), counts: counts.clone() };
-        let thread = thread::Builder::new().name("splice".to_owned()).spawn(move || joint.run())?;
+        let thread = thread::Builder::new().name("splice".to_owned()).spawn(move || {
+            joint.run()?;
+            Ok(joint.impairment)
+        })?;
         Ok(Self { stop, counts, thread: Some(thread) })
     }
 
@@ -87,16 +90,16 @@ impl Splice {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
-    /// Closes both ends and tells how the joint fared.
+    /// Closes both ends and gives back the impairment, which knows what it did.
     ///
     /// # Errors
     /// When an end had gone away before.
-    pub fn finish(mut self) -> Result<()> {
+    pub fn finish(mut self) -> Result<Option<Impairment>> {
         self.end().context("an end of the splice went away")
     }
 
-    fn end(&mut self) -> Result<()> {
-        let Some(thread) = self.thread.take() else { return Ok(()) };
+    fn end(&mut self) -> Result<Option<Impairment>> {
+        let Some(thread) = self.thread.take() else { return Ok(None) };
         rustix::io::write(&*self.stop, &1_u64.to_ne_bytes())?;
         Ok(thread.join().map_err(|_| anyhow!("the splice panicked"))??)
     }

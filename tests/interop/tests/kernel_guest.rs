@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use netloom_interop::lab::{BLACK_HOLE, GATEWAY, Guest, Lab, NAMED, SERVER};
-use netloom_interop::link::{Impairment, LinkConfig};
-use netloom_interop::process::Process;
+use netloom_interop::iperf::iperf3;
+use netloom_interop::lab::{BLACK_HOLE, GATEWAY, Lab, NAMED, SERVER, sized};
 use netloom_interop::transfer::{Kind, transfer};
 use rustix::process::Signal;
 
@@ -74,7 +73,7 @@ fn transfers_are_whole_both_ways_and_half_closed() {
     let lab = Lab::new(&[]).unwrap();
     let (guest, _) = lab.leased_guest(None).unwrap();
     for kind in [Kind::Download, Kind::Upload, Kind::HalfClose] {
-        transfer(&guest.namespace, lab.transfers.address(), kind, 16 * MIB, 1).unwrap();
+        transfer(&guest.namespace, lab.transfers.address(), kind, sized(16, 256) * MIB, 1).unwrap();
     }
     transfer(&guest.namespace, lab.transfers.address(), Kind::HalfClose, 0, 2).unwrap();
 }
@@ -88,7 +87,9 @@ fn a_hundred_parallel_flows_are_whole() {
     let flows = (0..100_u64).map(|number| {
         let guest = guest.clone();
         let kind = [Kind::Download, Kind::Upload, Kind::HalfClose][number as usize % 3];
-        thread::spawn(move || transfer(&guest.namespace, address, kind, 256 * 1024 + number, number))
+        thread::spawn(move || {
+            transfer(&guest.namespace, address, kind, sized(256, 4096) * 1024 + number, number)
+        })
     });
     let ends: Vec<_> = flows.collect::<Vec<_>>().into_iter().map(|flow| flow.join().unwrap()).collect();
     for end in ends {
@@ -105,29 +106,22 @@ fn short_connections_follow_one_another() {
     }
 }
 
-fn iperf(lab: &Lab, guest: &Guest, arguments: &[&str]) -> f64 {
-    let mut server = Process::start(lab.server.command("iperf3").args(["-s", "-1", "--forceflush"])).unwrap();
-    server.wait_for_line(Duration::from_secs(5), |line| line.contains("listening").then_some(())).unwrap();
-    let target = SERVER.to_string();
-    let report =
-        guest.namespace.exec("iperf3", &[&["-c", &target, "-J", "-t", "3"], arguments].concat()).unwrap();
-    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
-    report["end"]["sum_received"]["bytes"].as_f64().unwrap()
-}
-
 #[test]
 fn iperf3_runs_up_and_down() {
     let lab = Lab::new(&[]).unwrap();
     let (guest, _) = lab.leased_guest(None).unwrap();
-    assert!(iperf(&lab, &guest, &[]) > 0.0);
-    assert!(iperf(&lab, &guest, &["-R"]) > 0.0);
+    let seconds = sized(2, 20) as u32;
+    assert!(iperf3(&lab, &guest, seconds, &[]).unwrap() > 0.0);
+    assert!(iperf3(&lab, &guest, seconds, &["-R"]).unwrap() > 0.0);
 }
 
 #[test]
 fn iperf3_runs_a_hundred_flows() {
     let lab = Lab::new(&[]).unwrap();
     let (guest, _) = lab.leased_guest(None).unwrap();
-    assert!(iperf(&lab, &guest, &["-P", "100"]) > 0.0);
+    let seconds = sized(2, 20) as u32;
+    assert!(iperf3(&lab, &guest, seconds, &["-P", "100"]).unwrap() > 0.0);
+    assert!(iperf3(&lab, &guest, seconds, &["-P", "100", "-R"]).unwrap() > 0.0);
 }
 
 #[test]
@@ -159,48 +153,5 @@ fn black_holed_dials_time_out_and_delay_nobody() {
     }
     for dial in dials {
         assert_eq!(dial.join().unwrap(), ErrorKind::TimedOut);
-    }
-}
-
-fn impaired(seed: u64) -> Option<Impairment> {
-    let config = LinkConfig {
-        loss: 0.02,
-        duplicate: 0.01,
-        reorder: 0.02,
-        delay: Duration::from_millis(10),
-        ..LinkConfig::default()
-    };
-    Some(Impairment::new(config, seed))
-}
-
-/// Several flows share the work: one flow's rate under such loss would make minutes of it.
-fn move_across_the_impaired_link(kind: Kind, seed: u64) {
-    let lab = Lab::new(&[]).unwrap();
-    let (guest, _) = lab.leased_guest(impaired(seed)).unwrap();
-    let guest = Arc::new(guest);
-    let address = lab.transfers.address();
-    let flows: Vec<_> = (0..8)
-        .map(|flow| {
-            let guest = guest.clone();
-            thread::spawn(move || transfer(&guest.namespace, address, kind, MIB, seed ^ flow))
-        })
-        .collect();
-    let ends: Vec<_> = flows.into_iter().map(|flow| flow.join().unwrap()).collect();
-    for end in ends {
-        end.unwrap();
-    }
-}
-
-#[test]
-fn every_byte_comes_down_across_the_impaired_link() {
-    for seed in [1, 2] {
-        move_across_the_impaired_link(Kind::Download, seed);
-    }
-}
-
-#[test]
-fn every_byte_goes_up_across_the_impaired_link() {
-    for seed in [3, 4] {
-        move_across_the_impaired_link(Kind::Upload, seed);
     }
 }

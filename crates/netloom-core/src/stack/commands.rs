@@ -5,7 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 use super::flows::Body;
 use super::{Stack, datagram};
 use crate::flow::{FlowId, Protocol, Refusal};
-use crate::tcp::{Config, Tcb};
+use crate::tcp::Tcb;
 use crate::time::Instant;
 
 /// Why [`Stack::connect`] could not begin.
@@ -149,11 +149,7 @@ impl Stack {
         let own = self.config.gateway_address;
         let key = self.flows.free_key((address, target.port()), own).ok_or(ConnectError::NoPort)?;
         let guest = self.neighbors.get(address);
-        let config = match guest {
-            Some(guest) => self.tcp_config(guest.port),
-            // Until ARP has told the port, the LAN's MTU stands for the port's; no segment outgrows the port's own.
-            None => self.unknown_port_config(),
-        };
+        let config = self.tcp_config(guest.map(|guest| guest.port));
         let isn = self.flows.isn(now, &key);
         let tcb = Tcb::active(now, &config, isn);
         let id = self.flows.insert(key, guest, Body::Tcp(Box::new(tcb)), false);
@@ -168,17 +164,5 @@ impl Stack {
     #[must_use]
     pub fn describe(&self, id: FlowId) -> Option<(Protocol, SocketAddr, SocketAddr)> {
         self.flows.get(id).map(|flow| (flow.key.protocol, flow.key.guest(), flow.key.target()))
-    }
-
-    fn unknown_port_config(&self) -> Config {
-        let mss = self.config.mtu.saturating_sub(40).max(28);
-        Config {
-            max_payload: mss,
-            advertised_mss: mss,
-            receive_buffer_bytes: self.config.limits.receive_buffer_bytes,
-            send_buffer_bytes: self.config.limits.send_buffer_bytes,
-            keepalive: Some(super::KEEPALIVE),
-            ..Config::default()
-        }
     }
 }

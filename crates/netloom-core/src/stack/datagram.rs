@@ -11,6 +11,7 @@ use crate::counters::Drop;
 use crate::flow::{Event, Protocol};
 use crate::service::{dhcp, dns};
 use crate::time::Instant;
+use crate::wire::checksum::sum;
 use crate::wire::ipv4::{self, Header, Packet};
 
 /// Datagrams and bytes that one flow may hold.
@@ -35,7 +36,7 @@ impl Stack {
         let length = udp.get(4..6).map_or(0, |field| usize::from(u16::from_be_bytes([field[0], field[1]])));
         let has_checksum = udp.get(6..8).is_some_and(|field| field != [0, 0]);
         let whole = Packet { payload: udp.get(..length).unwrap_or_default(), ..*packet };
-        let wrong = has_checksum && !from.trusted && whole.transport_sum() != 0xffff;
+        let wrong = has_checksum && !from.trusted && !whole.transport_holds(sum(whole.payload));
         if length < 8 || length > udp.len() || wrong {
             self.drops.count(Drop::UdpMalformed);
             return None;

@@ -94,6 +94,8 @@ pub(super) struct Flows {
     free: Vec<u32>,
     by_key: Map<Key, u32>,
     counts: Map<MacAddr, Count>,
+    /// Detached flows of each guest, about in the order in which they end. Some may be gone.
+    detached: Map<MacAddr, VecDeque<FlowId>>,
     timers: BinaryHeap<Reverse<(Instant, u32)>>,
     pub(super) offered_bytes: usize,
     secret: Seeded,
@@ -107,7 +109,8 @@ impl Flows {
             slots: Vec::new(),
             free: Vec::new(),
             by_key: Map::with_hasher(hash.clone()),
-            counts: Map::with_hasher(hash),
+            counts: Map::with_hasher(hash.clone()),
+            detached: Map::with_hasher(hash),
             timers: BinaryHeap::new(),
             offered_bytes: 0,
             secret,
@@ -195,6 +198,32 @@ impl Flows {
         }
     }
 
+    /// The outside is done with a flow.
+    pub(super) fn detach(&mut self, slot: u32) {
+        let Some(flow) = self.slots.get_mut(slot as usize).and_then(|slot| slot.flow.as_mut()) else {
+            return;
+        };
+        let (Some(guest), false) = (flow.guest, std::mem::replace(&mut flow.detached, true)) else { return };
+        let (id, slots) = (flow.id, &self.slots);
+        let flows = self.counts.get(&guest.mac).map_or(0, |count| count.flows);
+        let detached = self.detached.entry(guest.mac).or_default();
+        detached.push_back(id);
+        if detached.len() > 2 * flows {
+            detached.retain(|id| slots[id.index as usize].generation == id.generation);
+        }
+    }
+
+    /// Forgets the detached flow of a guest that ends first; false if there is none.
+    pub(super) fn forget_detached(&mut self, mac: MacAddr) -> bool {
+        while let Some(id) = self.detached.get_mut(&mac).and_then(VecDeque::pop_front) {
+            if self.slots[id.index as usize].generation == id.generation {
+                self.remove(id.index);
+                return true;
+            }
+        }
+        false
+    }
+
     pub(super) fn remove(&mut self, slot: u32) -> Option<Flow> {
         self.answered(slot);
         let place = self.slots.get_mut(slot as usize)?;
@@ -209,6 +238,7 @@ impl Flows {
             count.flows -= 1;
             if count.flows == 0 {
                 self.counts.remove(&guest.mac);
+                self.detached.remove(&guest.mac);
             }
         }
         Some(flow)

@@ -82,6 +82,7 @@ impl Stack {
         };
         let address = |at: usize| Ipv4Addr::new(quoted[at], quoted[at + 1], quoted[at + 2], quoted[at + 3]);
         let port = |at: usize| u16::from_be_bytes([ports[at], ports[at + 1]]);
+        let seq = u32::from_be_bytes([ports[4], ports[5], ports[6], ports[7]]);
         let key =
             Key { protocol: Protocol::Tcp, guest: (address(16), port(2)), target: (address(12), port(0)) };
         let Some(slot) = self.flows.find(&key) else { return self.drops.count(Drop::IcmpIgnored) };
@@ -89,9 +90,9 @@ impl Stack {
             match message[1] {
                 4 => {
                     let mtu = u16::from_be_bytes([message[6], message[7]]);
-                    tcb.handle_mtu(mtu.saturating_sub(40));
+                    tcb.handle_mtu(seq, mtu.saturating_sub(40));
                 }
-                code => tcb.handle_unreachable(now, matches!(code, 2 | 3)),
+                code => tcb.handle_unreachable(seq, matches!(code, 2 | 3)),
             }
         }
         self.tend(now, slot);

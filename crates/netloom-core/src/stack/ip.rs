@@ -108,7 +108,8 @@ impl Stack {
     /// Whether a guest may have one flow more; counted if not.
     pub(super) fn has_room(&mut self, guest: Guest, protocol: Protocol) -> bool {
         let count = self.flows.count(guest.mac);
-        if count.flows >= self.config.limits.flows_per_guest {
+        // A flow in TIME-WAIT gives way: what it protects from is rarer than a guest that makes many short connections.
+        if count.flows >= self.config.limits.flows_per_guest && !self.flows.forget_detached(guest.mac) {
             self.drops.count(Drop::FlowLimit);
             return false;
         }

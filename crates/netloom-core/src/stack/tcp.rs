@@ -21,15 +21,27 @@ const TURN_SEGMENTS: usize = 16;
 
 impl Stack {
     pub(super) fn handle_tcp(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
-        let parsed =
-            Segment::parse(packet.payload).filter(|_| from.trusted || packet.transport_sum() == 0xffff);
-        let Some(segment) = parsed else { return self.drops.count(Drop::TcpMalformed) };
+        let Some(mut segment) = Segment::parse(packet.payload) else {
+            return self.drops.count(Drop::TcpMalformed);
+        };
         let key = Key {
             protocol: Protocol::Tcp,
             guest: (packet.source, segment.source_port),
             target: (packet.destination, segment.destination_port),
         };
-        let Some(slot) = self.flows.find(&key) else {
+        let slot = self.flows.find(&key);
+        if !from.trusted {
+            let header = &packet.payload[..packet.payload.len() - segment.payload.len()];
+            let staged = match slot.and_then(|slot| self.flows.slot(slot)) {
+                Some(Flow { body: Body::Tcp(tcb), .. }) => tcb.stage(&mut segment),
+                _ => None,
+            };
+            let payload_sum = staged.unwrap_or_else(|| sum(segment.payload));
+            if !packet.transport_holds(sum(header) + payload_sum) {
+                return self.drops.count(Drop::TcpMalformed);
+            }
+        }
+        let Some(slot) = slot else {
             return self.handle_unknown(now, from, packet, key, &segment);
         };
         let Some(flow) = self.flows.slot(slot) else { return };
@@ -71,7 +83,7 @@ impl Stack {
             return;
         }
         let isn = self.flows.isn(now, &key);
-        let tcb = Tcb::passive(now, &self.tcp_config(from.guest.port), segment, isn);
+        let tcb = Tcb::passive(now, &self.tcp_config(Some(from.guest.port)), segment, isn);
         let id = self.flows.insert(key, Some(from.guest), Body::Tcp(Box::new(tcb)), true);
         if served {
             return self.open_stream(now, id, from.guest);
@@ -97,14 +109,16 @@ impl Stack {
         }
     }
 
-    pub(super) fn tcp_config(&self, port: PortId) -> Config {
-        let mtu = self.link(port).map_or(self.config.mtu, |link| link.config.mtu);
+    /// A connection's configuration. Until ARP has told its port, the LAN's MTU stands for the port's; no segment outgrows the port's own.
+    pub(super) fn tcp_config(&self, port: Option<PortId>) -> Config {
+        let mtu = port.and_then(|port| self.link(port)).map_or(self.config.mtu, |link| link.config.mtu);
         let mss = |mtu: u16| mtu.saturating_sub(HEADER_BYTES as u16 + TCP_HEADER_BYTES).max(28);
         Config {
             max_payload: mss(mtu),
             advertised_mss: mss(mtu.min(self.config.mtu)),
             receive_buffer_bytes: self.config.limits.receive_buffer_bytes,
             send_buffer_bytes: self.config.limits.send_buffer_bytes,
+            nagle: self.config.nagle,
             keepalive: Some(super::KEEPALIVE),
             ..Config::default()
         }
@@ -172,11 +186,13 @@ impl Stack {
         flow.offered_bytes = offered;
         bound_window(tcb, others, bound);
         let wants = tcb.wants_transmit(now) && !flow.listed;
-        flow.detached |= closed;
         let guest = flow.guest;
         if let (true, Some(guest)) = (wants, guest) {
             flow.listed = true;
             self.list_sender(guest.port, slot);
+        }
+        if closed {
+            self.flows.detach(slot);
         }
         self.flows.offered_bytes = others + offered;
         self.flows.arm(slot);

@@ -39,15 +39,26 @@ impl Ring {
         if end > self.bytes.len() {
             self.grow(end, limit);
         }
+        let [front, back] = self.places(gap, bytes.len());
+        let (first, second) = bytes.split_at(front.len());
+        front.copy_from_slice(first);
+        back.copy_from_slice(second);
+    }
+
+    /// Like [`Self::put`] right behind the end; returns the Internet checksum's sum of the bytes. They must fit the memory taken.
+    pub(super) fn put_summed(&mut self, bytes: &[u8]) -> u32 {
+        let [front, back] = self.places(0, bytes.len());
+        let (first, second) = bytes.split_at(front.len());
+        let sum = checksum::copy(first, front);
+        if second.is_empty() { sum } else { joined(sum, first, checksum::copy(second, back)) }
+    }
+
+    /// The memory `gap` bytes behind the end.
+    fn places(&mut self, gap: usize, length: usize) -> [&mut [u8]; 2] {
         let start = self.index(self.len + gap);
-        match self.bytes.get_mut(start..start + bytes.len()) {
-            Some(place) => place.copy_from_slice(bytes),
-            None => {
-                let (first, second) = bytes.split_at(self.bytes.len() - start);
-                self.bytes[start..].copy_from_slice(first);
-                self.bytes[..second.len()].copy_from_slice(second);
-            }
-        }
+        let first = length.min(self.bytes.len() - start);
+        let (wrapped, front) = self.bytes.split_at_mut(start);
+        [&mut front[..first], &mut wrapped[..length - first]]
     }
 
     /// Makes `n` bytes behind the end, put there before, part of the queue.
@@ -94,12 +105,7 @@ impl Ring {
         let [first, second] = self.pieces(offset, out.len());
         let (front, back) = out.split_at_mut(first.len());
         let sum = checksum::copy(first, front);
-        if second.is_empty() {
-            return sum;
-        }
-        let rest = checksum::copy(second, back) as u16;
-        // Behind an odd byte, what stands in the high halves of words is in the low ones (RFC 1071 2B).
-        sum + u32::from(if first.len().is_multiple_of(2) { rest } else { rest.swap_bytes() })
+        if second.is_empty() { sum } else { joined(sum, first, checksum::copy(second, back)) }
     }
 
     fn pieces(&self, offset: usize, length: usize) -> [&[u8]; 2] {
@@ -127,4 +133,12 @@ impl Ring {
         self.bytes = bytes;
         self.head = 0;
     }
+}
+
+/// The sum of two pieces from theirs.
+fn joined(first_sum: u32, first: &[u8], second_sum: u32) -> u32 {
+    // Behind an odd byte, what stood in the high halves of words stands in the low ones (RFC 1071 2B).
+    let moved =
+        if first.len().is_multiple_of(2) { second_sum } else { (second_sum as u16).swap_bytes().into() };
+    first_sum + moved
 }

@@ -3,7 +3,7 @@
 use super::segment::{Flags, Segment, Transmit};
 use super::seq::SeqNumber;
 use super::tcb::{Ack, Event, Recovery, State, Tcb};
-use super::timer::{DELAYED_ACK, FIN_WAIT_2, Timer};
+use super::timer::{DELAYED_ACK, Timer};
 use crate::flow::ResetReason;
 use crate::time::{Duration, Instant};
 
@@ -30,6 +30,23 @@ impl Tcb {
             State::SynSent => self.handle_in_syn_sent(now, segment),
             _ => self.handle_synchronized(now, segment),
         }
+    }
+
+    /// Puts a payload that is due next behind the end of the receive buffer, where it counts for nothing before
+    /// [`Self::handle_segment`], and returns the Internet checksum's sum of it: so the bytes are read once. `None` for any other segment,
+    /// which stays as it is.
+    pub fn stage(&mut self, segment: &mut Segment<'_>) -> Option<u32> {
+        let length = segment.payload.len();
+        let due = length > 0
+            && segment.seq == self.rcv_nxt
+            && self.out_of_order.is_empty()
+            && self.peer_may_send()
+            && length <= self.rcv_edge.since(self.rcv_nxt)
+            && self.receive.len() + length <= self.receive.capacity();
+        due.then(|| {
+            segment.staged = true;
+            self.receive.put_summed(segment.payload)
+        })
     }
 
     fn handle_in_syn_sent(&mut self, now: Instant, segment: &Segment<'_>) -> Option<Transmit> {
@@ -150,10 +167,10 @@ impl Tcb {
             self.timers.arm(Timer::Keepalive, now + interval);
         }
         self.handle_ack(now, segment);
-        if self.state == State::Closed {
-            return None;
+        if self.state != State::Closed {
+            self.handle_data(now, segment);
         }
-        self.handle_data(now, segment)
+        None
     }
 
     /// Whether any of the segment lies in the window, or it stands exactly where the next one is due (RFC 9293 3.10.7.4).
@@ -301,12 +318,7 @@ impl Tcb {
 
     fn fin_is_acknowledged(&mut self, now: Instant) {
         match self.state {
-            State::FinWait1 => {
-                self.state = State::FinWait2;
-                if self.nobody_reads {
-                    self.timers.arm(Timer::FinWait2, now + FIN_WAIT_2);
-                }
-            }
+            State::FinWait1 => self.state = State::FinWait2,
             State::Closing => self.wait(now),
             State::LastAck => {
                 self.state = State::Closed;
@@ -338,19 +350,14 @@ impl Tcb {
         }
     }
 
-    fn handle_data(&mut self, now: Instant, segment: &Segment<'_>) -> Option<Transmit> {
+    fn handle_data(&mut self, now: Instant, segment: &Segment<'_>) {
         let mut seq = segment.seq;
         let mut payload = segment.payload;
         if !self.peer_may_send() {
             if segment.sequence_len() > 0 {
                 self.ack = Ack::Now;
             }
-            return None;
-        }
-        if self.nobody_reads && seq + payload.len() > self.rcv_nxt && !payload.is_empty() {
-            let reset = self.control(segment.ack, Flags::RST);
-            self.break_off(ResetReason::Reset);
-            return Some(reset);
+            return;
         }
         if segment.has(Flags::FIN) {
             let at = seq + payload.len();
@@ -366,7 +373,10 @@ impl Tcb {
             self.ack = Ack::Now;
         }
         payload = &payload[..fits];
-        if !payload.is_empty() {
+        if segment.staged {
+            self.receive.join(payload.len());
+            self.advance(now, payload.len());
+        } else if !payload.is_empty() {
             self.store(now, seq, payload);
         }
         if self.fin_at == Some(self.rcv_nxt) {
@@ -374,7 +384,6 @@ impl Tcb {
         } else if segment.has(Flags::FIN) {
             self.ack = Ack::Now;
         }
-        None
     }
 
     fn store(&mut self, now: Instant, seq: SeqNumber, payload: &[u8]) {
@@ -387,11 +396,14 @@ impl Tcb {
             self.ack = Ack::Now;
             return;
         }
-        let filled_gap = !self.out_of_order.is_empty();
-        let mut length = payload.len();
         self.receive.push(payload, limit);
-        self.rcv_nxt += payload.len();
-        if filled_gap {
+        self.advance(now, payload.len());
+    }
+
+    /// So many bytes that were due have joined the receive buffer.
+    fn advance(&mut self, now: Instant, mut length: usize) {
+        self.rcv_nxt += length;
+        if !self.out_of_order.is_empty() {
             self.out_of_order.remove_before(self.rcv_nxt);
             if let Some(more) = self.out_of_order.take_at(self.rcv_nxt) {
                 self.receive.join(more);

@@ -91,6 +91,8 @@ pub struct Segment<'a> {
     pub option_bytes: &'a [u8],
     /// The bytes carried.
     pub payload: &'a [u8],
+    /// Whether the payload lies where it belongs already.
+    pub(super) staged: bool,
 }
 
 impl<'a> Segment<'a> {
@@ -115,6 +117,7 @@ impl<'a> Segment<'a> {
             urgent: u16::from_be_bytes([header[18], header[19]]),
             option_bytes: &header_and_options[HEADER_BYTES..],
             payload,
+            staged: false,
         })
     }
 

@@ -12,7 +12,7 @@ use super::ranges::Ranges;
 use super::rtt::RttEstimator;
 use super::segment::{Flags, HEADER_BYTES, Segment, Transmit};
 use super::seq::SeqNumber;
-use super::timer::{FIN_WAIT_2, IDLE_BUFFERS, KEEPALIVE_PROBES, Timer, Timers};
+use super::timer::{IDLE_BUFFERS, KEEPALIVE_PROBES, Timer, Timers};
 use crate::flow::ResetReason;
 use crate::time::{Duration, Instant};
 use crate::wire::checksum::sum;
@@ -134,7 +134,6 @@ pub struct Tcb {
     /// The range that arrived last, which a SACK option names first (RFC 2018 4).
     pub(super) latest: SeqNumber,
     pub(super) fin_at: Option<SeqNumber>,
-    pub(super) nobody_reads: bool,
     pub(super) ack: Ack,
     pub(super) unacked_bytes: usize,
     pub(super) heard_at: Instant,
@@ -208,7 +207,6 @@ impl Tcb {
             out_of_order: Ranges::default(),
             latest: SeqNumber(0),
             fin_at: None,
-            nobody_reads: false,
             ack: Ack::None,
             unacked_bytes: 0,
             heard_at: now,
@@ -277,7 +275,7 @@ impl Tcb {
                 self.timers.arm(Timer::Keepalive, now + Duration::from_secs(10));
             }
         }
-        if self.timers.fires(now, Timer::TimeWait) || self.timers.fires(now, Timer::FinWait2) {
+        if self.timers.fires(now, Timer::TimeWait) {
             self.state = State::Closed;
             self.timers.stop_all();
         }
@@ -450,24 +448,13 @@ impl Tcb {
         self.arm_probe(now);
     }
 
-    /// Like [`Self::fin`], and nobody reads any more: bytes that the peer sends from now on are answered with RST.
-    pub fn close(&mut self, now: Instant) {
-        self.nobody_reads = true;
-        self.receive.consume(usize::MAX);
-        self.fresh_bytes = 0;
-        self.fin(now);
-        if self.state == State::FinWait2 {
-            self.timers.arm(Timer::FinWait2, now + FIN_WAIT_2);
-        }
-    }
-
     /// Breaks the connection: returns the RST to send, if the peer knows of it. There is no event.
     #[must_use]
     pub fn abort(&mut self) -> Option<Transmit> {
         let reset = match self.state {
             State::Closed | State::TimeWait | State::SynSent => None,
             State::SynHeld => Some(self.control(SeqNumber(0), Flags::RST | Flags::ACK)),
-            _ => Some(self.control(self.snd_nxt.max(self.snd_una), Flags::RST | Flags::ACK)),
+            _ => Some(self.control(self.snd_max, Flags::RST | Flags::ACK)),
         };
         self.state = State::Closed;
         self.closed_told = true;
@@ -514,23 +501,28 @@ impl Tcb {
         self.receive_limit = bytes.min(self.config.receive_buffer_bytes);
     }
 
-    /// ICMP says that the peer cannot be reached: for good (`hard`), or perhaps only now.
-    pub fn handle_unreachable(&mut self, _now: Instant, hard: bool) {
+    /// ICMP says that the peer cannot be reached by a segment of ours: for good (`hard`), or perhaps only now.
+    pub fn handle_unreachable(&mut self, seq: u32, hard: bool) {
         // An established connection survives either (RFC 5927 5.2); a connect need not wait for its time-out.
-        if self.state == State::SynSent {
+        if self.state == State::SynSent && self.is_under_way(SeqNumber(seq)) {
             self.break_off(if hard { ResetReason::Refused } else { ResetReason::Unreachable });
         }
     }
 
-    /// ICMP says that only payloads of up to `mtu_payload` bytes get through.
-    pub fn handle_mtu(&mut self, mtu_payload: u16) {
+    /// ICMP says of a segment of ours that only payloads of up to `mtu_payload` bytes get through.
+    pub fn handle_mtu(&mut self, seq: u32, mtu_payload: u16) {
         let mtu_payload = usize::from(mtu_payload);
-        if mtu_payload < self.max_payload && self.snd_una < self.snd_max {
+        if mtu_payload < self.max_payload && self.is_under_way(SeqNumber(seq)) {
             // A forged message must not make packets of a few bytes (RFC 1191 5).
             self.max_payload = mtu_payload.max(usize::from(DEFAULT_MSS).min(self.max_payload));
             self.congestion.set_mss(self.max_payload);
             self.snd_nxt = self.snd_una;
         }
+    }
+
+    /// Whether a segment of ours may be on its way: what others than the peer cannot know (RFC 5927 4.1).
+    fn is_under_way(&self, seq: SeqNumber) -> bool {
+        self.snd_una <= seq && seq < self.snd_max
     }
 
     /// Whether a SYN for the addresses of this connection opens a new one in its place: it is in TIME-WAIT and the SYN is newer.

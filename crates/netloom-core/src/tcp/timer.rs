@@ -6,8 +6,6 @@ const NEVER: Instant = Instant::from_us(u64::MAX);
 
 /// How long an acknowledgment may wait for data to ride on (RFC 9293 3.8.6.3 allows 500 ms).
 pub(super) const DELAYED_ACK: Duration = Duration::from_millis(40);
-/// How long we wait in FIN-WAIT-2 for the FIN of a peer to whom nobody listens any more.
-pub(super) const FIN_WAIT_2: Duration = Duration::from_secs(60);
 /// How long an empty buffer keeps its memory.
 pub(super) const IDLE_BUFFERS: Duration = Duration::from_secs(1);
 /// How many keepalives go unanswered before the connection is given up.
@@ -20,17 +18,15 @@ pub(super) enum Timer {
     DelayedAck,
     Keepalive,
     TimeWait,
-    FinWait2,
     IdleBuffers,
 }
 
-const REASONS: [&str; 7] = [
+const REASONS: [&str; 6] = [
     "tcp retransmission",
     "tcp zero-window probe",
     "tcp delayed ack",
     "tcp keepalive",
     "tcp time-wait",
-    "tcp fin-wait-2",
     "tcp idle buffers",
 ];
 

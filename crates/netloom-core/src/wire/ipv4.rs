@@ -58,10 +58,10 @@ impl<'a> Packet<'a> {
         })
     }
 
-    /// The sum of payload and pseudo-header, folded: 0xffff if the transport's checksum holds.
-    pub(crate) fn transport_sum(&self) -> u16 {
+    /// Whether the transport's checksum holds, by the sum of the payload.
+    pub(crate) fn transport_holds(&self, payload_sum: u32) -> bool {
         let pseudo = pseudo_header_v4(self.source, self.destination, self.protocol, self.payload.len());
-        fold(pseudo + sum(self.payload))
+        fold(pseudo + payload_sum) == 0xffff
     }
 }
 

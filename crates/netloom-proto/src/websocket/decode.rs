@@ -68,6 +68,7 @@ pub struct Decoder {
 struct Fragments {
     opcode: Opcode,
     bytes: Vec<u8>,
+    /// Beyond the limit, or text: the rest is skipped.
     too_long: bool,
 }
 
@@ -148,6 +149,12 @@ impl Decoder {
         result
     }
 
+    /// Bytes of memory taken for a frame or a message that is not whole yet: at most about twice the limit of a message.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.cut.capacity() + self.fragments.as_ref().map_or(0, |fragments| fragments.bytes.capacity())
+    }
+
     fn decode_all(
         &mut self,
         mut bytes: &mut [u8],
@@ -215,11 +222,7 @@ impl Decoder {
     fn is_too_long(&self, header: Header) -> Result<bool, ProtocolError> {
         let held = match (&self.fragments, header.opcode) {
             (_, opcode) if opcode.is_control() => return Ok(false),
-            (Some(fragments), Opcode::Continuation)
-                if fragments.too_long || fragments.opcode == Opcode::Text =>
-            {
-                return Ok(true);
-            }
+            (Some(fragments), Opcode::Continuation) if fragments.too_long => return Ok(true),
             (Some(fragments), Opcode::Continuation) => fragments.bytes.len(),
             (None, Opcode::Text) => return Ok(true),
             (None, Opcode::Binary) => 0,

@@ -63,6 +63,7 @@ pub(super) fn config(settings: &LanSettings, own: Vec<SocketAddr>) -> LanConfig 
         ntp: true,
         echo: true,
         answer_all_pings: false,
+        nagle: false,
         policy: Policy {
             allow: settings.allow.iter().copied().chain(host_net).collect(),
             deny: settings.deny.clone(),

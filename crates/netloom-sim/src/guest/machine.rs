@@ -52,6 +52,7 @@ impl MachineHost {
             ntp: false,
             echo: false,
             answer_all_pings: false,
+            nagle: true,
             policy: Policy { private: true, ..Policy::default() },
             limits: config.limits,
         };

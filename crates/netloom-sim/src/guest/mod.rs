@@ -25,9 +25,9 @@ pub trait Host {
     /// When it wants to be polled again without being handed a frame.
     fn poll_timeout(&mut self, now: Instant) -> Option<Instant>;
 
-    /// Whether a connection of its own stack has come to rest for ever, through no fault of ours.
-    fn is_stuck(&self) -> bool {
-        false
+    /// Connections whose FIN its stack will never send again, see [`Faults`](crate::Faults).
+    fn lost_fin_timers(&mut self, _now: Instant) -> u64 {
+        0
     }
 
     /// How each of its programs that is over has ended, in order of time.

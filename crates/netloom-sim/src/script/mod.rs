@@ -14,10 +14,13 @@
 //! fields of the header, not scaled. Nothing may leave or be told that no line expects. The payload is a pattern of its position, so that
 //! bytes that are lost, misplaced or taken twice show in `take` and in what leaves. Each script is run at several initial sequence numbers,
 //! so that every rule holds across 2³¹ and 2³²: the guest's is chosen, the machine's moves with its clock. The words of a line are those of
-//! [`parse`].
+//! `parse.rs`.
 
+mod carry;
+mod conversation;
 mod parse;
 mod run;
+mod setting;
 mod wire;
 
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -94,6 +97,8 @@ enum Call {
     Take(usize),
     Fin,
     Reset,
+    /// So many bytes go each way, all acknowledged; positions count anew from there.
+    Carry(u64),
     /// The port is not polled until `Drain`.
     Hold,
     Drain,
@@ -113,10 +118,12 @@ struct Icmp {
     kind: u8,
     code: u8,
     rest: u32,
+    /// The sequence number quoted, if it is not that of the last segment.
+    about: Option<Position>,
 }
 
 /// A position: counted from the initial sequence number, or as it stands on the wire.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Position {
     Relative(i64),
     Wire(u32),

@@ -10,14 +10,16 @@ use crate::packet::flag;
 /// - `< SEGMENT`, `> SEGMENT`: arrives, must leave. A segment is `FLAGS from:to(length) [ack n] [win n] [urg n] [garbage] [<options>]`
 ///   with the flags `SFRPUEC.`, or `-` for none; options are `mss n`, `wscale n`, `sackOK`, `sack a:b`, `nop`, `eol`, `hex 0102`, or
 ///   `*` for any. Without `win`, 65535 arrives and any may leave. The payload continues the stream, `garbage` does not.
-/// - `< icmp TYPE CODE [n]`, `> icmp TYPE CODE`: an error arrives about the last segment that left, with `n` in its second word; must leave.
+/// - `< icmp TYPE CODE [n] [about SEQ]`, `> icmp TYPE CODE`: an error arrives about the last segment that left, with `n` in its second
+///   word, or about another sequence number; must leave, about the last segment that arrived.
 /// - `! open | established | data n | fin | writable | reset REASON | closed`: must be told. `data` need not be expected.
 /// - `connect PORT`, `accept`, `accept_early`, `refuse WHY`, `write n [takes m]`, `take n`, `fin`, `reset`: is called.
+/// - `carry n`: at least so many bytes go each way and are acknowledged; positions count anew from there. Such a script is run once.
 /// - `hold`, `drain`: frames are not asked for; are asked for again.
 /// - `room n`, `readable n`, `flows n`, `dropped NAME n`: must be so.
 /// - `pass`: nothing happens.
 /// - `with PORT [ADDRESS:PORT]`: what follows is about this connection of the guest, whose address may be left out once it is known.
-/// - `set NAME n`: before all else; the names are those of the limits, and `mss`, `mtu`, `lan_mtu`; durations are in ms.
+/// - `set NAME n`: before all else; the names are those of the limits, and `mss`, `mtu`, `lan_mtu`, `nagle`; durations are in ms.
 /// - `opened [mss n] [win n] [wscale n] [sackOK]`: the guest connects and we accept, in no time.
 ///
 /// # Panics
@@ -108,6 +110,7 @@ fn act(rest: &str) -> Result<Act, String> {
         "refuse" => call(Call::Refuse(refusal(tail)?)),
         "fin" => call(Call::Fin),
         "reset" => call(Call::Reset),
+        "carry" => call(Call::Carry(number(tail)?)),
         "hold" => call(Call::Hold),
         "drain" => call(Call::Drain),
         "take" => call(Call::Take(number(tail)?)),
@@ -131,10 +134,14 @@ fn number<T: core::str::FromStr>(word: &str) -> Result<T, String> {
 }
 
 fn icmp(words: &str) -> Result<Icmp, String> {
+    let (words, about) = match words.split_once(" about ") {
+        Some((words, about)) => (words, Some(position(about.trim())?)),
+        None => (words, None),
+    };
     let words: Vec<&str> = words.split_whitespace().collect();
     let [kind, code, rest @ ..] = &words[..] else { return Err("icmp needs a type and a code".into()) };
     let rest = rest.first().map_or(Ok(0), |word| number(word))?;
-    Ok(Icmp { kind: number(kind)?, code: number(code)?, rest })
+    Ok(Icmp { kind: number(kind)?, code: number(code)?, rest, about })
 }
 
 fn refusal(word: &str) -> Result<Refusal, String> {

@@ -3,13 +3,15 @@
 use core::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::collections::{BTreeMap, VecDeque};
 
-use netloom_core::{Duration, Event, FlowId, Instant, Lan, LanConfig, MacAddr, PortConfig, PortId, Protocol};
+use netloom_core::{Duration, Event, FlowId, Instant, Lan, PortId, Protocol};
 
+use super::conversation::Conversation;
+use super::setting;
 use super::wire::{Origins, Sent, frame, stream};
 use super::{Act, Call, Check, FIRST, Icmp, Pair, Pattern, Script, Step, Told};
 use crate::app::Role;
-use crate::packet::{ETHERNET_BYTES, Packet, arp, ethernet, flag, icmp, read};
-use crate::world::{GATEWAY, guest_address, guest_mac, lan_config};
+use crate::packet::{ETHERNET_BYTES, Packet, flag, icmp, read};
+use crate::world::{GATEWAY, guest_address};
 
 /// Initial sequence numbers that a script is run at: far from any boundary, with each boundary inside the first segments, and on it.
 const ORIGINS: [Origins; 5] = [
@@ -21,8 +23,6 @@ const ORIGINS: [Origins; 5] = [
 ];
 /// Frames at one instant that no script expects: a loop.
 const MOST_AT_ONCE: usize = 10_000;
-/// Headers of IPv4 and TCP without options.
-const HEADERS_BYTES: u16 = 40;
 /// Before this nothing is measured: the machine's clock starts later, where its initial sequence number is the wanted one.
 const CALIBRATION: Instant = Instant::from_us(1_000_000);
 
@@ -31,7 +31,9 @@ const CALIBRATION: Instant = Instant::from_us(1_000_000);
 /// # Errors
 /// What the first line that does not hold expected, what there was, and everything that led to it.
 pub fn run(script: &Script) -> Result<(), String> {
-    ORIGINS.iter().try_for_each(|origins| {
+    let far = script.steps.iter().any(|step| matches!(step.act, Act::Call(Call::Carry(_))));
+    let origins = if far { &ORIGINS[..1] } else { &ORIGINS[..] };
+    origins.iter().try_for_each(|origins| {
         let mut stage = Stage::new(script, *origins)?;
         for step in &script.steps {
             stage.step(step).map_err(|what| stage.story(script, step, &what))?;
@@ -57,83 +59,29 @@ impl core::fmt::Display for Out {
     }
 }
 
-/// What a script knows of one connection.
-#[derive(Clone, Debug)]
-struct Conversation {
-    origins: Origins,
-    flow: Option<FlowId>,
-    /// The latest SYN of the guest, on which a new flow's positions count.
-    guest_syn: u32,
-    data_told: u64,
-    taken: u64,
-    written: u64,
-    guest_scales: bool,
-    scale: Option<u8>,
-    /// The highest right edge that our windows have told.
-    edge: i64,
-    /// The last frame that left.
-    last: Vec<u8>,
-    /// The last packet that arrived.
-    arrived: Vec<u8>,
-}
-
 /// A machine with one guest.
-struct Stage {
-    lan: Lan,
-    port: PortId,
-    now: Instant,
+pub(super) struct Stage {
+    pub(super) lan: Lan,
+    pub(super) port: PortId,
+    pub(super) now: Instant,
     origins: Origins,
     /// The connection that the script opens first, and what its initial sequence number would be at time zero. Others' are learnt.
     calibrated: Option<Pair>,
     isn_base: u32,
-    current: Pair,
+    pub(super) current: Pair,
     conversations: BTreeMap<Pair, Conversation>,
     flows: BTreeMap<u64, Pair>,
     hold: bool,
+    checksums: bool,
     left: VecDeque<(Instant, Out)>,
     told: VecDeque<(Instant, Pair, Told)>,
     log: Vec<String>,
 }
 
-/// A LAN with its guest known, at this time.
-fn lan(script: &Script, now: Instant) -> Result<(Lan, PortId), String> {
-    let mut config = lan_config(1000 + HEADERS_BYTES);
-    let mut port = PortConfig { mtu: config.mtu, ..PortConfig::default() };
-    for step in &script.steps {
-        if let Act::Set(name, value) = &step.act {
-            set(&mut config, &mut port, name, *value)?;
-        }
-    }
-    let mut lan = Lan::new(config, [7; 32]);
-    let port = lan.open_port(port);
-    let known = arp(1, (guest_mac(0), guest_address(0)), (MacAddr::default(), GATEWAY));
-    lan.handle_frame(now, port, &ethernet(MacAddr::BROADCAST, guest_mac(0), 0x0806, &known));
-    Ok((lan, port))
-}
-
-fn set(config: &mut LanConfig, port: &mut PortConfig, name: &str, value: u64) -> Result<(), String> {
-    let limits = &mut config.limits;
-    let size = value as usize;
-    match name {
-        "mss" => (config.mtu, port.mtu) = (value as u16 + HEADERS_BYTES, value as u16 + HEADERS_BYTES),
-        "mtu" => port.mtu = value as u16,
-        "lan_mtu" => config.mtu = value as u16,
-        "burst" => port.burst = Some(value as u16),
-        "receive_buffer_bytes" => limits.receive_buffer_bytes = size,
-        "send_buffer_bytes" => limits.send_buffer_bytes = size,
-        "lan_buffer_bytes" => limits.lan_buffer_bytes = size,
-        "pending_dials_per_guest" => limits.pending_dials_per_guest = size,
-        "flows_per_guest" => limits.flows_per_guest = size,
-        "dial_timeout" => limits.dial_timeout = Duration::from_millis(value),
-        _ => return Err(format!("there is no setting {name}")),
-    }
-    Ok(())
-}
-
 impl Stage {
     /// A machine whose clock stands where its first connection gets the initial sequence number wanted (RFC 6528: it moves with time).
     fn new(script: &Script, origins: Origins) -> Result<Self, String> {
-        let (lan, port) = lan(script, CALIBRATION)?;
+        let (lan, port) = setting::lan(script, CALIBRATION)?;
         let mut stage = Self {
             lan,
             port,
@@ -145,6 +93,10 @@ impl Stage {
             conversations: BTreeMap::new(),
             flows: BTreeMap::new(),
             hold: false,
+            checksums: !script
+                .steps
+                .iter()
+                .any(|step| matches!(&step.act, Act::Set(name, 1) if name == "trusted")),
             left: VecDeque::new(),
             told: VecDeque::new(),
             log: Vec::new(),
@@ -172,7 +124,7 @@ impl Stage {
         let base = isn.wrapping_sub(ticks(CALIBRATION));
         let wait = u64::from(origins.ours.wrapping_sub(base)) + (1 << 32);
         let now = Instant::from_us(4 * wait);
-        let (lan, port) = self::lan(script, now)?;
+        let (lan, port) = setting::lan(script, now)?;
         let mut stage = Self {
             lan,
             port,
@@ -282,7 +234,7 @@ impl Stage {
         if self.calibrated == Some(pair) { self.isn_base.wrapping_add(ticks(self.now)) } else { 0 }
     }
 
-    fn conversation(&mut self, pair: Pair) -> &mut Conversation {
+    pub(super) fn conversation(&mut self, pair: Pair) -> &mut Conversation {
         let origins = Origins { ours: self.own_isn(pair), theirs: self.origins.theirs };
         self.conversations.entry(pair).or_insert_with(|| Conversation::new(origins))
     }
@@ -336,7 +288,7 @@ impl Stage {
 
     /// Notes a frame that leaves, and checks what holds of every one.
     fn leave(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let segment = match read(bytes, true)? {
+        let segment = match read(bytes, self.checksums)? {
             Packet::Tcp(segment) => segment,
             Packet::Icmp(_, _, message) => {
                 let quoted = &message[8..];
@@ -344,7 +296,7 @@ impl Stage {
                 if quoted.is_empty() || !about.starts_with(quoted) {
                     return Err("an ICMP error quotes something else".into());
                 }
-                let icmp = Icmp { kind: message[0], code: message[1], rest: 0 };
+                let icmp = Icmp { kind: message[0], code: message[1], rest: 0, about: None };
                 self.left.push_back((self.now, Out::Icmp(icmp)));
                 return Ok(());
             }
@@ -376,16 +328,22 @@ impl Stage {
         let bytes = pattern.write(pair, conversation.origins);
         if pattern.flags & flag::SYN > 0 {
             conversation.guest_syn = pattern.seq.on_wire(conversation.origins.theirs);
-            conversation.guest_scales = pattern.scales();
+            if conversation.edge == 0 {
+                conversation.guest_scales = pattern.scales();
+            }
         }
         conversation.arrived = bytes[ETHERNET_BYTES..].to_vec();
         self.lan.handle_frame(self.now, self.port, &bytes);
     }
 
     fn arrive_icmp(&mut self, error: Icmp) -> Result<(), String> {
-        let quoted = self.conversation(self.current).last.clone();
-        let quoted = quoted.get(..28).ok_or("nothing has left that an error could be about")?;
-        let message = icmp(error.kind, error.code, error.rest, quoted);
+        let conversation = self.conversation(self.current);
+        let last = conversation.last.get(..28).ok_or("nothing has left that an error could be about")?;
+        let mut quoted = last.to_vec();
+        if let Some(about) = error.about {
+            quoted[24..28].copy_from_slice(&about.on_wire(conversation.origins.ours).to_be_bytes());
+        }
+        let message = icmp(error.kind, error.code, error.rest, &quoted);
         self.lan.handle_frame(self.now, self.port, &frame(SocketAddrV4::new(GATEWAY, 0), 1, &message));
         Ok(())
     }
@@ -425,6 +383,7 @@ impl Stage {
             }
             Call::Fin => self.lan.fin(now, flow),
             Call::Reset => self.lan.reset(flow),
+            Call::Carry(bytes) => return self.carry(flow, bytes),
             Call::Connect(_) | Call::Hold | Call::Drain => {}
         }
         Ok(())
@@ -506,44 +465,6 @@ impl Stage {
                 same(*want, found.map_or(0, |(_, n)| n))
             }
         }
-    }
-}
-
-impl Conversation {
-    fn new(origins: Origins) -> Self {
-        Self {
-            origins,
-            flow: None,
-            guest_syn: origins.theirs,
-            data_told: 0,
-            taken: 0,
-            written: 0,
-            guest_scales: false,
-            scale: None,
-            edge: 0,
-            last: Vec::new(),
-            arrived: Vec::new(),
-        }
-    }
-
-    /// What is wrong about a segment of ours, whatever the script says.
-    fn judge(&mut self, sent: &Sent) -> Option<String> {
-        if sent.payload != stream(Role::Server, sent.position(), sent.payload.len()) {
-            return Some(format!("its bytes are not those of its position: {sent}"));
-        }
-        if sent.flags & flag::SYN > 0 {
-            self.scale = sent.scale();
-        }
-        if sent.flags & (flag::RST | flag::ACK) == flag::ACK {
-            let scale =
-                if sent.flags & flag::SYN > 0 || !self.guest_scales { 0 } else { self.scale.unwrap_or(0) };
-            let edge = sent.acknowledges() + (i64::from(sent.window) << scale);
-            if edge < self.edge {
-                return Some(format!("the window's right edge moves back from {} to {edge}", self.edge));
-            }
-            self.edge = edge;
-        }
-        None
     }
 }
 

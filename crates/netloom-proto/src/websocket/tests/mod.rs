@@ -1,5 +1,8 @@
 //! The codec against messages cut everywhere, fragments, and every way to break the protocol.
 
+mod cuts;
+mod sections;
+
 use super::*;
 
 const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];

@@ -1,0 +1,103 @@
+//! The Linux kernel as a guest across the simulator's seeded link: 2 % loss, 1 % duplicates, 2 % reordering, 10 ms each way.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use netloom_interop::iperf::iperf3;
+use netloom_interop::lab::{Guest, Lab, sized};
+use netloom_interop::link::{Impairment, LinkConfig};
+use netloom_interop::transfer::{Kind, transfer};
+
+const MIB: u64 = 1 << 20;
+
+/// A guest whose cable is the impaired link.
+fn lab(seed: u64) -> (Lab, Guest) {
+    let config = LinkConfig {
+        loss: 0.02,
+        duplicate: 0.01,
+        reorder: 0.02,
+        delay: Duration::from_millis(10),
+        ..LinkConfig::default()
+    };
+    let lab = Lab::beside_others(&[]).unwrap();
+    let (guest, _) = lab.leased_guest(Some(Impairment::new(config, seed))).unwrap();
+    (lab, guest)
+}
+
+/// The link was what it says: frames of each direction were lost, sent twice and out of order.
+fn assert_impaired(guest: Guest) {
+    let impairment = guest.cable.finish().unwrap().expect("an impaired cable");
+    let (up, down) = impairment.counters();
+    for link in [up, down] {
+        assert!(link.lost > 0 && link.duplicated > 0 && link.reordered > 0, "{link:?}");
+    }
+}
+
+/// Flows at the same time, each of a kind in turn; every byte of each must arrive.
+fn flows(seed: u64, count: u64, kinds: &[Kind], length: u64) {
+    let (lab, guest) = lab(seed);
+    let guest = Arc::new(guest);
+    let address = lab.transfers.address();
+    let flows: Vec<_> = (0..count)
+        .map(|flow| {
+            let (guest, kind) = (guest.clone(), kinds[flow as usize % kinds.len()]);
+            thread::spawn(move || transfer(&guest.namespace, address, kind, length + flow, seed ^ flow))
+        })
+        .collect();
+    let ends: Vec<_> = flows.into_iter().map(|flow| flow.join().unwrap()).collect();
+    for end in ends {
+        end.unwrap();
+    }
+    assert_impaired(Arc::into_inner(guest).expect("the flows have ended"));
+}
+
+#[test]
+fn every_byte_comes_down_in_eight_flows() {
+    for seed in 1..=sized(2, 8) {
+        flows(seed, 8, &[Kind::Download], MIB);
+    }
+}
+
+#[test]
+fn every_byte_goes_up_in_eight_flows() {
+    for seed in 11..=sized(12, 18) {
+        flows(seed, 8, &[Kind::Upload], MIB);
+    }
+}
+
+#[test]
+fn every_byte_of_a_hundred_flows_arrives() {
+    let kinds = [Kind::Download, Kind::Upload, Kind::HalfClose];
+    flows(21, 100, &kinds, sized(64, 1024) * 1024);
+}
+
+#[test]
+fn one_flow_down_is_whole() {
+    flows(31, 1, &[Kind::Download], sized(8, 32) * MIB);
+}
+
+#[test]
+fn one_flow_up_is_whole() {
+    flows(32, 1, &[Kind::Upload], sized(8, 32) * MIB);
+}
+
+#[test]
+fn iperf3_runs_up_and_down() {
+    let (lab, guest) = lab(41);
+    let seconds = sized(3, 20) as u32;
+    assert!(iperf3(&lab, &guest, seconds, &[]).unwrap() > 0.0);
+    assert!(iperf3(&lab, &guest, seconds, &["-R"]).unwrap() > 0.0);
+    assert_impaired(guest);
+}
+
+#[test]
+fn iperf3_runs_a_hundred_flows() {
+    let (lab, guest) = lab(42);
+    let seconds = sized(5, 20) as u32;
+    assert!(iperf3(&lab, &guest, seconds, &["-P", "100"]).unwrap() > 0.0);
+    assert!(iperf3(&lab, &guest, seconds, &["-P", "100", "-R"]).unwrap() > 0.0);
+    assert_impaired(guest);
+}
