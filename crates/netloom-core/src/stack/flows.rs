@@ -96,6 +96,8 @@ pub(super) struct Flows {
     counts: Map<MacAddr, Count>,
     /// Detached flows of each guest, about in the order in which they end. Some may be gone.
     detached: Map<MacAddr, VecDeque<FlowId>>,
+    /// The slot of the flow that was found last.
+    recent: u32,
     timers: BinaryHeap<Reverse<(Instant, u32)>>,
     pub(super) offered_bytes: usize,
     secret: Seeded,
@@ -111,6 +113,7 @@ impl Flows {
             by_key: Map::with_hasher(hash.clone()),
             counts: Map::with_hasher(hash.clone()),
             detached: Map::with_hasher(hash),
+            recent: 0,
             timers: BinaryHeap::new(),
             offered_bytes: 0,
             secret,
@@ -122,8 +125,14 @@ impl Flows {
         self.by_key.len()
     }
 
-    pub(super) fn find(&self, key: &Key) -> Option<u32> {
-        self.by_key.get(key).copied()
+    pub(super) fn find(&mut self, key: &Key) -> Option<u32> {
+        // Segments come in trains.
+        if self.slot(self.recent).is_some_and(|flow| flow.key == *key) {
+            return Some(self.recent);
+        }
+        let slot = self.by_key.get(key).copied()?;
+        self.recent = slot;
+        Some(slot)
     }
 
     pub(super) fn count(&self, mac: MacAddr) -> Count {
