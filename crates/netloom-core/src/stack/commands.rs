@@ -29,7 +29,7 @@ impl Stack {
             flow.quote = Vec::new();
             tcb.accept(now);
             self.flows.answered(id.index);
-            self.tend(now, id.index);
+            self.tend(id.index);
         }
     }
 
@@ -81,7 +81,7 @@ impl Stack {
         match &mut flow.body {
             Body::Tcp(tcb) => {
                 tcb.take(now, n);
-                self.tend(now, id.index);
+                self.tend(id.index);
             }
             Body::Datagrams(queue, bytes) => {
                 *bytes -= queue.pop_front().map_or(0, |datagram| datagram.len());
@@ -106,7 +106,7 @@ impl Stack {
         match &mut flow.body {
             Body::Tcp(tcb) => {
                 let taken = tcb.write(now, bytes);
-                self.tend(now, id.index);
+                self.tend(id.index);
                 taken
             }
             Body::Datagrams(..) => self.write_datagram(now, id.index, bytes),
@@ -118,7 +118,7 @@ impl Stack {
         let Some(flow) = self.flows.get_mut(id) else { return };
         if let Body::Tcp(tcb) = &mut flow.body {
             tcb.fin(now);
-            self.tend(now, id.index);
+            self.tend(id.index);
         }
     }
 
@@ -154,7 +154,7 @@ impl Stack {
         let tcb = Tcb::active(now, &config, isn);
         let id = self.flows.insert(key, guest, Body::Tcp(Box::new(tcb)), false);
         match guest {
-            Some(_) => self.tend(now, id.index),
+            Some(_) => self.tend(id.index),
             None => self.resolve(now, address, id),
         }
         Ok(id)

@@ -67,13 +67,13 @@ impl Stack {
                 let datagram = [&rest[2..], &message[8..]].concat();
                 self.handle_datagram(now, from, packet, key, datagram);
             }
-            UNREACHABLE => self.handle_unreachable(now, message),
+            UNREACHABLE => self.handle_unreachable(message),
             _ => self.drops.count(Drop::IcmpIgnored),
         }
     }
 
     /// An error about a packet of ours, if it quotes one.
-    fn handle_unreachable(&mut self, now: Instant, message: &[u8]) {
+    fn handle_unreachable(&mut self, message: &[u8]) {
         let quoted = &message[8..];
         let header = quoted.first().map_or(0, |byte| usize::from(byte & 15) * 4);
         let ports = quoted.get(header..header + 8);
@@ -95,7 +95,7 @@ impl Stack {
                 code => tcb.handle_unreachable(seq, matches!(code, 2 | 3)),
             }
         }
-        self.tend(now, slot);
+        self.tend(slot);
     }
 
     /// Tells the sender of a packet what is wrong with it.

@@ -56,7 +56,7 @@ impl Stack {
         if let Some(reply) = tcb.handle_segment(now, &segment) {
             self.send_control(from.guest, &key, &reply);
         }
-        self.tend(now, slot);
+        self.tend(slot);
     }
 
     fn handle_unknown(
@@ -100,7 +100,7 @@ impl Stack {
             destination: key.target(),
             guest: from.guest,
         });
-        self.tend(now, id.index);
+        self.tend(id.index);
     }
 
     fn refuse_segment(&mut self, guest: Guest, key: &Key, segment: &Segment<'_>) {
@@ -142,7 +142,7 @@ impl Stack {
     }
 
     /// After anything happened to a flow: tells its events, bounds its window, lists it for sending, notes its deadline, or forgets it.
-    pub(super) fn tend(&mut self, now: Instant, slot: u32) {
+    pub(super) fn tend(&mut self, slot: u32) {
         let bound = self.config.limits.lan_buffer_bytes;
         let total = self.flows.offered_bytes;
         let Some(flow) = self.flows.slot(slot) else { return };
@@ -185,7 +185,7 @@ impl Stack {
         let others = total - flow.offered_bytes;
         flow.offered_bytes = offered;
         bound_window(tcb, others, bound);
-        let wants = tcb.wants_transmit(now) && !flow.listed;
+        let wants = tcb.wants_transmit() && !flow.listed;
         let guest = flow.guest;
         if let (true, Some(guest)) = (wants, guest) {
             flow.listed = true;
@@ -210,7 +210,7 @@ impl Stack {
         if let Body::Tcp(tcb) = &mut flow.body {
             tcb.handle_timeout(now);
         }
-        self.tend(now, slot);
+        self.tend(slot);
     }
 
     /// Ends a flow from our side, with an event and nothing on the wire.
@@ -267,7 +267,7 @@ impl Stack {
                 *listed = false;
                 link.next_sender();
                 self.flows.offered_bytes = total - before + after;
-                self.tend(now, slot);
+                self.tend(slot);
                 continue;
             };
             let length = transmit.len();

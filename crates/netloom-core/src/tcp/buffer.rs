@@ -49,8 +49,7 @@ impl Ring {
     pub(super) fn put_summed(&mut self, bytes: &[u8]) -> u32 {
         let [front, back] = self.places(0, bytes.len());
         let (first, second) = bytes.split_at(front.len());
-        let sum = checksum::copy(first, front);
-        if second.is_empty() { sum } else { joined(sum, first, checksum::copy(second, back)) }
+        copy_summed([first, second], [front, back])
     }
 
     /// The memory `gap` bytes behind the end.
@@ -88,8 +87,7 @@ impl Ring {
 
     /// The queued bytes in order, in two parts.
     pub(super) fn as_slices(&self) -> [&[u8]; 2] {
-        let first = self.len.min(self.bytes.len() - self.head);
-        [&self.bytes[self.head..self.head + first], &self.bytes[..self.len - first]]
+        self.pieces(0, self.len)
     }
 
     /// Copies queued bytes from `offset` on into `out`, which must not reach beyond the end.
@@ -104,10 +102,10 @@ impl Ring {
     pub(super) fn copy_summed(&self, offset: usize, out: &mut [u8]) -> u32 {
         let [first, second] = self.pieces(offset, out.len());
         let (front, back) = out.split_at_mut(first.len());
-        let sum = checksum::copy(first, front);
-        if second.is_empty() { sum } else { joined(sum, first, checksum::copy(second, back)) }
+        copy_summed([first, second], [front, back])
     }
 
+    /// The queued bytes from `offset` on, in two parts.
     fn pieces(&self, offset: usize, length: usize) -> [&[u8]; 2] {
         debug_assert!(offset + length <= self.len);
         let start = self.index(offset);
@@ -135,10 +133,13 @@ impl Ring {
     }
 }
 
-/// The sum of two pieces from theirs.
-fn joined(first_sum: u32, first: &[u8], second_sum: u32) -> u32 {
+/// Copies two pieces to places as long; returns the sum of both as one message.
+fn copy_summed([first, second]: [&[u8]; 2], [front, back]: [&mut [u8]; 2]) -> u32 {
+    let sum = checksum::copy(first, front);
+    if second.is_empty() {
+        return sum;
+    }
+    let rest = checksum::copy(second, back);
     // Behind an odd byte, what stood in the high halves of words stands in the low ones (RFC 1071 2B).
-    let moved =
-        if first.len().is_multiple_of(2) { second_sum } else { (second_sum as u16).swap_bytes().into() };
-    first_sum + moved
+    sum + if first.len().is_multiple_of(2) { rest } else { u32::from((rest as u16).swap_bytes()) }
 }

@@ -105,7 +105,8 @@ impl Tcb {
 
     fn handle_synchronized(&mut self, now: Instant, segment: &Segment<'_>) -> Option<Transmit> {
         if segment.has(Flags::RST) {
-            return self.handle_reset(now, segment);
+            self.handle_reset(now, segment);
+            return None;
         }
         if segment.has(Flags::SYN) {
             if self.state == State::SynReceived && segment.seq == self.irs {
@@ -184,27 +185,21 @@ impl Tcb {
         end > self.rcv_nxt && (segment.seq < self.rcv_edge || segment.seq <= self.rcv_nxt)
     }
 
-    fn handle_reset(&mut self, now: Instant, segment: &Segment<'_>) -> Option<Transmit> {
+    fn handle_reset(&mut self, now: Instant, segment: &Segment<'_>) {
         if segment.seq == self.rcv_nxt {
             match self.state {
                 // RFC 1337: TIME-WAIT is not cut short.
-                State::TimeWait => return None,
+                State::TimeWait => {}
                 // Both sides have said all; that the peer has forgotten it is no failure (RFC 9293 3.10.7.4).
                 State::Closing | State::LastAck => {
                     self.state = State::Closed;
                     self.timers.stop_all();
-                    return None;
                 }
-                _ => {}
+                _ => self.break_off(ResetReason::Reset),
             }
-            self.break_off(ResetReason::Reset);
-            return None;
-        }
-        let in_window = segment.seq > self.rcv_nxt && segment.seq < self.rcv_edge;
-        if in_window {
+        } else if segment.seq > self.rcv_nxt && segment.seq < self.rcv_edge {
             self.challenge(now);
         }
-        None
     }
 
     /// Tells the peer where we are, though what it sent is not believed.

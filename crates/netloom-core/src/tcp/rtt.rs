@@ -29,10 +29,6 @@ impl RttEstimator {
         self.rto.saturating_mul(1 << self.backoff).min(RTO_MAX)
     }
 
-    pub(super) const fn is_backed_off(&self) -> bool {
-        self.backoff > 0
-    }
-
     /// How often the timer expired since a round trip was measured.
     pub(super) const fn backoffs(&self) -> u32 {
         self.backoff

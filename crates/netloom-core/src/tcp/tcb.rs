@@ -299,7 +299,7 @@ impl Tcb {
         }
         if !self.is_opening() {
             let flight = self.snd_max.since(self.snd_una);
-            self.congestion.timed_out(flight, !self.rtt.is_backed_off());
+            self.congestion.timed_out(flight, self.rtt.backoffs() == 0);
         }
         self.rtt.back_off();
         self.sacked.clear();
@@ -566,8 +566,11 @@ impl Tcb {
             self.state,
             State::Established | State::CloseWait | State::FinWait1 | State::LastAck | State::Closing
         );
-        let waits = open && !self.send.is_empty() && self.next_segment(usize::MAX).is_none();
-        if waits && !self.timers.is_armed(Timer::Retransmission) {
+        let waits = open
+            && !self.send.is_empty()
+            && !self.timers.is_armed(Timer::Retransmission)
+            && self.next_segment(usize::MAX).is_none();
+        if waits {
             if !self.timers.is_armed(Timer::ZeroWindowProbe) && !self.probe_due {
                 let wait = (self.rtt.rto() * (1 << self.probes)).min(Duration::from_secs(60));
                 self.timers.arm(Timer::ZeroWindowProbe, now + wait);

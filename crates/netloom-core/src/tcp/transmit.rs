@@ -18,7 +18,7 @@ pub(super) struct Next {
 impl Tcb {
     /// Whether [`Self::poll_transmit`] would give a segment.
     #[must_use]
-    pub fn wants_transmit(&self, _now: Instant) -> bool {
+    pub fn wants_transmit(&self) -> bool {
         match self.state {
             State::SynHeld | State::Closed => false,
             State::SynSent => self.snd_nxt == self.iss,
