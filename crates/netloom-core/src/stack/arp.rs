@@ -8,7 +8,7 @@ use crate::counters::Drop;
 use crate::flow::{FlowId, Guest, ResetReason};
 use crate::port::PortId;
 use crate::time::{Duration, Instant};
-use crate::wire::ipv4::{ETHERNET_BYTES, ethernet};
+use crate::wire::ethernet::{self, ETHERNET_BYTES, mac_at};
 
 pub(super) const ETHERTYPE: u16 = 0x0806;
 const ARP_BYTES: usize = 28;
@@ -32,7 +32,7 @@ impl Stack {
             self.drops.count(Drop::ArpMalformed);
             return;
         };
-        let mac = MacAddr([arp[8], arp[9], arp[10], arp[11], arp[12], arp[13]]);
+        let mac = mac_at(arp, 8);
         if arp[..6] != PREFIX || !mac.is_unicast() || mac == self.config.gateway_mac {
             self.drops.count(Drop::ArpMalformed);
             return;
@@ -58,7 +58,7 @@ impl Stack {
 
     fn arp(&self, operation: u16, sender: Ipv4Addr, to: MacAddr, target: Ipv4Addr) -> Vec<u8> {
         let mut frame = vec![0; ETHERNET_BYTES + ARP_BYTES];
-        ethernet(to, self.config.gateway_mac, ETHERTYPE, &mut frame);
+        ethernet::emit(to, self.config.gateway_mac, ETHERTYPE, &mut frame);
         let arp = &mut frame[ETHERNET_BYTES..];
         arp[..6].copy_from_slice(&PREFIX);
         arp[6..8].copy_from_slice(&operation.to_be_bytes());

@@ -1,5 +1,6 @@
 //! Flows of datagrams: UDP and ping. They are open with their first datagram and end when they are silent.
 
+use core::net::Ipv4Addr;
 use std::collections::VecDeque;
 
 use super::Stack;
@@ -8,7 +9,7 @@ use super::icmp::{ECHO_REPLY, Icmp, quote};
 use super::ip::From;
 use super::services::Via;
 use crate::counters::Drop;
-use crate::flow::{Event, Protocol};
+use crate::flow::{Event, Guest, Protocol};
 use crate::service::{dhcp, dns};
 use crate::time::Instant;
 use crate::wire::checksum::sum;
@@ -59,7 +60,7 @@ impl Stack {
                 self.handle_dns(now, from.guest, Via::Datagram(key), data)
             }
             NTP_PORT if self.config.ntp => self.handle_ntp(now, from, &key, data),
-            ECHO_PORT if ours && self.config.echo => self.send_udp(from.guest, &key, data),
+            ECHO_PORT if ours && self.config.echo => self.send_udp(from.guest, key.target, key.guest, data),
             _ if packet.destination == self.config.gateway_address => {
                 self.send_error(now, from, packet, 3, 3, [0; 4]);
             }
@@ -136,22 +137,15 @@ impl Stack {
             let reply = Icmp { kind: ECHO_REPLY, code: 0, rest, data: payload };
             self.send_icmp(guest, key.target.0, key.guest.0, false, reply);
         } else {
-            self.send_udp(guest, &key, data);
+            self.send_udp(guest, key.target, key.guest, data);
         }
         data.len()
     }
 
-    /// Sends a UDP datagram from the target of a key to its guest.
-    pub(super) fn send_udp(&mut self, guest: crate::flow::Guest, key: &Key, data: &[u8]) {
-        let head = ipv4::udp(key.target, key.guest, data);
-        let header = Header {
-            source: key.target.0,
-            destination: key.guest.0,
-            protocol: ipv4::UDP,
-            id: 0,
-            fragment: 0,
-            checksum: true,
-        };
+    /// Sends a UDP datagram to a guest.
+    pub(super) fn send_udp(&mut self, guest: Guest, from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), data: &[u8]) {
+        let head = ipv4::udp(from, to, data);
+        let header = Header { source: from.0, destination: to.0, protocol: ipv4::UDP, checksum: true };
         self.send_ipv4(guest, header, &head, data);
     }
 }

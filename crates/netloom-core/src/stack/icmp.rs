@@ -10,7 +10,8 @@ use crate::flow::{Guest, Protocol};
 use crate::port::PortId;
 use crate::time::{Duration, Instant};
 use crate::wire::checksum::{fold, sum};
-use crate::wire::ipv4::{self, ETHERNET_BYTES, HEADER_BYTES, Header, Packet};
+use crate::wire::ethernet::{self, ETHERNET_BYTES};
+use crate::wire::ipv4::{self, HEADER_BYTES, Header, Packet};
 
 pub(super) const ECHO_REPLY: u8 = 0;
 const UNREACHABLE: u8 = 3;
@@ -142,8 +143,7 @@ impl Stack {
         trusted: bool,
         message: Icmp<'_>,
     ) {
-        let header =
-            Header { source, destination: to, protocol: ipv4::ICMP, id: 0, fragment: 0, checksum: !trusted };
+        let header = Header { source, destination: to, protocol: ipv4::ICMP, checksum: !trusted };
         let head = ipv4::icmp(message.kind, message.code, message.rest, message.data);
         self.send_ipv4(guest, header, &head, message.data);
     }
@@ -155,8 +155,11 @@ impl Stack {
         }
         let Ok(packet) = Packet::parse(&frame[ETHERNET_BYTES..], true) else { return };
         if packet.dont_fragment {
-            let mac = crate::addr::MacAddr([frame[6], frame[7], frame[8], frame[9], frame[10], frame[11]]);
-            let from = From { guest: Guest { port, mac }, broadcast: false, trusted: false };
+            let from = From {
+                guest: Guest { port, mac: ethernet::source(frame) },
+                broadcast: false,
+                trusted: false,
+            };
             let [high, low] = mtu.to_be_bytes();
             self.send_error(now, from, &packet, UNREACHABLE, 4, [0, 0, high, low]);
         }
@@ -165,7 +168,6 @@ impl Stack {
 
 /// What an error quotes of a packet.
 pub(super) fn quote(packet: &Packet<'_>) -> Vec<u8> {
-    let header = packet.bytes.len() - packet.payload.len().min(packet.bytes.len());
-    let header = if header < HEADER_BYTES { HEADER_BYTES } else { header };
+    let header = packet.bytes.len().saturating_sub(packet.payload.len()).max(HEADER_BYTES);
     packet.bytes[..(header + QUOTED_BYTES).min(packet.bytes.len())].to_vec()
 }

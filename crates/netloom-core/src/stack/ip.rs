@@ -2,13 +2,13 @@
 
 use super::flows::Key;
 use super::{Stack, arp};
-use crate::addr::MacAddr;
 use crate::counters::Drop;
 use crate::flow::{Guest, Protocol};
 use crate::policy::Verdict;
 use crate::port::PortId;
 use crate::time::Instant;
-use crate::wire::ipv4::{self, ETHERNET_BYTES, HEADER_BYTES, Header, Packet};
+use crate::wire::ethernet::{self, ETHERNET_BYTES};
+use crate::wire::ipv4::{self, HEADER_BYTES, Header, Packet};
 
 pub(super) const ETHERTYPE: u16 = 0x0800;
 
@@ -30,8 +30,8 @@ impl Stack {
         match u16::from_be_bytes([header[12], header[13]]) {
             arp::ETHERTYPE => self.handle_arp(port, frame),
             ETHERTYPE => {
-                let mac = MacAddr([header[6], header[7], header[8], header[9], header[10], header[11]]);
-                let from = From { guest: Guest { port, mac }, broadcast: header[0] & 1 != 0, trusted };
+                let guest = Guest { port, mac: ethernet::source(frame) };
+                let from = From { guest, broadcast: ethernet::destination(frame).is_group(), trusted };
                 self.handle_ipv4(now, from, &frame[ETHERNET_BYTES..]);
             }
             _ => {}
@@ -121,21 +121,19 @@ impl Stack {
     }
 
     /// Sends a packet of a transport's header and its data to a guest, in fragments if its port's MTU asks for it.
-    pub(super) fn send_ipv4(&mut self, guest: Guest, mut header: Header, head: &[u8], data: &[u8]) {
+    pub(super) fn send_ipv4(&mut self, guest: Guest, header: Header, head: &[u8], data: &[u8]) {
         let Some(link) = self.link(guest.port) else { return };
         let most = usize::from(link.config.mtu) - HEADER_BYTES;
         let length = head.len() + data.len();
         self.next_id = self.next_id.wrapping_add(1);
-        header.id = self.next_id;
         let step = if length <= most { length.max(1) } else { most / 8 * 8 };
         let mut offset = 0;
         loop {
             let end = (offset + step).min(length);
-            let more = if end < length { 0x2000 } else { 0 };
-            header.fragment = more | (offset / 8) as u16;
+            let more = if end < length { ipv4::MORE_FRAGMENTS } else { 0 };
             let mut frame = self.spare.buffer(ETHERNET_BYTES + HEADER_BYTES + end - offset);
-            ipv4::ethernet(guest.mac, self.config.gateway_mac, ETHERTYPE, &mut frame);
-            header.emit(end - offset, &mut frame[ETHERNET_BYTES..]);
+            ethernet::emit(guest.mac, self.config.gateway_mac, ETHERTYPE, &mut frame);
+            header.emit(self.next_id, more | (offset / 8) as u16, end - offset, &mut frame[ETHERNET_BYTES..]);
             // The first fragment holds the whole of the transport's header: no MTU is that small.
             let (front, back) =
                 frame[ETHERNET_BYTES + HEADER_BYTES..].split_at_mut(head.len().saturating_sub(offset));

@@ -12,7 +12,6 @@ use crate::policy::Verdict;
 use crate::service::dhcp::{self, DhcpError};
 use crate::service::{dns, ntp};
 use crate::time::Instant;
-use crate::wire::ipv4::{self, Header};
 
 /// Names a DNS query handed to the outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,17 +57,8 @@ impl Stack {
         };
         let own = self.config.gateway_address;
         let mac = reply.destination_mac.unwrap_or(from.guest.mac);
-        let head =
-            ipv4::udp((own, dhcp::SERVER_PORT), (reply.destination, reply.destination_port), &reply.message);
-        let header = Header {
-            source: own,
-            destination: reply.destination,
-            protocol: ipv4::UDP,
-            id: 0,
-            fragment: 0,
-            checksum: true,
-        };
-        self.send_ipv4(Guest { port: from.guest.port, mac }, header, &head, &reply.message);
+        let to = (reply.destination, reply.destination_port);
+        self.send_udp(Guest { port: from.guest.port, mac }, (own, dhcp::SERVER_PORT), to, &reply.message);
     }
 
     pub(super) fn handle_dns(&mut self, now: Instant, guest: Guest, via: Via, query: &[u8]) {
@@ -110,7 +100,9 @@ impl Stack {
     /// Sends an answer the way its query came: cut to what the guest takes in a datagram, or whole.
     fn send_answer(&mut self, now: Instant, guest: Guest, via: Via, query: &[u8], reply: &[u8]) {
         match via {
-            Via::Datagram(key) => self.send_udp(guest, &key, &dns::truncate_for_udp(query, reply)),
+            Via::Datagram(key) => {
+                self.send_udp(guest, key.target, key.guest, &dns::truncate_for_udp(query, reply))
+            }
             Via::Stream(stream) => self.write_stream(now, stream, reply),
         }
     }
@@ -152,7 +144,7 @@ impl Stack {
         let Some((at, unix_us)) = self.wall_clock else { return };
         let time = unix_us.saturating_add(now.since(at).as_micros() as u64);
         match ntp::reply(request, time) {
-            Some(reply) => self.send_udp(from.guest, key, &reply),
+            Some(reply) => self.send_udp(from.guest, key.target, key.guest, &reply),
             None => self.drops.count(Drop::ServiceMalformed),
         }
     }

@@ -11,7 +11,8 @@ use crate::port::PortId;
 use crate::tcp::{self, Config, Segment, Tcb, Transmit, reset_for};
 use crate::time::Instant;
 use crate::wire::checksum::{fold, pseudo_header_v4, sum};
-use crate::wire::ipv4::{self, ETHERNET_BYTES, HEADER_BYTES, Header, Packet};
+use crate::wire::ethernet::{self, ETHERNET_BYTES};
+use crate::wire::ipv4::{self, HEADER_BYTES, Header, Packet};
 
 const TCP_HEADER_BYTES: u16 = 20;
 /// The least window that keeps a flow alive when the LAN's bound is reached.
@@ -130,14 +131,8 @@ impl Stack {
         transmit.emit_header(key.target.1, key.guest.1, &mut message);
         let sum = sum(&message);
         put_checksum(key, sum, &mut message);
-        let header = Header {
-            source: key.target.0,
-            destination: key.guest.0,
-            protocol: ipv4::TCP,
-            id: 0,
-            fragment: 0,
-            checksum: true,
-        };
+        let header =
+            Header { source: key.target.0, destination: key.guest.0, protocol: ipv4::TCP, checksum: true };
         self.send_ipv4(guest, header, &message, &[]);
     }
 
@@ -276,13 +271,11 @@ impl Stack {
                 source: key.target.0,
                 destination: key.guest.0,
                 protocol: ipv4::TCP,
-                id: self.next_id,
-                fragment: 0x4000,
                 checksum: !link.config.trusted,
             };
             frame.resize(ETHERNET_BYTES + HEADER_BYTES + length, 0);
-            ipv4::ethernet(guest.mac, self.config.gateway_mac, ETHERTYPE, frame);
-            header.emit(length, &mut frame[ETHERNET_BYTES..]);
+            ethernet::emit(guest.mac, self.config.gateway_mac, ETHERTYPE, frame);
+            header.emit(self.next_id, ipv4::DONT_FRAGMENT, length, &mut frame[ETHERNET_BYTES..]);
             let message = &mut frame[ETHERNET_BYTES + HEADER_BYTES..];
             if link.config.trusted {
                 tcb.emit(&transmit, key.target.1, key.guest.1, message);

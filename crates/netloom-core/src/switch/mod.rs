@@ -12,6 +12,7 @@ use crate::hash::Seeded;
 use crate::port::{MAX_FRAME_BYTES, MIN_FRAME_BYTES, PortConfig, PortId};
 use crate::queue::Turns;
 use crate::time::Instant;
+use crate::wire::ethernet;
 use macs::{MacTable, Source};
 use queue::{Chunks, Queue};
 
@@ -105,7 +106,7 @@ impl Switch {
             self.drops.count(why);
             return ask.unwrap_or(Forwarding::Done);
         }
-        let to = mac_at(frame, 0);
+        let to = ethernet::destination(frame);
         if to == self.gateway {
             return Forwarding::ToStack;
         }
@@ -137,7 +138,7 @@ impl Switch {
         if frame.len() > MAX_FRAME_BYTES {
             return refuse(Drop::FrameTooLong);
         }
-        let source = mac_at(frame, 6);
+        let source = ethernet::source(frame);
         let Some(port) = self.ports.get_mut(from.index()).and_then(Option::as_mut) else {
             return refuse(Drop::PortClosed);
         };
@@ -239,9 +240,4 @@ impl Switch {
         }
         frame
     }
-}
-
-/// The address at an offset of a frame that is at least as long as a header.
-fn mac_at(frame: &[u8], at: usize) -> MacAddr {
-    MacAddr([frame[at], frame[at + 1], frame[at + 2], frame[at + 3], frame[at + 4], frame[at + 5]])
 }

@@ -1,13 +1,14 @@
-//! Ethernet and IPv4 headers, read and written, and the headers of ICMP and UDP (RFC 791, 792, 768, 1122).
+//! IPv4 headers, read and written, and the headers of ICMP and UDP (RFC 791, 792, 768, 1122).
 
 use core::net::Ipv4Addr;
 
-use crate::addr::MacAddr;
 use crate::counters::Drop;
 use crate::wire::checksum::{fold, pseudo_header_v4, sum};
 
 pub(crate) const HEADER_BYTES: usize = 20;
-pub(crate) const ETHERNET_BYTES: usize = 14;
+/// Flags as they stand in a header beside the fragment's offset.
+pub(crate) const DONT_FRAGMENT: u16 = 0x4000;
+pub(crate) const MORE_FRAGMENTS: u16 = 0x2000;
 pub(crate) const ICMP: u8 = 1;
 pub(crate) const TCP: u8 = 6;
 pub(crate) const UDP: u8 = 17;
@@ -50,8 +51,8 @@ impl<'a> Packet<'a> {
             protocol: header[9],
             ttl: header[8],
             id: u16::from_be_bytes([header[4], header[5]]),
-            dont_fragment: fragment & 0x4000 != 0,
-            more_fragments: fragment & 0x2000 != 0,
+            dont_fragment: fragment & DONT_FRAGMENT != 0,
+            more_fragments: fragment & MORE_FRAGMENTS != 0,
             offset: usize::from(fragment & 0x1fff) * 8,
             payload: &bytes[header_bytes..],
             bytes,
@@ -71,21 +72,18 @@ pub(crate) struct Header {
     pub(crate) source: Ipv4Addr,
     pub(crate) destination: Ipv4Addr,
     pub(crate) protocol: u8,
-    pub(crate) id: u16,
-    /// Flags and offset as they stand in the header.
-    pub(crate) fragment: u16,
     /// Whether the checksum is computed.
     pub(crate) checksum: bool,
 }
 
 impl Header {
-    /// Writes the header for a payload of this length.
-    pub(crate) fn emit(&self, payload_bytes: usize, out: &mut [u8]) {
+    /// Writes the header for a payload of this length; `fragment` is flags and offset as they stand in it.
+    pub(crate) fn emit(&self, id: u16, fragment: u16, payload_bytes: usize, out: &mut [u8]) {
         out[0] = 0x45;
         out[1] = 0;
         out[2..4].copy_from_slice(&((HEADER_BYTES + payload_bytes) as u16).to_be_bytes());
-        out[4..6].copy_from_slice(&self.id.to_be_bytes());
-        out[6..8].copy_from_slice(&self.fragment.to_be_bytes());
+        out[4..6].copy_from_slice(&id.to_be_bytes());
+        out[6..8].copy_from_slice(&fragment.to_be_bytes());
         out[8] = TTL;
         out[9] = self.protocol;
         out[10..12].fill(0);
@@ -96,13 +94,6 @@ impl Header {
             out[10..12].copy_from_slice(&sum.to_be_bytes());
         }
     }
-}
-
-/// Writes an Ethernet header.
-pub(crate) fn ethernet(to: MacAddr, from: MacAddr, ethertype: u16, out: &mut [u8]) {
-    out[..6].copy_from_slice(&to.0);
-    out[6..12].copy_from_slice(&from.0);
-    out[12..14].copy_from_slice(&ethertype.to_be_bytes());
 }
 
 /// The header of a UDP message, with its checksum.

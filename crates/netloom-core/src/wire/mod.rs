@@ -1,4 +1,5 @@
 //! The wire: what the machine reads from and writes into frames itself.
 
 pub mod checksum;
+pub(crate) mod ethernet;
 pub(crate) mod ipv4;
