@@ -140,7 +140,7 @@ impl Flows {
     }
 
     pub(super) fn slot(&mut self, slot: u32) -> Option<&mut Flow> {
-        self.slots.get_mut(slot as usize)?.flow.as_mut()
+        flow_at(&mut self.slots, slot)
     }
 
     /// The flow of an id, if the outside may still use it.
@@ -188,7 +188,7 @@ impl Flows {
 
     /// The guest of a flow became known.
     pub(super) fn set_guest(&mut self, slot: u32, guest: Guest) {
-        if let Some(flow) = self.slots.get_mut(slot as usize).and_then(|slot| slot.flow.as_mut())
+        if let Some(flow) = self.slot(slot)
             && flow.guest.replace(guest).is_none()
         {
             self.counts.entry(guest.mac).or_default().flows += 1;
@@ -197,9 +197,7 @@ impl Flows {
 
     /// The outside has answered.
     pub(super) fn answered(&mut self, slot: u32) {
-        let Some(flow) = self.slots.get_mut(slot as usize).and_then(|slot| slot.flow.as_mut()) else {
-            return;
-        };
+        let Some(flow) = flow_at(&mut self.slots, slot) else { return };
         if std::mem::take(&mut flow.pending)
             && let Some(count) = flow.guest.and_then(|guest| self.counts.get_mut(&guest.mac))
         {
@@ -209,9 +207,7 @@ impl Flows {
 
     /// The outside is done with a flow.
     pub(super) fn detach(&mut self, slot: u32) {
-        let Some(flow) = self.slots.get_mut(slot as usize).and_then(|slot| slot.flow.as_mut()) else {
-            return;
-        };
+        let Some(flow) = flow_at(&mut self.slots, slot) else { return };
         let (Some(guest), false) = (flow.guest, std::mem::replace(&mut flow.detached, true)) else { return };
         let (id, slots) = (flow.id, &self.slots);
         let flows = self.counts.get(&guest.mac).map_or(0, |count| count.flows);
@@ -254,21 +250,16 @@ impl Flows {
     }
 
     pub(super) fn of_port(&self, port: crate::port::PortId) -> Vec<u32> {
-        let on_port =
-            |slot: &&Slot| slot.flow.as_ref().is_some_and(|f| f.guest.is_some_and(|g| g.port == port));
-        self.slots
-            .iter()
-            .filter(on_port)
-            .filter_map(|slot| slot.flow.as_ref())
+        let flows = self.slots.iter().filter_map(|slot| slot.flow.as_ref());
+        flows
+            .filter(|flow| flow.guest.is_some_and(|guest| guest.port == port))
             .map(|flow| flow.id.index)
             .collect()
     }
 
     /// Takes note of when a flow wants to be woken. An earlier note stays: it wakes for nothing, and is made anew then.
     pub(super) fn arm(&mut self, slot: u32) {
-        let Some(flow) = self.slots.get_mut(slot as usize).and_then(|slot| slot.flow.as_mut()) else {
-            return;
-        };
+        let Some(flow) = flow_at(&mut self.slots, slot) else { return };
         let tcp = match &flow.body {
             Body::Tcp(tcb) => tcb.timeout_bound(),
             Body::Datagrams(..) => None,
@@ -323,4 +314,9 @@ impl Flows {
         }
         None
     }
+}
+
+/// The flow of a slot, borrowed apart from the rest of the table.
+fn flow_at(slots: &mut [Slot], slot: u32) -> Option<&mut Flow> {
+    slots.get_mut(slot as usize)?.flow.as_mut()
 }

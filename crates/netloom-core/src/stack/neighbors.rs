@@ -32,7 +32,7 @@ impl Neighbors {
 impl Stack {
     /// A guest uses an address. Nobody else's word counts more than the last one's.
     pub(super) fn learn(&mut self, address: Ipv4Addr, guest: Guest) {
-        let Some(link) = self.links.get_mut(guest.port.index()).and_then(Option::as_mut) else { return };
+        let Some(link) = self.link(guest.port) else { return };
         if link.learnt == Some((address, guest.mac, self.neighbors.age)) {
             return;
         }
