@@ -22,7 +22,6 @@ pub struct Lan {
     stack: Stack,
     /// Whether the stack's frame goes before the switch's the next time that a port has both.
     stack_first: bool,
-    frame: Vec<u8>,
 }
 
 impl Lan {
@@ -37,7 +36,6 @@ impl Lan {
             switch: Switch::new(config.gateway_mac, key),
             stack: Stack::new(config, seed),
             stack_first: false,
-            frame: Vec::new(),
         }
     }
 
@@ -88,11 +86,11 @@ impl Lan {
     #[must_use]
     pub fn poll_frame(&mut self, now: Instant, port: PortId) -> Option<&[u8]> {
         self.stack_first = !self.stack_first;
-        let Self { switch, stack, frame, .. } = self;
+        let Self { switch, stack, .. } = self;
         if self.stack_first {
-            if stack.poll_frame(now, port, frame) { Some(frame) } else { switch.poll_frame(port) }
+            stack.poll_frame(now, port).or_else(|| switch.poll_frame(port))
         } else {
-            switch.poll_frame(port).or_else(|| stack.poll_frame(now, port, frame).then_some(&**frame))
+            switch.poll_frame(port).or_else(|| stack.poll_frame(now, port))
         }
     }
 

@@ -22,6 +22,7 @@ pub mod stack;
 pub mod switch;
 pub mod tcp;
 pub mod time;
+mod turns;
 pub mod wire;
 
 pub use addr::{IpNet, Ipv4Net, MacAddr};

@@ -1,105 +1,150 @@
-//! What a port's frames wait in, and whose turn it is to be polled.
+//! Frames that wait for a port, packed into chunks of memory: small frames cost neither an allocation nor more bytes than they have.
 
 use std::collections::VecDeque;
 
-use crate::port::PortId;
+/// Capacity of a chunk. A longer frame has a chunk of its own.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// Empty chunks that are kept.
+const MAX_SPARE: usize = 16;
+/// Length of what stands before each frame: its length, big-endian.
+const HEADER_BYTES: usize = 4;
 
-/// Buffers of frames that have left, kept to be filled again.
+/// Empty chunks, shared by queues.
 #[derive(Default)]
-pub(crate) struct Spare(Vec<Vec<u8>>);
+pub(crate) struct Chunks(Vec<Vec<u8>>);
 
-const MAX_SPARE: usize = 64;
-
-impl Spare {
-    /// A copy of a frame.
-    pub(crate) fn copy(&mut self, frame: &[u8]) -> Vec<u8> {
-        let mut buffer = self.0.pop().unwrap_or_default();
-        buffer.clear();
-        buffer.extend_from_slice(frame);
-        buffer
+impl Chunks {
+    /// An empty chunk with room for this many bytes.
+    fn take(&mut self, bytes: usize) -> Vec<u8> {
+        let mut chunk = self.0.pop().unwrap_or_default();
+        chunk.clear();
+        chunk.reserve_exact(bytes.max(CHUNK_BYTES));
+        chunk
     }
 
-    /// A buffer of this length, with anything in it.
-    pub(crate) fn buffer(&mut self, length: usize) -> Vec<u8> {
-        let mut buffer = self.0.pop().unwrap_or_default();
-        buffer.resize(length, 0);
-        buffer
-    }
-
-    pub(crate) fn put(&mut self, buffer: Vec<u8>) {
-        if self.0.len() < MAX_SPARE && buffer.capacity() > 0 {
-            self.0.push(buffer);
+    fn put(&mut self, chunk: Vec<u8>) {
+        if self.0.len() < MAX_SPARE {
+            self.0.push(chunk);
         }
     }
 }
 
 /// Frames in order, bounded by their bytes.
 #[derive(Default)]
-pub(crate) struct FrameQueue {
-    frames: VecDeque<Vec<u8>>,
+pub(crate) struct Queue {
+    chunks: VecDeque<Vec<u8>>,
+    /// Where the next frame's header is in the first chunk.
+    head: usize,
+    /// Bytes of frames.
     bytes: usize,
 }
 
-impl FrameQueue {
+impl Queue {
     /// Whether a frame of this length may be queued; the first always may.
     pub(crate) fn has_room(&self, frame_bytes: usize, limit_bytes: usize) -> bool {
-        self.frames.is_empty() || self.bytes + frame_bytes <= limit_bytes
+        self.is_empty() || self.bytes + frame_bytes <= limit_bytes
     }
 
-    pub(crate) fn push(&mut self, frame: Vec<u8>) {
-        self.bytes += frame.len();
-        self.frames.push_back(frame);
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.bytes == 0
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Vec<u8>> {
-        let frame = self.frames.pop_front()?;
+    pub(crate) fn push(&mut self, chunks: &mut Chunks, frame: &[u8]) {
+        if let Some(chunk) = self.begin(chunks, frame.len()) {
+            chunk.extend_from_slice(frame);
+        }
+    }
+
+    /// Appends a frame of zeros, to be written in place.
+    pub(crate) fn place(&mut self, chunks: &mut Chunks, length: usize) -> Option<&mut [u8]> {
+        let chunk = self.begin(chunks, length)?;
+        let at = chunk.len();
+        chunk.resize(at + length, 0);
+        Some(&mut chunk[at..])
+    }
+
+    /// Begins a frame: its bytes are to be appended to the chunk, which there always is.
+    fn begin(&mut self, chunks: &mut Chunks, length: usize) -> Option<&mut Vec<u8>> {
+        let bytes = HEADER_BYTES + length;
+        let fits = |chunk: &Vec<u8>| chunk.capacity() - chunk.len() >= bytes;
+        if !self.chunks.back().is_some_and(fits) {
+            self.chunks.push_back(chunks.take(bytes));
+        }
+        let chunk = self.chunks.back_mut()?;
+        chunk.extend_from_slice(&(length as u32).to_be_bytes());
+        self.bytes += length;
+        Some(chunk)
+    }
+
+    /// The next frame, which is then out of the queue. The chunk that it lies in is given back by a later call, or by [`Self::release`].
+    pub(crate) fn pop(&mut self, chunks: &mut Chunks) -> Option<&[u8]> {
+        self.release(chunks);
+        let rest = &self.chunks.front()?[self.head..];
+        let (header, rest) = rest.split_first_chunk::<HEADER_BYTES>()?;
+        let frame = rest.get(..u32::from_be_bytes(*header) as usize)?;
+        self.head += HEADER_BYTES + frame.len();
         self.bytes -= frame.len();
         Some(frame)
     }
-}
 
-/// Whether a port waits to be polled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Turn {
-    #[default]
-    Idle,
-    Listed,
-    Given,
-}
-
-/// The ports that have something to send, in the order in which they said so.
-#[derive(Default)]
-pub(crate) struct Turns {
-    order: VecDeque<PortId>,
-    ports: Vec<Turn>,
-}
-
-impl Turns {
-    /// A port has something to send.
-    pub(crate) fn list(&mut self, port: PortId) {
-        let index = port.index();
-        if index >= self.ports.len() {
-            self.ports.resize(index + 1, Turn::Idle);
-        }
-        if self.ports[index] == Turn::Idle {
-            self.ports[index] = Turn::Listed;
-            self.order.push_back(port);
-        }
-    }
-
-    /// A port was drained, or is gone.
-    pub(crate) fn end(&mut self, port: PortId) {
-        if let Some(turn) = self.ports.get_mut(port.index())
-            && std::mem::take(turn) == Turn::Listed
+    /// Gives the chunk back that all frames have left.
+    pub(crate) fn release(&mut self, chunks: &mut Chunks) {
+        if self.chunks.front().is_some_and(|chunk| chunk.len() == self.head)
+            && let Some(chunk) = self.chunks.pop_front()
         {
-            self.order.retain(|listed| *listed != port);
+            self.head = 0;
+            chunks.put(chunk);
         }
     }
+}
 
-    /// The next port in turn. It is given once, until it was drained and is listed again.
-    pub(crate) fn poll(&mut self) -> Option<PortId> {
-        let port = self.order.pop_front()?;
-        self.ports[port.index()] = Turn::Given;
-        Some(port)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT_BYTES: usize = 1 << 20;
+
+    #[test]
+    fn frames_of_all_lengths_leave_in_order_and_unharmed() {
+        let (mut chunks, mut queue) = (Chunks::default(), Queue::default());
+        let mut waiting = VecDeque::new();
+        let mut state = 1_u32;
+        for round in 0..20_000 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let filling = round % 400 < 200;
+            if filling || state >> 31 == 0 {
+                let lengths = [14, 60, 1514, 9014, CHUNK_BYTES - HEADER_BYTES, 65_549];
+                let length = lengths[(state >> 8) as usize % lengths.len()];
+                let frame = vec![round as u8; length];
+                if queue.has_room(length, LIMIT_BYTES) {
+                    queue.push(&mut chunks, &frame);
+                    waiting.push_back(frame);
+                }
+            } else {
+                assert_eq!(queue.pop(&mut chunks), waiting.pop_front().as_deref());
+            }
+            assert_eq!(queue.bytes, waiting.iter().map(Vec::len).sum::<usize>());
+        }
+        while let Some(frame) = waiting.pop_front() {
+            assert_eq!(queue.pop(&mut chunks), Some(&*frame));
+        }
+        assert_eq!(queue.pop(&mut chunks), None);
+    }
+
+    #[test]
+    fn a_queue_is_bounded_and_an_empty_one_holds_nothing() {
+        let (mut chunks, mut queue) = (Chunks::default(), Queue::default());
+        let mut frames = 0;
+        while queue.has_room(14, LIMIT_BYTES) {
+            queue.push(&mut chunks, &[0; 14]);
+            frames += 1;
+        }
+        assert_eq!(frames, LIMIT_BYTES / 14);
+        let held: usize = queue.chunks.iter().map(Vec::capacity).sum();
+        assert!(held < LIMIT_BYTES * 3 / 2, "{held} bytes");
+        while queue.pop(&mut chunks).is_some() {}
+        assert!(queue.chunks.is_empty());
+        assert_eq!(chunks.0.len(), MAX_SPARE);
+        assert!(queue.has_room(usize::MAX, LIMIT_BYTES), "the first always may");
     }
 }

@@ -52,7 +52,7 @@ impl Stack {
         let link_local = target.is_link_local() || target.is_unspecified() || target.is_multicast();
         if self.is_ours(target) || (stands_for && !link_local) {
             let reply = self.arp(REPLY, target, mac, sender);
-            self.push(port, reply);
+            self.push(port, &reply);
         }
     }
 

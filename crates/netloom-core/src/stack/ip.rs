@@ -126,21 +126,22 @@ impl Stack {
         let most = usize::from(link.config.mtu) - HEADER_BYTES;
         let length = head.len() + data.len();
         self.next_id = self.next_id.wrapping_add(1);
+        let (id, gateway) = (self.next_id, self.config.gateway_mac);
         let step = if length <= most { length.max(1) } else { most / 8 * 8 };
         let mut offset = 0;
         loop {
             let end = (offset + step).min(length);
             let more = if end < length { ipv4::MORE_FRAGMENTS } else { 0 };
-            let mut frame = self.spare.buffer(ETHERNET_BYTES + HEADER_BYTES + end - offset);
-            ethernet::emit(guest.mac, self.config.gateway_mac, ETHERTYPE, &mut frame);
-            header.emit(self.next_id, more | (offset / 8) as u16, end - offset, &mut frame[ETHERNET_BYTES..]);
-            // The first fragment holds the whole of the transport's header: no MTU is that small.
-            let (front, back) =
-                frame[ETHERNET_BYTES + HEADER_BYTES..].split_at_mut(head.len().saturating_sub(offset));
-            front.copy_from_slice(&head[head.len() - front.len()..]);
-            let from = (offset + front.len()) - head.len();
-            back.copy_from_slice(&data[from..end - head.len()]);
-            self.push(guest.port, frame);
+            if let Some(frame) = self.place(guest.port, ETHERNET_BYTES + HEADER_BYTES + end - offset) {
+                ethernet::emit(guest.mac, gateway, ETHERTYPE, frame);
+                header.emit(id, more | (offset / 8) as u16, end - offset, &mut frame[ETHERNET_BYTES..]);
+                // The first fragment holds the whole of the transport's header: no MTU is that small.
+                let (front, back) =
+                    frame[ETHERNET_BYTES + HEADER_BYTES..].split_at_mut(head.len().saturating_sub(offset));
+                front.copy_from_slice(&head[head.len() - front.len()..]);
+                let from = (offset + front.len()) - head.len();
+                back.copy_from_slice(&data[from..end - head.len()]);
+            }
             offset = end;
             if offset >= length {
                 return;

@@ -7,7 +7,7 @@ use super::Stack;
 use crate::addr::MacAddr;
 use crate::counters::Drop;
 use crate::port::{PortConfig, PortId};
-use crate::queue::FrameQueue;
+use crate::queue::Queue;
 use crate::time::{Duration, Instant};
 
 /// How long a port with a small ring waits for its guest before it sends on regardless.
@@ -17,7 +17,7 @@ const BURST_PAUSE: Duration = Duration::from_millis(2);
 pub(super) struct Link {
     pub(super) config: PortConfig,
     /// All but TCP's segments, which are written when they leave.
-    queue: FrameQueue,
+    queue: Queue,
     /// Flows that have segments to send, in turn.
     pub(super) senders: VecDeque<u32>,
     /// Segments sent in the turn of the first of them.
@@ -34,7 +34,7 @@ impl Link {
     fn new(config: PortConfig) -> Self {
         Self {
             config,
-            queue: FrameQueue::default(),
+            queue: Queue::default(),
             senders: VecDeque::new(),
             turn_segments: 0,
             credit: config.burst.unwrap_or(u16::MAX),
@@ -110,28 +110,34 @@ impl Stack {
 
     /// A flow has segments for its port.
     pub(super) fn list_sender(&mut self, port: PortId, slot: u32) {
-        if let Some(link) = self.links.get_mut(port.index()).and_then(Option::as_mut) {
+        if let Some(link) = self.link_mut(port) {
             link.senders.push_back(slot);
             self.turns.list(port);
         }
     }
 
-    /// Queues a frame for a port.
-    pub(super) fn push(&mut self, port: PortId, frame: Vec<u8>) {
-        let Some(link) = self.links.get_mut(port.index()).and_then(Option::as_mut) else { return };
-        if link.queue.has_room(frame.len(), link.config.queue_bytes) {
-            link.queue.push(frame);
-            self.turns.list(port);
-        } else {
+    /// Queues a frame for a port, to be written in place; counted if there is no room.
+    pub(super) fn place(&mut self, port: PortId, length: usize) -> Option<&mut [u8]> {
+        let link = self.links.get_mut(port.index())?.as_mut()?;
+        if !link.queue.has_room(length, link.config.queue_bytes) {
             self.drops.count(Drop::QueueFull);
+            return None;
+        }
+        self.turns.list(port);
+        link.queue.place(&mut self.chunks, length)
+    }
+
+    /// Queues a frame for a port; counted if there is no room.
+    pub(super) fn push(&mut self, port: PortId, frame: &[u8]) {
+        if let Some(place) = self.place(port, frame.len()) {
+            place.copy_from_slice(frame);
         }
     }
 
     /// Queues a frame for every port.
     pub(super) fn push_everywhere(&mut self, frame: &[u8]) {
         for index in 0..self.links.len() {
-            let copy = self.spare.copy(frame);
-            self.push(PortId(index as u32), copy);
+            self.push(PortId(index as u32), frame);
         }
     }
 
@@ -141,20 +147,20 @@ impl Stack {
         self.turns.poll()
     }
 
-    /// Puts the next frame for a port into `frame`, whose former content is used as memory; false if there is none.
+    /// The next frame for a port, which is then done with.
     ///
     /// As frames leave, flows that waited for room produce more: a port that reads slowly slows its flows.
     #[must_use]
-    pub fn poll_frame(&mut self, now: Instant, port: PortId, frame: &mut Vec<u8>) -> bool {
-        let Some(link) = self.links.get_mut(port.index()).and_then(Option::as_mut) else { return false };
-        if let Some(next) = link.queue.pop() {
-            self.spare.put(std::mem::replace(frame, next));
-            return true;
+    pub fn poll_frame(&mut self, now: Instant, port: PortId) -> Option<&[u8]> {
+        let link = self.links.get_mut(port.index())?.as_mut()?;
+        link.queue.release(&mut self.chunks);
+        if link.queue.is_empty() {
+            if self.next_segment(now, port) {
+                return Some(&self.segment);
+            }
+            self.turns.end(port);
+            return None;
         }
-        if self.next_segment(now, port, frame) {
-            return true;
-        }
-        self.turns.end(port);
-        false
+        self.links.get_mut(port.index())?.as_mut()?.queue.pop(&mut self.chunks)
     }
 }

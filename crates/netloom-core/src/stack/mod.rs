@@ -28,9 +28,10 @@ use crate::flow::{Event, FlowId};
 use crate::hash::Seeded;
 use crate::policy::Policy;
 use crate::port::PortId;
-use crate::queue::{Spare, Turns};
+use crate::queue::Chunks;
 use crate::service::dhcp::{DhcpServer, Network};
 use crate::time::{Duration, Instant};
+use crate::turns::Turns;
 use flows::Flows;
 use link::Link;
 use neighbors::Neighbors;
@@ -46,7 +47,9 @@ pub struct Stack {
     drops: Drops,
     links: Vec<Option<Link>>,
     turns: Turns,
-    spare: Spare,
+    chunks: Chunks,
+    /// The segment that left last.
+    segment: Vec<u8>,
     neighbors: Neighbors,
     reassembly: Reassembly,
     flows: Flows,
@@ -90,7 +93,8 @@ impl Stack {
         Self {
             links: Vec::new(),
             turns: Turns::default(),
-            spare: Spare::default(),
+            chunks: Chunks::default(),
+            segment: Vec::new(),
             neighbors: Neighbors::default(),
             flows: Flows::new(hash, Seeded::new(&secret)),
             config,

@@ -72,7 +72,7 @@ impl Stack {
     pub fn ask(&mut self, port: PortId, mac: MacAddr) {
         if let Some(address) = self.neighbors.address_of(Guest { port, mac }) {
             let probe = self.arp_probe(mac, address);
-            self.push(port, probe);
+            self.push(port, &probe);
         }
     }
 }

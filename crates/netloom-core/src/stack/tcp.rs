@@ -233,8 +233,8 @@ impl Stack {
         self.list_sender(guest.port, slot);
     }
 
-    /// Writes the next segment of a port's flows into `frame`; false if there is none.
-    pub(super) fn next_segment(&mut self, now: Instant, id: PortId, frame: &mut Vec<u8>) -> bool {
+    /// Writes the next segment of a port's flows; false if there is none.
+    pub(super) fn next_segment(&mut self, now: Instant, id: PortId) -> bool {
         let bound_bytes = self.config.limits.lan_buffer_bytes;
         loop {
             let Some(link) = self.links.get_mut(id.index()).and_then(Option::as_mut) else { return false };
@@ -273,6 +273,7 @@ impl Stack {
                 protocol: ipv4::TCP,
                 checksum: !link.config.trusted,
             };
+            let frame = &mut self.segment;
             frame.resize(ETHERNET_BYTES + HEADER_BYTES + length, 0);
             ethernet::emit(guest.mac, self.config.gateway_mac, ETHERTYPE, frame);
             header.emit(self.next_id, ipv4::DONT_FRAGMENT, length, &mut frame[ETHERNET_BYTES..]);

@@ -4,17 +4,16 @@
 //! frames are for it, and [`Lan`](crate::Lan) hands them over. Without a stack it is a plain learning bridge.
 
 mod macs;
-mod queue;
 
 use crate::addr::MacAddr;
 use crate::counters::{Drop, Drops};
 use crate::hash::Seeded;
 use crate::port::{MAX_FRAME_BYTES, MIN_FRAME_BYTES, PortConfig, PortId};
-use crate::queue::Turns;
+use crate::queue::{Chunks, Queue};
 use crate::time::Instant;
+use crate::turns::Turns;
 use crate::wire::ethernet;
 use macs::{MacTable, Source};
-use queue::{Chunks, Queue};
 
 struct Port {
     config: PortConfig,
