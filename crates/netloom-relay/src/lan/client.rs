@@ -116,7 +116,7 @@ impl Client {
                     }
                     self.blocked.set(false);
                     if self.flush() {
-                        lan.pump(lan.clock.now(), self.port);
+                        lan.pump(self.port);
                         lan.drain();
                     }
                 }

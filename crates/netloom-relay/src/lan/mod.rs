@@ -213,7 +213,7 @@ impl LanTask {
                 let port = self.machine.borrow_mut().poll_port();
                 let Some(port) = port else { break };
                 quiet = false;
-                self.pump(self.clock.now(), port);
+                self.pump(port);
             }
             if quiet {
                 break;
@@ -226,10 +226,10 @@ impl LanTask {
     }
 
     /// Moves frames from a port's queue to its client.
-    fn pump(&self, now: Instant, port: PortId) {
+    fn pump(&self, port: PortId) {
         let client = self.clients.borrow().get(&port).map(Rc::clone);
         if let Some(client) = client {
-            client.pump(&mut self.machine.borrow_mut(), now, &mut self.outgoing.borrow_mut());
+            client.pump(&mut self.machine.borrow_mut(), self.clock.now(), &mut self.outgoing.borrow_mut());
         }
     }
 
