@@ -96,8 +96,7 @@ impl Drop for Cable {
 /// A TAP device with an address.
 fn plug(namespace: &Namespace, address: Ipv4Addr) -> Result<Tap> {
     let tap = Tap::open(namespace, INTERFACE)?;
-    namespace.ip(&["link", "set", INTERFACE, "up"])?;
-    namespace.ip(&["address", "add", &format!("{address}/24"), "dev", INTERFACE])?;
+    namespace.add_address(INTERFACE, address, 24)?;
     Ok(tap)
 }
 

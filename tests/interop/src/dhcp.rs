@@ -5,7 +5,8 @@
 
 use std::fs::{self, DirEntry};
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -95,8 +96,10 @@ impl DhcpClient {
     /// # Errors
     /// With the client's own words when no lease came.
     pub fn lease(self, namespace: &Namespace, interface: &str) -> Result<Lease> {
-        let folder = Folder::new(namespace.name())?;
-        let script = folder.script()?;
+        // Under this name a later run removes what a killed one left.
+        let folder = tempfile::Builder::new().prefix(&format!("{}-dhcp-", namespace.name())).tempdir()?;
+        let folder = folder.path();
+        let script = script(folder)?;
         match self {
             Self::Udhcpc => {
                 let arguments = ["-i", interface, "-f", "-n", "-q", "-t", "10", "-T", "1", "-s", &script];
@@ -104,8 +107,8 @@ impl DhcpClient {
             }
             Self::Dhclient => {
                 let mut command = namespace.command("dhclient");
-                command.args(["-4", "-1", "-d", "-sf", &script, "-lf"]).arg(folder.0.join("leases"));
-                command.arg("-pf").arg(folder.0.join("pid")).arg(interface);
+                command.args(["-4", "-1", "-d", "-sf", &script, "-lf"]).arg(folder.join("leases"));
+                command.arg("-pf").arg(folder.join("pid")).arg(interface);
                 let mut client = Process::start(&mut command)?;
                 client.wait_for_line(PATIENCE, |line| line.starts_with("bound to").then_some(()))?;
             }
@@ -118,14 +121,14 @@ impl DhcpClient {
                 return networkd_lease(client.pid());
             }
         }
-        let text = fs::read_to_string(folder.0.join("lease")).context("the client had no lease")?;
+        let text = fs::read_to_string(folder.join("lease")).context("the client had no lease")?;
         Lease::parse(&text)
     }
 }
 
 /// What systemd-networkd has written of its one lease, which it does soon after it has told of it.
 fn networkd_lease(pid: u32) -> Result<Lease> {
-    let leases = PathBuf::from(format!("/proc/{pid}/root/run/systemd/netif/leases"));
+    let leases = Path::new("/proc").join(pid.to_string()).join("root/run/systemd/netif/leases");
     let deadline = Instant::now() + PATIENCE;
     loop {
         // The file has the interface's number for a name; one still being written has another.
@@ -138,29 +141,10 @@ fn networkd_lease(pid: u32) -> Result<Lease> {
     }
 }
 
-/// A folder that goes with its owner.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("{name}-dhcp"));
-        fs::create_dir_all(&path)?;
-        Ok(Self(path))
-    }
-
-    fn script(&self) -> Result<String> {
-        use std::os::unix::fs::PermissionsExt;
-        let path = self.0.join("script");
-        fs::write(&path, SCRIPT)?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
-        Ok(path.to_string_lossy().into_owned())
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            eprintln!("{} stays behind: {error}", self.0.display());
-        }
-    }
+/// The script in a folder of its own, where its lease goes.
+fn script(folder: &Path) -> Result<String> {
+    let path = folder.join("script");
+    fs::write(&path, SCRIPT)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
+    Ok(path.to_string_lossy().into_owned())
 }

@@ -97,7 +97,6 @@ impl Lab {
         let socket = WebSocket::connect(&self.host, self.relay.address(), &Handshake::to(path))?;
         let namespace = Namespace::new()?;
         let tap = Tap::open(&namespace, INTERFACE)?;
-        namespace.ip(&["link", "set", INTERFACE, "up"])?;
         let cable = Splice::start(tap, socket, impairment)?;
         Ok(Guest { cable, namespace })
     }
@@ -153,8 +152,7 @@ impl Guest {
     /// # Errors
     /// When the guest has it already.
     pub fn use_address(&self, address: Ipv4Addr, prefix: u8) -> Result<()> {
-        self.namespace.ip(&["address", "add", &format!("{address}/{prefix}"), "dev", INTERFACE])?;
-        Ok(())
+        self.namespace.add_address(INTERFACE, address, prefix)
     }
 
     /// Whether `target` answers one of `count` pings.

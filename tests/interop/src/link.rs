@@ -23,6 +23,19 @@ impl Impairment {
         Self { origin: Instant::now(), forward: Link::new(config, seed), backward: Link::new(config, !seed) }
     }
 
+    /// A bad link: 2 % of the frames are lost, 1 % doubled, 2 % overtaken, and all are 10 ms on their way.
+    #[must_use]
+    pub fn bad(seed: u64) -> Self {
+        let config = LinkConfig {
+            loss: 0.02,
+            duplicate: 0.01,
+            reorder: 0.02,
+            delay: Duration::from_millis(10),
+            ..LinkConfig::default()
+        };
+        Self::new(config, seed)
+    }
+
     /// What the link did to the frames of each direction.
     #[must_use]
     pub fn counters(&self) -> (&LinkCounters, &LinkCounters) {

@@ -4,7 +4,7 @@
 //! in the namespace of the test itself.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -57,6 +57,15 @@ impl Namespace {
     /// With what `ip` said, when it fails.
     pub fn ip(&self, args: &[&str]) -> Result<String> {
         run(Command::new("ip").args(["-n", &self.name]).args(args))
+    }
+
+    /// Gives an interface an address.
+    ///
+    /// # Errors
+    /// When it has it already.
+    pub fn add_address(&self, interface: &str, address: Ipv4Addr, prefix: u8) -> Result<()> {
+        self.ip(&["address", "add", &format!("{address}/{prefix}"), "dev", interface])?;
+        Ok(())
     }
 
     /// Writes a setting under `/proc/sys`, which is the namespace's own for `net/`.

@@ -35,13 +35,14 @@ pub struct Tap {
 }
 
 impl Tap {
-    /// Makes `interface` inside `namespace`, down and without an address.
+    /// Makes `interface` inside `namespace`, up and without an address.
     ///
     /// # Errors
     /// When `/dev/net/tun` is missing or the name is taken.
     pub fn open(namespace: &Namespace, interface: &str) -> Result<Self> {
         let name = interface.to_owned();
         let file = namespace.run(move || attach(&name))??;
+        namespace.ip(&["link", "set", interface, "up"])?;
         Ok(Self { file, buffer: vec![0; MAX_FRAME_BYTES].into(), refused: 0 })
     }
 

@@ -4,26 +4,18 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use netloom_interop::iperf::iperf3;
 use netloom_interop::lab::{Guest, Lab, sized};
-use netloom_interop::link::{Impairment, LinkConfig};
+use netloom_interop::link::Impairment;
 use netloom_interop::transfer::{Kind, transfer};
 
 const MIB: u64 = 1 << 20;
 
 /// A guest whose cable is the impaired link.
 fn lab(seed: u64) -> (Lab, Guest) {
-    let config = LinkConfig {
-        loss: 0.02,
-        duplicate: 0.01,
-        reorder: 0.02,
-        delay: Duration::from_millis(10),
-        ..LinkConfig::default()
-    };
     let lab = Lab::beside_others(&[]).unwrap();
-    let (guest, _) = lab.leased_guest(Some(Impairment::new(config, seed))).unwrap();
+    let (guest, _) = lab.leased_guest(Some(Impairment::bad(seed))).unwrap();
     (lab, guest)
 }
 

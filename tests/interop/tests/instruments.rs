@@ -25,8 +25,7 @@ fn pair(impairment: Option<Impairment>) -> Pair {
     let (a, b) = (Namespace::new().unwrap(), Namespace::new().unwrap());
     let taps = [(&a, A), (&b, B)].map(|(namespace, address)| {
         let tap = Tap::open(namespace, INTERFACE).unwrap();
-        namespace.ip(&["link", "set", INTERFACE, "up"]).unwrap();
-        namespace.ip(&["address", "add", &format!("{address}/24"), "dev", INTERFACE]).unwrap();
+        namespace.add_address(INTERFACE, address, 24).unwrap();
         tap
     });
     let [tap_a, tap_b] = taps;
@@ -49,14 +48,7 @@ fn kernels_move_data_both_ways_through_a_splice() {
 #[test]
 fn kernels_move_data_across_the_impaired_link() {
     let _alone = alone();
-    let config = LinkConfig {
-        loss: 0.02,
-        duplicate: 0.01,
-        reorder: 0.02,
-        delay: Duration::from_millis(10),
-        ..LinkConfig::default()
-    };
-    let pair = pair(Some(Impairment::new(config, 7)));
+    let pair = pair(Some(Impairment::bad(7)));
     let server = Server::start(&pair.b, SocketAddr::from((B, 0))).unwrap();
     for kind in [Kind::Download, Kind::Upload] {
         transfer(&pair.a, server.address(), kind, 1 << 20, 2).unwrap();
