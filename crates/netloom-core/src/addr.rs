@@ -1,7 +1,7 @@
 //! Addresses: MAC addresses and IP networks. IP addresses are those of `core::net`.
 
 use core::fmt;
-use core::net::{AddrParseError, IpAddr, Ipv4Addr};
+use core::net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr};
 use core::str::FromStr;
 
 /// An Ethernet address.
@@ -105,8 +105,7 @@ impl IpNet {
                 (net.to_bits() ^ host.to_bits()) & mask == 0
             }
             (IpAddr::V6(net), IpAddr::V6(host)) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
-                (net.to_bits() ^ host.to_bits()) & mask == 0
+                (net.to_bits() ^ host.to_bits()) & mask_v6(self.prefix) == 0
             }
             _ => false,
         }
@@ -191,6 +190,57 @@ impl fmt::Display for Ipv4Net {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.network, self.prefix)
     }
+}
+
+/// An IPv6 network: what a LAN's prefix is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ipv6Net {
+    network: Ipv6Addr,
+    prefix: u8,
+}
+
+impl Ipv6Net {
+    /// The network that `address` lies in; its host part is dropped. A prefix above 128 counts as 128.
+    #[must_use]
+    pub fn new(address: Ipv6Addr, prefix: u8) -> Self {
+        let prefix = prefix.min(128);
+        Self { network: Ipv6Addr::from_bits(address.to_bits() & mask_v6(prefix)), prefix }
+    }
+
+    /// The network's first address, which names it.
+    #[must_use]
+    pub const fn network(&self) -> Ipv6Addr {
+        self.network
+    }
+
+    /// Length of the prefix in bits.
+    #[must_use]
+    pub const fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
+    /// Whether `address` lies in the network.
+    #[must_use]
+    pub fn contains(&self, address: Ipv6Addr) -> bool {
+        address.to_bits() & mask_v6(self.prefix) == self.network.to_bits()
+    }
+
+    /// The `n`th address, or `None` past the network's end.
+    #[must_use]
+    pub fn host(&self, n: u128) -> Option<Ipv6Addr> {
+        let address = Ipv6Addr::from_bits(self.network.to_bits().checked_add(n)?);
+        self.contains(address).then_some(address)
+    }
+}
+
+impl fmt::Display for Ipv6Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.network, self.prefix)
+    }
+}
+
+fn mask_v6(prefix: u8) -> u128 {
+    u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0)
 }
 
 /// The IPv4 address that an IPv6 address carries inside, else the address itself: mapped and compatible (RFC 4291 section 2.5.5),
