@@ -106,7 +106,8 @@ fn act(rest: &str) -> Result<Act, String> {
         "set" => {
             let (name, value) = tail.split_once(' ').ok_or("set needs a name and a number")?;
             const ALGORITHMS: [&str; 3] = ["reno", "cubic", "none"];
-            let named = ALGORITHMS.iter().position(|word| *word == value.trim()).filter(|_| name == "congestion");
+            let named =
+                ALGORITHMS.iter().position(|word| *word == value.trim()).filter(|_| name == "congestion");
             Ok(Act::Set(name.to_owned(), named.map_or_else(|| number(value), |at| Ok(at as u64))?))
         }
         "with" => {

@@ -113,7 +113,8 @@ fn same(wanted: &[Opt], sent: &[Opt], clocks: Clocks) -> bool {
     wanted.len() == sent.len()
         && wanted.iter().zip(sent).all(|pair| match pair {
             (Opt::Timestamps(value, echo), Opt::Timestamps(sent_value, sent_echo)) => {
-                equal(*value, *sent_value, clocks.ours.unwrap_or(0)) && equal(*echo, *sent_echo, clocks.theirs)
+                equal(*value, *sent_value, clocks.ours.unwrap_or(0))
+                    && equal(*echo, *sent_echo, clocks.theirs)
             }
             (want, is) => want == is,
         })
