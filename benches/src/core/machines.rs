@@ -117,6 +117,7 @@ impl End {
             gateway_mac: MacAddr([2, 0, 0, 0, 0, host]),
             gateway: false,
             virtual_addresses: vec![address(host, 0), address(host, 1)],
+            ipv6: None,
             mtu: setup.mtu,
             dhcp: None,
             dns: None,

@@ -25,8 +25,8 @@ pub mod time;
 mod turns;
 pub mod wire;
 
-pub use addr::{IpNet, Ipv4Net, MacAddr};
-pub use config::{LanConfig, Limits};
+pub use addr::{IpNet, Ipv4Net, Ipv6Net, MacAddr};
+pub use config::{Ipv6Config, LanConfig, Limits};
 pub use counters::{Drop, Drops};
 pub use flow::{Event, FlowId, Guest, Protocol, Refusal, ResetReason};
 pub use lan::Lan;

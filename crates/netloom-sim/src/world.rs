@@ -37,6 +37,7 @@ pub fn lan_config(mtu: u16) -> LanConfig {
         gateway_mac: GATEWAY_MAC,
         gateway: true,
         virtual_addresses: vec![VIRTUAL],
+        ipv6: None,
         mtu,
         dhcp: None,
         dns: None,

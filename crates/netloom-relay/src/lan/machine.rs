@@ -45,6 +45,7 @@ pub(super) fn config(settings: &LanSettings, own: Vec<SocketAddr>) -> LanConfig 
         gateway_mac: GATEWAY_MAC,
         gateway: settings.gateway,
         virtual_addresses: host.into_iter().collect(),
+        ipv6: None,
         mtu: settings.mtu,
         dhcp: settings.dhcp.then(|| DhcpConfig {
             first,

@@ -47,6 +47,7 @@ impl MachineHost {
             gateway_mac: config.mac,
             gateway: false,
             virtual_addresses: vec![config.own, config.address],
+            ipv6: None,
             mtu: config.mtu,
             dhcp: None,
             dns: None,
