@@ -63,7 +63,7 @@ proptest! {
                 Op::Push(n) | Op::Put(0, n) => {
                     let bytes = fresh(n.min(limit - model.len()));
                     ring.push(&bytes, limit);
-                    behind = behind.into_iter().filter(|(at, _)| *at >= bytes.len()).collect();
+                    behind.retain(|at, _| *at >= bytes.len());
                     behind = behind.into_iter().map(|(at, byte)| (at - bytes.len(), byte)).collect();
                     model.extend(&bytes);
                 }

@@ -1,7 +1,5 @@
 //! The receiving side against a receiver that remembers single positions: which of them arrived inside the window that was offered.
 
-use std::collections::BTreeSet;
-
 use proptest::prelude::*;
 
 use crate::tcp::{Config, Event, Flags, Options, Segment, SeqNumber, State, Tcb};
@@ -47,8 +45,9 @@ struct Pair {
     tcb: Tcb,
     now: Instant,
     irs: SeqNumber,
-    /// Positions that arrived in the window, those taken included.
-    arrived: BTreeSet<usize>,
+    /// Whether each position arrived in the window, those taken included, and the first that did not.
+    arrived: Vec<bool>,
+    due: usize,
     taken: usize,
     /// Where the stream ends, once its end was heard.
     end: Option<usize>,
@@ -84,7 +83,8 @@ impl Pair {
             tcb,
             now,
             irs,
-            arrived: BTreeSet::new(),
+            arrived: vec![false; 20_000],
+            due: 0,
             taken: 0,
             end: None,
             edge: 0,
@@ -130,13 +130,9 @@ impl Pair {
         last
     }
 
-    fn due(&self) -> usize {
-        (0..).find(|position| !self.arrived.contains(position)).unwrap_or(0)
-    }
-
     /// A segment of the stream arrives; what of it counts is noted.
     fn arrive(&mut self, from: usize, length: usize, fin: bool, ack: SeqNumber) {
-        let due = self.due();
+        let due = self.due;
         let payload: Vec<u8> = (from..from + length).map(byte).collect();
         let flags = if fin { Flags::ACK | Flags::FIN } else { Flags::ACK };
         let over = self.end == Some(due);
@@ -153,14 +149,12 @@ impl Pair {
         if !in_window {
             return;
         }
-        self.arrived.extend(from..(from + length).min(self.edge));
+        self.arrived[from..(from + length).min(self.edge).max(from)].fill(true);
         if fin && from + length <= self.edge.max(due) {
             self.end = Some(from + length);
         }
-        // Nothing lies behind the end.
-        if self.end == Some(self.due()) {
-            let end = self.due();
-            self.arrived.retain(|position| *position < end);
+        while self.arrived[self.due] && self.end != Some(self.due) {
+            self.due += 1;
         }
     }
 
@@ -173,7 +167,7 @@ impl Pair {
                 other => panic!("{other:?}"),
             }
         }
-        let due = self.due();
+        let due = self.due;
         assert_eq!(self.told_bytes, due);
         assert_eq!(self.told_fin, self.end == Some(due));
         let held = self.tcb.peek().concat();
@@ -187,7 +181,7 @@ impl Pair {
         self.now += Duration::from_millis(500);
         self.tcb.handle_timeout(self.now);
         self.transmit();
-        let due = self.due() + usize::from(self.told_fin);
+        let due = self.due + usize::from(self.told_fin);
         assert_eq!(self.acknowledged, due);
         assert!(self.tcb.offered_bytes() <= BUFFER_BYTES + usize::from(self.told_fin));
     }
@@ -202,39 +196,41 @@ proptest! {
     ) {
         let mut pair = Pair::new(isn, irs);
         let ack = SeqNumber(isn) + 1;
-        let mut end = None;
+        // A stream has one end, and nothing was sent from behind it.
+        let (mut end, mut highest) = (None, 0);
         for op in ops {
             match op {
                 Op::Segment { from, length, fin } => {
-                    // A stream has one end.
                     let last = from + length;
                     let (length, fin) = match end {
                         Some(end) if last >= end => (usize::max(from, end) - from, from <= end),
-                        _ => (length, fin && last > 4000),
+                        _ => (length, fin && last >= highest.max(4000)),
                     };
                     if fin {
                         end = Some(from + length);
                     }
+                    highest = highest.max(last);
                     pair.arrive(from, length, fin, ack);
                 }
                 Op::Near { off, length } => {
-                    let from = pair.due().saturating_add_signed(off);
+                    let from = pair.due.saturating_add_signed(off);
                     let length = end.map_or(length, |end: usize| length.min(end.saturating_sub(from)));
+                    highest = highest.max(from + length);
                     pair.arrive(from, length, false, ack);
                     // What arrived last beyond a gap is told first (RFC 2018 4).
                     pair.agree();
                     pair.transmit();
-                    let due = pair.due();
+                    let due = pair.due;
                     for (start, end) in &pair.sacked {
-                        prop_assert!(*start > due && pair.arrived.range(start..end).count() == end - start);
+                        prop_assert!(*start > due && pair.arrived[*start..*end].iter().all(|arrived| *arrived));
                     }
-                    if from > due && length > 0 && from < pair.edge {
+                    if from > due && length > 0 && pair.arrived[from] {
                         let (start, end) = *pair.sacked.first().unwrap();
                         prop_assert!(start <= from && from < end, "{start}..{end} does not hold {from}");
                     }
                 }
                 Op::Take(n) => {
-                    let n = n.min(pair.due() - pair.taken);
+                    let n = n.min(pair.due - pair.taken);
                     pair.tcb.take(pair.now, n);
                     pair.taken += n;
                     pair.transmit();
