@@ -3,7 +3,8 @@
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use netloom_core::{
-    Duration, Event, FlowId, Instant, Ipv4Net, Lan, LanConfig, Limits, MacAddr, Policy, PortConfig, PortId,
+    Congestion, Duration, Event, FlowId, Instant, Ipv4Net, Lan, LanConfig, Limits, MacAddr, Policy,
+    PortConfig, PortId,
 };
 
 use super::{BUFFER_BYTES, CHUNK_BYTES, Pair, ROUND_US, Setup};
@@ -124,6 +125,9 @@ impl End {
             echo: false,
             answer_all_pings: false,
             nagle: true,
+            timestamps: true,
+            congestion: Congestion::default(),
+            rto_min: Duration::from_millis(200),
             policy: Policy { private: true, ..Policy::default() },
             limits: Limits {
                 flows_per_guest: 100_000,

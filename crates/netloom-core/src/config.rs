@@ -6,6 +6,7 @@ use crate::addr::{Ipv4Net, Ipv6Net, MacAddr};
 use crate::policy::Policy;
 use crate::service::dhcp::DhcpConfig;
 use crate::service::dns::DnsConfig;
+use crate::tcp::Congestion;
 use crate::time::Duration;
 
 /// What a LAN offers its guests.
@@ -38,6 +39,12 @@ pub struct LanConfig {
     /// Whether small writes to a guest wait for the acknowledgment of earlier ones (RFC 9293 3.7.4). Who relays what was a segment once, or
     /// writes all there is, does without: each wait is as long as the guest delays its acknowledgments.
     pub nagle: bool,
+    /// Whether TCP timestamps are offered to guests, and used with those that do (RFC 7323).
+    pub timestamps: bool,
+    /// How the rate of TCP toward guests answers to loss.
+    pub congestion: Congestion,
+    /// Least TCP retransmission timeout beyond the round trip itself (RFC 6298 2.4): 200 ms suits peers that delay acknowledgments by as much.
+    pub rto_min: Duration,
     /// What guests may reach.
     pub policy: Policy,
     /// What guests may use.

@@ -33,4 +33,5 @@ pub use lan::Lan;
 pub use policy::{Policy, Rule, Verdict};
 pub use port::{MAX_FRAME_BYTES, MIN_FRAME_BYTES, PortConfig, PortId};
 pub use stack::{ConnectError, Query, QueryId};
+pub use tcp::Congestion;
 pub use time::{Duration, Instant};

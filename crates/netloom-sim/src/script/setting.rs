@@ -1,6 +1,6 @@
 //! The machine that a script runs on, as its `set` lines say.
 
-use netloom_core::{Duration, Instant, Lan, LanConfig, MacAddr, PortConfig, PortId};
+use netloom_core::{Congestion, Duration, Instant, Lan, LanConfig, MacAddr, PortConfig, PortId};
 
 use super::{Act, Script};
 use crate::packet::{arp, ethernet};
@@ -13,6 +13,8 @@ const HEADERS_BYTES: u16 = 40;
 pub(super) fn lan(script: &Script, now: Instant) -> Result<(Lan, PortId), String> {
     let mut config = lan_config(1000 + HEADERS_BYTES);
     config.nagle = true;
+    config.timestamps = false;
+    config.congestion = Congestion::Reno;
     let mut port = PortConfig { mtu: config.mtu, ..PortConfig::default() };
     for step in &script.steps {
         if let Act::Set(name, value) = &step.act {
@@ -35,6 +37,15 @@ fn set(config: &mut LanConfig, port: &mut PortConfig, name: &str, value: u64) ->
         "lan_mtu" => config.mtu = value as u16,
         "trusted" => port.trusted = value > 0,
         "nagle" => config.nagle = value > 0,
+        "timestamps" => config.timestamps = value > 0,
+        "rto_min" => config.rto_min = Duration::from_millis(value),
+        "congestion" => {
+            config.congestion = match value {
+                0 => Congestion::Reno,
+                1 => Congestion::Cubic,
+                _ => Congestion::None,
+            }
+        }
         "burst" => port.burst = Some(value as u16),
         "receive_buffer_bytes" => limits.receive_buffer_bytes = size,
         "send_buffer_bytes" => limits.send_buffer_bytes = size,
