@@ -14,6 +14,9 @@ mod tcb;
 mod timer;
 mod transmit;
 
+#[cfg(test)]
+mod tests;
+
 pub use config::{Config, Congestion};
 pub use options::{Options, SackBlocks};
 pub use segment::{Flags, Segment, Transmit, reset_for};
