@@ -48,7 +48,8 @@ fn every_part_is_a_whole_segment() {
         let template = Template::new(&first, true).unwrap();
         assert_eq!(template.head_bytes(), first.len());
         for (seq, length, flags) in [(0, 0, 0), (0xffff_fffe, 1460, 8), (0x8000_7fff, 1461, 9), (7, 1, 1)] {
-            let payload: Vec<u8> = (0..length).map(|i: u32| (i * 31 + seq) as u8).collect();
+            let payload: Vec<u8> =
+                (0..length).map(|i: u32| i.wrapping_mul(31).wrapping_add(seq) as u8).collect();
             let mut out = [vec![0xee; first.len()], payload.clone()].concat();
             let part = Part { seq, id: seq as u16, flags, payload_sum: sum(&payload) };
             template.write(part, &mut out);
