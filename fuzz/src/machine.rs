@@ -151,6 +151,7 @@ impl Player {
                     let config = PortConfig {
                         mtu: mtu.max(68),
                         trusted,
+                        large_segments: trusted,
                         isolated,
                         queue_bytes,
                         macs: if small { 1 } else { 8 },
