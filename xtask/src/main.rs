@@ -11,6 +11,7 @@ mod process;
 mod purity;
 mod tally;
 mod test;
+mod wasm;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -51,6 +52,8 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Build a package's library as WebAssembly modules and print their paths
+    Wasm { package: String },
     /// Make the test guest and save its states
     Guest,
     /// Fuzz one target or each in turn
@@ -91,15 +94,38 @@ fn relay_program() -> PathBuf {
 
 /// Builds and runs a benchmark in the open; stdout is the benchmark's alone.
 fn bench(name: &str, arguments: &[String]) -> Result<()> {
-    if name == "relay" {
-        needs::interop()?;
-    }
-    build_relay()?;
+    bench_step(name, arguments)?.show()
+}
+
+/// A benchmark with what it needs: figures are of a release build.
+fn bench_step(name: &str, arguments: &[String]) -> Result<Step> {
     let program = format!("bench-{name}");
-    Step::cargo(["run", "--quiet", "--release", "--package", "netloom-bench", "--bin", &program, "--"])
-        .args(arguments)
-        .env("NETLOOM_BIN", relay_program())
-        .show()
+    let step =
+        Step::cargo(["run", "--quiet", "--release", "--package", "netloom-bench", "--bin", &program, "--"])
+            .args(arguments);
+    match name {
+        "core" => {
+            let asked = |part| arguments.iter().all(|argument| argument.starts_with('-') || argument == part);
+            let any = |part: &str| arguments.iter().any(|argument| argument == part);
+            let mut step = step;
+            if asked("instructions") || any("instructions") {
+                needs::command("valgrind", "valgrind")?;
+            }
+            if asked("wasm") || any("wasm") {
+                needs::command("node", "nodejs")?;
+                for features in wasm::Features::ALL {
+                    let variable = format!("NETLOOM_PAIRS_{}", features.name().to_uppercase());
+                    step = step.env(&variable, wasm::module("netloom-bench-pairs", features)?);
+                }
+            }
+            Ok(step)
+        }
+        _ => {
+            needs::interop()?;
+            build_relay()?;
+            Ok(step.env("NETLOOM_BIN", relay_program()))
+        }
+    }
 }
 
 fn run(verb: Verb) -> Result<bool> {
@@ -109,6 +135,11 @@ fn run(verb: Verb) -> Result<bool> {
             return test::run(if full { Tier::Full } else { Tier::Quick }, only.as_deref());
         }
         Verb::Bench { name, arguments } => bench(&name, &arguments)?,
+        Verb::Wasm { package } => {
+            for features in wasm::Features::ALL {
+                println!("{}", wasm::module(&package, features)?.display());
+            }
+        }
         Verb::Guest => guest::make()?,
         Verb::Fuzz { target, runs, minutes } => fuzz::run(target.as_deref(), runs, minutes)?,
         Verb::Fmt => Step::cargo(["fmt", "--all"]).show()?,
