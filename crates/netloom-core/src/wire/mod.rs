@@ -2,4 +2,6 @@
 
 pub mod checksum;
 pub(crate) mod ethernet;
+pub(crate) mod ip;
 pub(crate) mod ipv4;
+pub(crate) mod ipv6;
