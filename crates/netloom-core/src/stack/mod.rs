@@ -23,6 +23,7 @@ mod router;
 mod services;
 mod streams;
 mod tcp;
+mod train;
 
 use core::net::IpAddr;
 use std::collections::{BTreeMap, VecDeque};

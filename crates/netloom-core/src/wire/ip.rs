@@ -94,6 +94,7 @@ pub(crate) struct Packet<'a> {
 
 impl Packet<'_> {
     /// Whether the transport's checksum holds, by the sum of the payload.
+    #[inline]
     pub(crate) fn transport_holds(&self, payload_sum: u32) -> bool {
         fold(self.pair.pseudo_header(self.protocol, self.payload.len()) + payload_sum) == 0xffff
     }

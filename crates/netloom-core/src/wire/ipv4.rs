@@ -30,6 +30,7 @@ pub(crate) struct Packet<'a> {
 
 impl<'a> Packet<'a> {
     /// Reads a packet; `verify` says whether its checksum must hold.
+    #[inline]
     pub(crate) fn parse(bytes: &'a [u8], verify: bool) -> Result<Self, Drop> {
         let header = bytes.first_chunk::<HEADER_BYTES>().ok_or(Drop::Ipv4Malformed)?;
         let header_bytes = usize::from(header[0] & 15) * 4;
