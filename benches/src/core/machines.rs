@@ -3,7 +3,8 @@
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use netloom_core::{
-    Duration, Event, FlowId, Instant, Ipv4Net, Lan, LanConfig, Limits, MacAddr, Policy, PortConfig, PortId,
+    Congestion, Duration, Event, FlowId, Instant, Ipv4Net, Lan, LanConfig, Limits, MacAddr, Policy,
+    PortConfig, PortId,
 };
 
 use super::{BUFFER_BYTES, CHUNK_BYTES, Pair, ROUND_US, Setup};
@@ -116,6 +117,7 @@ impl End {
             gateway_mac: MacAddr([2, 0, 0, 0, 0, host]),
             gateway: false,
             virtual_addresses: vec![address(host, 0), address(host, 1)],
+            ipv6: None,
             mtu: setup.mtu,
             dhcp: None,
             dns: None,
@@ -123,6 +125,9 @@ impl End {
             echo: false,
             answer_all_pings: false,
             nagle: true,
+            timestamps: true,
+            congestion: Congestion::default(),
+            rto_min: Duration::from_millis(200),
             policy: Policy { private: true, ..Policy::default() },
             limits: Limits {
                 flows_per_guest: 100_000,

@@ -105,8 +105,7 @@ impl IpNet {
                 (net.to_bits() ^ host.to_bits()) & mask == 0
             }
             (IpAddr::V6(net), IpAddr::V6(host)) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
-                (net.to_bits() ^ host.to_bits()) & mask == 0
+                (net.to_bits() ^ host.to_bits()) & mask_v6(self.prefix) == 0
             }
             _ => false,
         }
@@ -193,20 +192,76 @@ impl fmt::Display for Ipv4Net {
     }
 }
 
-/// The IPv4 address that an IPv6 address carries inside (mapped, compatible, NAT64, 6to4), else the address itself.
+/// An IPv6 network: what a LAN's prefix is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ipv6Net {
+    network: Ipv6Addr,
+    prefix: u8,
+}
+
+impl Ipv6Net {
+    /// The network that `address` lies in; its host part is dropped. A prefix above 128 counts as 128.
+    #[must_use]
+    pub fn new(address: Ipv6Addr, prefix: u8) -> Self {
+        let prefix = prefix.min(128);
+        Self { network: Ipv6Addr::from_bits(address.to_bits() & mask_v6(prefix)), prefix }
+    }
+
+    /// The network's first address, which names it.
+    #[must_use]
+    pub const fn network(&self) -> Ipv6Addr {
+        self.network
+    }
+
+    /// Length of the prefix in bits.
+    #[must_use]
+    pub const fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
+    /// Whether `address` lies in the network.
+    #[must_use]
+    pub fn contains(&self, address: Ipv6Addr) -> bool {
+        address.to_bits() & mask_v6(self.prefix) == self.network.to_bits()
+    }
+
+    /// The `n`th address, or `None` past the network's end.
+    #[must_use]
+    pub fn host(&self, n: u128) -> Option<Ipv6Addr> {
+        let address = Ipv6Addr::from_bits(self.network.to_bits().checked_add(n)?);
+        self.contains(address).then_some(address)
+    }
+}
+
+impl fmt::Display for Ipv6Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.network, self.prefix)
+    }
+}
+
+fn mask_v6(prefix: u8) -> u128 {
+    u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0)
+}
+
+/// The IPv4 address that an IPv6 address carries inside, else the address itself: mapped and compatible (RFC 4291 section 2.5.5),
+/// translated (RFC 2765), NAT64 (RFC 6052), 6to4 (RFC 3056) and Teredo (RFC 4380).
 ///
 /// Policy looks at what would be reached, not at how it was written.
 #[must_use]
 pub fn unwrap_embedded_ipv4(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else { return address };
     let octets = v6.octets();
-    let tail = || IpAddr::V4(Ipv4Addr::new(octets[12], octets[13], octets[14], octets[15]));
+    let [.., a, b, c, d] = octets;
     match v6.segments() {
-        [0, 0, 0, 0, 0, 0xffff, _, _] | [0x64, 0xff9b, 0, 0, 0, 0, _, _] => tail(),
-        [0, 0, 0, 0, 0, 0, high, _] if v6 != Ipv6Addr::LOCALHOST && (high != 0 || !v6.is_unspecified()) => {
-            tail()
+        [0, 0, 0, 0, 0, 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => {
+            Ipv4Addr::new(a, b, c, d).into()
         }
-        [0x2002, ..] => IpAddr::V4(Ipv4Addr::new(octets[2], octets[3], octets[4], octets[5])),
+        [0, 0, 0, 0, 0, 0, ..] if !v6.is_loopback() && !v6.is_unspecified() => {
+            Ipv4Addr::new(a, b, c, d).into()
+        }
+        [0x2002, ..] => Ipv4Addr::new(octets[2], octets[3], octets[4], octets[5]).into(),
+        // The client's address stands inverted (RFC 4380 section 4).
+        [0x2001, 0, ..] => Ipv4Addr::new(!a, !b, !c, !d).into(),
         _ => address,
     }
 }

@@ -1,11 +1,12 @@
 //! What a LAN is configured with.
 
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::addr::{Ipv4Net, MacAddr};
+use crate::addr::{Ipv4Net, Ipv6Net, MacAddr};
 use crate::policy::Policy;
 use crate::service::dhcp::DhcpConfig;
 use crate::service::dns::DnsConfig;
+use crate::tcp::Congestion;
 use crate::time::Duration;
 
 /// What a LAN offers its guests.
@@ -21,6 +22,8 @@ pub struct LanConfig {
     pub gateway: bool,
     /// Further addresses that the gateway answers for; flows to them are announced with that destination.
     pub virtual_addresses: Vec<Ipv4Addr>,
+    /// What the LAN speaks of IPv6; without, nothing of it is said or answered, though the switch still carries it between guests.
+    pub ipv6: Option<Ipv6Config>,
     /// The LAN's MTU in bytes, told to guests by DHCP: 576 to 65,535.
     pub mtu: u16,
     /// The DHCP server, if it serves.
@@ -36,10 +39,25 @@ pub struct LanConfig {
     /// Whether small writes to a guest wait for the acknowledgment of earlier ones (RFC 9293 3.7.4). Who relays what was a segment once, or
     /// writes all there is, does without: each wait is as long as the guest delays its acknowledgments.
     pub nagle: bool,
+    /// Whether TCP timestamps are offered to guests, and used with those that do (RFC 7323).
+    pub timestamps: bool,
+    /// How the rate of TCP toward guests answers to loss.
+    pub congestion: Congestion,
+    /// Least TCP retransmission timeout beyond the round trip itself (RFC 6298 2.4): 200 ms suits peers that delay acknowledgments by as much.
+    pub rto_min: Duration,
     /// What guests may reach.
     pub policy: Policy,
     /// What guests may use.
     pub limits: Limits,
+}
+
+/// What a LAN speaks of IPv6. Guests take addresses of the prefix by themselves (SLAAC, RFC 4862).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ipv6Config {
+    /// The LAN's prefix. Guests form addresses in it only if it is a /64.
+    pub prefix: Ipv6Net,
+    /// The address of the gateway and of the services, in the prefix. The gateway's link-local address comes from its MAC address.
+    pub gateway_address: Ipv6Addr,
 }
 
 /// What the guests of a LAN may use.

@@ -25,12 +25,13 @@ pub mod time;
 mod turns;
 pub mod wire;
 
-pub use addr::{IpNet, Ipv4Net, MacAddr};
-pub use config::{LanConfig, Limits};
+pub use addr::{IpNet, Ipv4Net, Ipv6Net, MacAddr};
+pub use config::{Ipv6Config, LanConfig, Limits};
 pub use counters::{Drop, Drops};
 pub use flow::{Event, FlowId, Guest, Protocol, Refusal, ResetReason};
 pub use lan::Lan;
 pub use policy::{Policy, Rule, Verdict};
 pub use port::{MAX_FRAME_BYTES, MIN_FRAME_BYTES, PortConfig, PortId};
 pub use stack::{ConnectError, Query, QueryId};
+pub use tcp::Congestion;
 pub use time::{Duration, Instant};

@@ -1,7 +1,10 @@
 //! The egress policy: one pure type, asked when a flow opens and again for every address about to be dialled.
+//!
+//! What the defaults refuse follows the IANA registries of special-purpose addresses (RFC 6890) and, for IPv6, what is not unicast at
+//! all (RFC 4291 section 2.4). Addresses for documentation pass: they are nobody's to protect.
 
 use core::fmt;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::addr::{IpNet, unwrap_embedded_ipv4};
 use crate::flow::Protocol;
@@ -9,8 +12,8 @@ use crate::flow::Protocol;
 /// What guests may reach outside their LAN.
 ///
 /// Rules are tried in this order: the relay's own listeners, `deny`, `allow`, then the defaults, which refuse what is never meant for
-/// a guest (loopback, link-local, multicast, unspecified, reserved) and, unless `private` is set, private networks (RFC 1918, 6598, 4193).
-/// IPv6 forms that carry an IPv4 address are judged by that address.
+/// a guest (loopback, link-local, cloud metadata, multicast, unspecified, reserved) and, unless `private` is set, private networks
+/// (RFC 1918, 6598, 4193). IPv6 forms that carry an IPv4 address are judged by that address; `deny` looks at both.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// Networks that are reached whatever the defaults say.
@@ -45,11 +48,13 @@ pub enum Rule {
     Loopback,
     /// Link-local: 169.254.0.0/16 (cloud metadata lives there) and fe80::/10.
     LinkLocal,
+    /// Where a cloud hands its machines their credentials, if that is not link-local.
+    Metadata,
     /// Multicast and broadcast.
     Multicast,
-    /// 0.0.0.0/8, ::, 240.0.0.0/4 and other addresses that name no host.
+    /// 0.0.0.0/8, 240.0.0.0/4, ::, 2001::/23, what lies outside 2000::/3, and other addresses that name no host.
     Reserved,
-    /// A private network (RFC 1918, RFC 6598, RFC 4193).
+    /// A private network (RFC 1918, RFC 6598, RFC 4193, RFC 8215, and the former site-local fec0::/10).
     Private,
 }
 
@@ -60,6 +65,7 @@ impl fmt::Display for Rule {
             Self::Denied(net) => write!(f, "deny {net}"),
             Self::Loopback => f.write_str("loopback"),
             Self::LinkLocal => f.write_str("link-local"),
+            Self::Metadata => f.write_str("cloud metadata"),
             Self::Multicast => f.write_str("multicast"),
             Self::Reserved => f.write_str("reserved"),
             Self::Private => f.write_str("private network"),
@@ -71,11 +77,11 @@ impl Policy {
     /// Whether `address` and `port` may be reached. `name` is the host name that was resolved to the address, where there was one.
     #[must_use]
     pub fn check(&self, _name: Option<&str>, address: IpAddr, port: u16, _protocol: Protocol) -> Verdict {
-        let address = unwrap_embedded_ipv4(address);
-        if self.is_own(address, port) {
+        let (written, address) = (address, unwrap_embedded_ipv4(address));
+        if self.is_own(written, port) || self.is_own(address, port) {
             return Verdict::Deny(Rule::Own);
         }
-        if let Some(net) = self.deny.iter().find(|net| net.contains(address)) {
+        if let Some(net) = self.deny.iter().find(|net| net.contains(address) || net.contains(written)) {
             return Verdict::Deny(Rule::Denied(*net));
         }
         if self.allow.iter().any(|net| net.contains(address)) {
@@ -105,27 +111,45 @@ impl Policy {
 #[must_use]
 pub fn default_rule(address: IpAddr) -> Option<Rule> {
     match address {
-        IpAddr::V4(v4) => {
-            let [a, b, c, _] = v4.octets();
-            match (a, b, c) {
-                (0, ..) => Some(Rule::Reserved),
-                (127, ..) => Some(Rule::Loopback),
-                (169, 254, _) => Some(Rule::LinkLocal),
-                (224..=239, ..) => Some(Rule::Multicast),
-                (240.., ..) if v4.is_broadcast() => Some(Rule::Multicast),
-                (240.., ..) | (192, 0, 0) => Some(Rule::Reserved),
-                (10, ..) | (172, 16..=31, _) | (192, 168, _) | (100, 64..=127, _) => Some(Rule::Private),
-                _ => None,
-            }
-        }
-        IpAddr::V6(v6) => match v6.segments()[0] {
-            _ if v6.is_loopback() => Some(Rule::Loopback),
-            _ if v6.is_unspecified() => Some(Rule::Reserved),
-            0xfe80..=0xfebf => Some(Rule::LinkLocal),
-            0xfc00..=0xfdff | 0xfec0..=0xfeff => Some(Rule::Private),
-            0xff00.. => Some(Rule::Multicast),
-            0x100 => Some(Rule::Reserved),
-            _ => None,
-        },
+        IpAddr::V4(v4) => ipv4_rule(v4),
+        IpAddr::V6(v6) => ipv6_rule(v6),
     }
 }
+
+fn ipv4_rule(address: Ipv4Addr) -> Option<Rule> {
+    match address.octets() {
+        [0, ..] => Some(Rule::Reserved),
+        [127, ..] => Some(Rule::Loopback),
+        [169, 254, ..] => Some(Rule::LinkLocal),
+        // Alibaba, Azure.
+        [100, 100, 100, 200] | [168, 63, 129, 16] => Some(Rule::Metadata),
+        [224..=239, ..] | [255, 255, 255, 255] => Some(Rule::Multicast),
+        [240..=255, ..] | [192, 0, 0, _] => Some(Rule::Reserved),
+        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Some(Rule::Private),
+        _ => None,
+    }
+}
+
+fn ipv6_rule(address: Ipv6Addr) -> Option<Rule> {
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 1] => Some(Rule::Loopback),
+        [0xfe80..=0xfebf, ..] => Some(Rule::LinkLocal),
+        // Amazon, Google, Oracle, Scaleway, Alibaba, Akamai.
+        [0xfd00, 0xec2, ..]
+        | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254]
+        | [0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe]
+        | [0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42]
+        | [0xfd00, 0x100, 0, 0, 0, 0, 0x100, 0x200]
+        | [0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1] => Some(Rule::Metadata),
+        [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] | [0x64, 0xff9b, 1, ..] => Some(Rule::Private),
+        [0xff00..=0xffff, ..] => Some(Rule::Multicast),
+        // Protocol assignments, as 192.0.0.0/24 (RFC 2928).
+        [0x2001, 0..=0x1ff, ..] => Some(Rule::Reserved),
+        [0x2000..=0x3fff, ..] => None,
+        // Not given out as unicast, or for discarding (RFC 6666).
+        _ => Some(Rule::Reserved),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,9 @@
 
 use core::net::Ipv4Addr;
 
-use netloom_core::{Duration, Instant, Ipv4Net, Lan, LanConfig, Limits, MacAddr, Policy, PortConfig, PortId};
+use netloom_core::{
+    Congestion, Duration, Instant, Ipv4Net, Lan, LanConfig, Limits, MacAddr, Policy, PortConfig, PortId,
+};
 
 use crate::app::{Outcome, Role};
 use crate::check::Checker;
@@ -35,6 +37,7 @@ pub fn lan_config(mtu: u16) -> LanConfig {
         gateway_mac: GATEWAY_MAC,
         gateway: true,
         virtual_addresses: vec![VIRTUAL],
+        ipv6: None,
         mtu,
         dhcp: None,
         dns: None,
@@ -42,6 +45,9 @@ pub fn lan_config(mtu: u16) -> LanConfig {
         echo: false,
         answer_all_pings: false,
         nagle: false,
+        timestamps: true,
+        congestion: Congestion::default(),
+        rto_min: Duration::from_millis(200),
         policy: Policy::default(),
         limits: limits(256 * 1024),
     }

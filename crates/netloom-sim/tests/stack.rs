@@ -332,6 +332,7 @@ fn a_lan_without_services_has_no_address() {
         dhcp: None,
         dns: None,
         virtual_addresses: Vec::new(),
+        ipv6: None,
         ..lan_config(1500)
     };
     let mut probe = Probe::new(config);

@@ -120,6 +120,9 @@ impl Stack {
             receive_buffer_bytes: self.config.limits.receive_buffer_bytes,
             send_buffer_bytes: self.config.limits.send_buffer_bytes,
             nagle: self.config.nagle,
+            timestamps: self.config.timestamps,
+            congestion: self.config.congestion,
+            rto_min: self.config.rto_min,
             keepalive: Some(super::KEEPALIVE),
             ..Config::default()
         }

@@ -5,10 +5,12 @@ use crate::time::Duration;
 /// How a connection's sending rate answers to loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Congestion {
-    /// Slow start, congestion avoidance and NewReno fast recovery (RFC 5681, RFC 6582).
+    /// The window grows by a cubic function of the time since the last loss (RFC 9438).
     #[default]
+    Cubic,
+    /// The window grows by one segment a round trip and is halved by a loss (RFC 5681).
     Reno,
-    /// Only the peer's window limits: for links that cannot be congested.
+    /// Only the peer's window limits: for private links, whose losses tell nothing of congestion.
     None,
 }
 
@@ -26,9 +28,12 @@ pub struct Config {
     pub send_buffer_bytes: usize,
     /// Whether small writes wait for the acknowledgment of earlier ones (RFC 9293 3.7.4).
     pub nagle: bool,
+    /// Whether timestamps are offered, and used with peers that do (RFC 7323 3): 12 bytes of each segment.
+    pub timestamps: bool,
     /// Silence after which the peer is asked whether it is still there; never if `None`.
     pub keepalive: Option<Duration>,
-    /// Least retransmission timeout.
+    /// Least retransmission timeout beyond the round trip itself. RFC 6298 2.4 would have one second, whose reason, delayed acknowledgments,
+    /// is met by 200 ms.
     pub rto_min: Duration,
     /// How long data may stay unacknowledged, or a keepalive unanswered, before the connection is given up (R2 of RFC 9293 3.8.3).
     pub give_up_after: Duration,
@@ -46,11 +51,12 @@ impl Default for Config {
             receive_buffer_bytes: 256 * 1024,
             send_buffer_bytes: 256 * 1024,
             nagle: true,
+            timestamps: true,
             keepalive: None,
             rto_min: Duration::from_millis(200),
             give_up_after: Duration::from_secs(120),
             time_wait: Duration::from_secs(30),
-            congestion: Congestion::Reno,
+            congestion: Congestion::Cubic,
         }
     }
 }

@@ -288,7 +288,7 @@ impl Tcb {
             }
             None => {
                 self.recover = self.recover.max(ack);
-                self.congestion.acknowledged(bytes, limited);
+                self.congestion.acknowledged(now, bytes, limited, self.rtt.smoothed());
             }
         }
         if self.snd_una == self.snd_max {
@@ -336,6 +336,7 @@ impl Tcb {
         // What was lost before a time-out is being sent again anyway.
         if self.recovery.is_none() && lost && self.snd_una >= self.recover && self.snd_nxt == self.snd_max {
             self.congestion.lost(self.snd_max.since(self.snd_una));
+            self.congestion.set_cwnd(self.congestion.ssthresh());
             self.recover = self.snd_max;
             let until = self.snd_una + self.max_payload;
             self.recovery = Some(Recovery { next: self.snd_una, until, forced: true });

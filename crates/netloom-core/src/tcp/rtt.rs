@@ -29,6 +29,11 @@ impl RttEstimator {
         self.rto.saturating_mul(1 << self.backoff).min(RTO_MAX)
     }
 
+    /// The smoothed round-trip time, or zero.
+    pub(super) fn smoothed(&self) -> Duration {
+        self.smoothed_and_variance.map_or(Duration::ZERO, |(smoothed, _)| smoothed)
+    }
+
     /// How often the timer expired since a round trip was measured.
     pub(super) const fn backoffs(&self) -> u32 {
         self.backoff

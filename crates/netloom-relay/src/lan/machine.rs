@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use netloom_core::service::dhcp::DhcpConfig;
 use netloom_core::service::dns::DnsConfig;
-use netloom_core::{IpNet, LanConfig, Limits, MacAddr, Policy, PortConfig};
+use netloom_core::{Congestion, IpNet, LanConfig, Limits, MacAddr, Policy, PortConfig};
 
 use crate::config::LanSettings;
 use crate::egress;
@@ -45,6 +45,7 @@ pub(super) fn config(settings: &LanSettings, own: Vec<SocketAddr>) -> LanConfig 
         gateway_mac: GATEWAY_MAC,
         gateway: settings.gateway,
         virtual_addresses: host.into_iter().collect(),
+        ipv6: None,
         mtu: settings.mtu,
         dhcp: settings.dhcp.then(|| DhcpConfig {
             first,
@@ -64,6 +65,9 @@ pub(super) fn config(settings: &LanSettings, own: Vec<SocketAddr>) -> LanConfig 
         echo: true,
         answer_all_pings: false,
         nagle: false,
+        timestamps: true,
+        congestion: Congestion::default(),
+        rto_min: Duration::from_millis(200),
         policy: Policy {
             allow: settings.allow.iter().copied().chain(host_net).collect(),
             deny: settings.deny.clone(),

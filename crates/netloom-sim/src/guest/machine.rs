@@ -3,7 +3,8 @@
 use core::net::{Ipv4Addr, SocketAddr};
 
 use netloom_core::{
-    ConnectError, FlowId, Instant, Ipv4Net, Lan, LanConfig, Limits, MacAddr, Policy, PortConfig, PortId,
+    Congestion, ConnectError, Duration, FlowId, Instant, Ipv4Net, Lan, LanConfig, Limits, MacAddr, Policy,
+    PortConfig, PortId,
 };
 
 use super::Host;
@@ -46,6 +47,7 @@ impl MachineHost {
             gateway_mac: config.mac,
             gateway: false,
             virtual_addresses: vec![config.own, config.address],
+            ipv6: None,
             mtu: config.mtu,
             dhcp: None,
             dns: None,
@@ -53,6 +55,9 @@ impl MachineHost {
             echo: false,
             answer_all_pings: false,
             nagle: true,
+            timestamps: true,
+            congestion: Congestion::default(),
+            rto_min: Duration::from_millis(200),
             policy: Policy { private: true, ..Policy::default() },
             limits: config.limits,
         };

@@ -1,6 +1,6 @@
 //! The machine that a script runs on, as its `set` lines say.
 
-use netloom_core::{Duration, Instant, Lan, LanConfig, MacAddr, PortConfig, PortId};
+use netloom_core::{Congestion, Duration, Instant, Lan, LanConfig, MacAddr, PortConfig, PortId};
 
 use super::{Act, Script};
 use crate::packet::{arp, ethernet};
@@ -13,6 +13,8 @@ const HEADERS_BYTES: u16 = 40;
 pub(super) fn lan(script: &Script, now: Instant) -> Result<(Lan, PortId), String> {
     let mut config = lan_config(1000 + HEADERS_BYTES);
     config.nagle = true;
+    config.timestamps = false;
+    config.congestion = Congestion::Reno;
     let mut port = PortConfig { mtu: config.mtu, ..PortConfig::default() };
     for step in &script.steps {
         if let Act::Set(name, value) = &step.act {
