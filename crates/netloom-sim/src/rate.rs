@@ -57,8 +57,8 @@ impl Pace {
 }
 
 impl Course {
-    /// Largest payload of a segment, in bytes.
-    pub const MSS: u16 = MTU - 40;
+    /// Payload of a full segment, in bytes: what the headers and timestamps leave.
+    pub const PAYLOAD_BYTES: u16 = MTU - 52;
 
     /// Sends until so many frames were lost.
     ///
@@ -93,15 +93,16 @@ impl Course {
     /// What [`pftk`] says of this path, in bytes per second.
     #[must_use]
     pub fn model_bytes_per_s(&self) -> f64 {
-        let window = self.buffer_bytes as f64 / f64::from(Self::MSS);
+        let window = self.buffer_bytes as f64 / f64::from(Self::PAYLOAD_BYTES);
         let timeout = self.round_trip.max(RTO_FLOOR);
-        f64::from(Self::MSS) * pftk(self.loss, self.round_trip.as_secs_f64(), timeout.as_secs_f64(), window)
+        f64::from(Self::PAYLOAD_BYTES)
+            * pftk(self.loss, self.round_trip.as_secs_f64(), timeout.as_secs_f64(), window)
     }
 
     fn host(&self, n: u8, seed: u64) -> EngineHost {
         let tcp = Config {
-            max_payload: Self::MSS,
-            advertised_mss: Self::MSS,
+            max_payload: MTU - 40,
+            advertised_mss: MTU - 40,
             receive_buffer_bytes: self.buffer_bytes,
             send_buffer_bytes: self.buffer_bytes,
             congestion: self.congestion,

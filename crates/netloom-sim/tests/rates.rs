@@ -120,7 +120,7 @@ impl Row {
 /// The tables: what stands above each, and its rows.
 fn tables() -> [(&'static str, Vec<Row>); 2] {
     let mut beside_the_model = Vec::new();
-    for congestion in [Congestion::Reno] {
+    for congestion in [Congestion::Reno, Congestion::Cubic] {
         for loss in LOSS {
             for round_trip_ms in ROUND_TRIP_MS {
                 beside_the_model.push(Row::beside_the_model(congestion, loss, round_trip_ms));
@@ -129,7 +129,7 @@ fn tables() -> [(&'static str, Vec<Row>); 2] {
     }
     let mut beside_the_link = Vec::new();
     for link in LINKS {
-        for loss in [0.001, 0.01, 0.02, 0.05, 0.1] {
+        for loss in [0.01, 0.02, 0.05, 0.1] {
             beside_the_link.push(Row::beside_the_link(loss, link));
         }
     }
