@@ -1,13 +1,13 @@
 //! Transfers over the grid of impairments, windows and MTUs: all bytes arrive both ways, all flows end, and no packet breaks a rule.
 //!
-//! Each transfer is a point of the grid drawn by its number: 300 of them by default, 10,000 with `NETLOOM_FULL=1`.
+//! Each transfer is a point of the grid drawn by its number: 1000 of them by default, 10,000 with `NETLOOM_FULL=1`.
 
 use netloom_core::{Congestion, Duration, Instant};
 use netloom_sim::scenario::{Opener, Peer};
 use netloom_sim::{Faults, LinkConfig, Plan, Rng, Scenario};
 
 /// Transfers with each peer.
-const TRANSFERS: u64 = 150;
+const TRANSFERS: u64 = 500;
 const TRANSFERS_FULL: u64 = 5000;
 
 /// The `n`th point of the grid: each of its values is as likely as the others of its kind.

@@ -4,35 +4,38 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use netloom_sim::{Host, Outcome};
+use netloom_sim::{Host, Outcome, Role};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
 
 use crate::splice::{End, READ_BUDGET_BYTES};
 
-/// How many of a host's programs have ended, seen from other threads.
+/// How a host's programs have ended, seen from other threads.
 #[derive(Debug, Default)]
 pub struct Ends {
-    done: AtomicUsize,
-    failed: AtomicUsize,
+    outcomes: Mutex<Vec<Outcome>>,
+    changed: Condvar,
 }
 
 impl Ends {
-    /// Programs that sent and received all they were to.
-    #[must_use]
-    pub fn done(&self) -> usize {
-        self.done.load(Ordering::Acquire)
+    /// Waits until so many programs have ended, or for so long; how those that have ended did.
+    pub fn wait(&self, count: usize, patience: Duration) -> Vec<Outcome> {
+        let outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(outcomes, patience, |outcomes| outcomes.len() < count);
+        waited.unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 
-    /// Programs whose connection broke.
-    #[must_use]
-    pub fn failed(&self) -> usize {
-        self.failed.load(Ordering::Acquire)
+    fn tell(&self, finished: &[(Role, Outcome)]) {
+        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = finished.get(outcomes.len()..).unwrap_or_default();
+        if !news.is_empty() {
+            outcomes.extend(news.iter().map(|(_, outcome)| *outcome));
+            self.changed.notify_all();
+        }
     }
 }
 
@@ -109,9 +112,7 @@ impl<H: Host> End for HostEnd<H> {
                 break;
             }
         }
-        let done = self.host.finished().iter().filter(|(_, outcome)| *outcome == Outcome::Done).count();
-        self.ends.done.store(done, Ordering::Release);
-        self.ends.failed.store(self.host.finished().len() - done, Ordering::Release);
+        self.ends.tell(self.host.finished());
         Ok(())
     }
 

@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use netloom_core::{Congestion, Ipv4Net, Limits, MacAddr};
 use netloom_sim::guest::machine::MachineHostConfig;
-use netloom_sim::{Answer, MachineHost, Outside, Plan, Rng, Role, world};
+use netloom_sim::{Answer, MachineHost, Outcome, Outside, Plan, Rng, Role, world};
 
 use crate::cell::Cell;
-use crate::host::{Ends, HostEnd};
+use crate::host::HostEnd;
 use crate::lab::INTERFACE;
 use crate::link::Impairment;
 use crate::namespace::Namespace;
@@ -125,23 +125,19 @@ fn with_the_machine(cell: &Cell, flows: &[(Opener, Plan)], seed: u64) -> Result<
     let splice = Splice::start(near_tap, end, Some(Impairment::new(cell.link, seed)))?;
     let exchanged = all(programs);
     let time = begin.elapsed();
-    let ended = exchanged.and_then(|()| await_ends(&ends, flows.len(), &splice));
-    // A byte that is wrong ends the splice's thread, and is the better story.
+    // When the kernel's side has ended badly, so has the machine's, or never will.
+    let patience = if exchanged.is_ok() { END_PATIENCE } else { Duration::ZERO };
+    let outcomes = ends.wait(flows.len(), patience);
+    // A wrong byte ends the splice's thread, and is the better story.
     splice.finish()?;
-    ended?;
+    exchanged?;
+    let done = outcomes.iter().filter(|outcome| **outcome == Outcome::Done).count();
+    ensure!(
+        done == flows.len(),
+        "of the machine's {} connections {done} ended well: {outcomes:?}",
+        flows.len()
+    );
     Ok(time)
-}
-
-/// Waits until the machine's programs are over as well.
-fn await_ends(ends: &Ends, flows: usize, splice: &Splice) -> Result<()> {
-    let begin = Instant::now();
-    while ends.done() + ends.failed() < flows && splice.is_running() && begin.elapsed() < END_PATIENCE {
-        thread::yield_now();
-        thread::sleep(Duration::from_millis(1));
-    }
-    let (done, failed) = (ends.done(), ends.failed());
-    ensure!(done == flows, "of the machine's {flows} connections {done} ended well and {failed} broke");
-    Ok(())
 }
 
 fn ports() -> impl Iterator<Item = u16> {
