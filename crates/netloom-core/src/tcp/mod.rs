@@ -3,6 +3,7 @@
 mod buffer;
 mod config;
 mod congestion;
+mod large;
 mod options;
 mod ranges;
 mod receive;
@@ -12,6 +13,9 @@ mod seq;
 mod tcb;
 mod timer;
 mod transmit;
+
+#[cfg(test)]
+mod tests;
 
 pub use config::{Config, Congestion};
 pub use options::{Options, SackBlocks};
