@@ -4,7 +4,7 @@
 use super::congestion::CongestionWindow;
 use super::options::Options;
 use super::prr::Prr;
-use super::scoreboard::{Fate, Piece};
+use super::scoreboard::Fate;
 use super::segment::Segment;
 use super::seq::SeqNumber;
 use super::tcb::{Event, State, Tcb};
@@ -54,8 +54,10 @@ pub(super) struct TailProbe {
 struct Delivery {
     /// Bytes not known to have arrived before.
     bytes: usize,
-    /// The round trip of the first segment of these that left only once.
+    /// The round trip of the first of its segments.
     rtt: Option<Duration>,
+    /// Whether any of them left more than once: then the round trip is another's (Karn's algorithm, RFC 6298 3).
+    ambiguous: bool,
     /// What the peer got twice.
     duplicate: Option<(SeqNumber, SeqNumber)>,
 }
@@ -70,17 +72,19 @@ impl Tcb {
         let echoed = self.clock.and_then(|clock| clock.age(now, options.timestamps?.echo));
         let limited = self.is_window_limited();
         let mut delivery = Delivery::default();
-        self.note_sack(now, ack, options, echoed, &mut delivery);
         let advanced = ack.since(self.snd_una);
+        if advanced > 0 {
+            self.advance_una(now, ack, echoed, &mut delivery);
+            self.notice_reneging();
+            self.measure(echoed, &delivery);
+        }
+        // Only now: what lies above is delivered later, not in another order.
+        self.note_sack(now, options, echoed, &mut delivery);
         let duplicate = advanced == 0
             && self.board.bytes() > 0
             && segment.payload.is_empty()
             && (delivery.bytes > 0 || !window_changed)
             && self.snd_wnd > 0;
-        if advanced > 0 {
-            self.advance_una(now, ack, echoed, &mut delivery);
-            self.measure(echoed, &delivery);
-        }
         self.count_duplicates(advanced, duplicate, &mut delivery);
         if delivery.bytes > 0 || delivery.duplicate.is_some() {
             self.undo_if_spurious(options, &delivery);
@@ -131,11 +135,11 @@ impl Tcb {
     fn note_sack(
         &mut self,
         now: Instant,
-        ack: SeqNumber,
         options: &Options,
         echoed: Option<Duration>,
         delivery: &mut Delivery,
     ) {
+        let ack = self.snd_una;
         let blocks = options.sack.as_slice();
         if !self.sack || blocks.is_empty() {
             return;
@@ -145,10 +149,9 @@ impl Tcb {
             if n == 0 && (end <= ack || blocks.get(1).is_some_and(inside)) {
                 // The first block may tell of data that came twice (RFC 2883 4).
                 delivery.duplicate = Some((start, end));
-            } else if start > self.snd_una && start > ack && end > start && end <= self.snd_nxt {
+            } else if start > ack && end > start && end <= self.snd_nxt {
                 let rack = &mut self.rack;
                 delivery.bytes += self.board.sack(start, end, |piece| {
-                    note(now, piece, &mut delivery.rtt);
                     rack.delivered(now, piece, echoed);
                 });
             }
@@ -167,7 +170,8 @@ impl Tcb {
         self.send.consume(ack.since(self.data_start()) - usize::from(fin_acked));
         let (rack, sack) = (&mut self.rack, self.sack);
         delivery.bytes += self.board.acknowledge(ack, |piece| {
-            note(now, piece, &mut delivery.rtt);
+            delivery.ambiguous |= piece.resent;
+            delivery.rtt.get_or_insert_with(|| now.since(piece.sent_at));
             if sack {
                 rack.delivered(now, piece, echoed);
             }
@@ -202,6 +206,16 @@ impl Tcb {
         }
     }
 
+    /// A peer that acknowledges up to where it said it holds more has dropped that (RFC 2018 8).
+    fn notice_reneging(&mut self) {
+        if self.board.first().is_some_and(|piece| piece.fate == Fate::Sacked) {
+            self.board.forget_sacks();
+            if matches!(self.recovery, Recovery::Timeout { .. }) {
+                self.board.lose(|_| true);
+            }
+        }
+    }
+
     /// Counts what a peer without SACK can tell only by repeating itself: each duplicate is for one segment that has left the network
     /// (RFC 6937 3).
     fn count_duplicates(&mut self, advanced: usize, duplicate: bool, delivery: &mut Delivery) {
@@ -223,7 +237,7 @@ impl Tcb {
     /// Takes the round trip that this acknowledgment tells of, once a round trip: the weights of RFC 6298 are made for that
     /// (RFC 7323 4.2).
     fn measure(&mut self, echoed: Option<Duration>, delivery: &Delivery) {
-        match delivery.rtt.or(echoed) {
+        match delivery.rtt.filter(|_| !delivery.ambiguous).or(echoed) {
             Some(rtt) if self.snd_una > self.rtt_from || self.rtt.backoffs() > 0 => {
                 self.rtt_from = self.snd_nxt;
                 self.rtt.sample(rtt);
@@ -412,9 +426,6 @@ impl Tcb {
                 self.remember();
             }
             self.congestion.timed_out(self.board.bytes(), first);
-            if self.board.first().is_some_and(|piece| piece.fate == Fate::Sacked) {
-                self.board.forget_sacks();
-            }
             let (una, rack, sack, rtt) = (self.snd_una, &self.rack, self.sack, self.rtt.smoothed());
             self.board.lose(|piece| !sack || piece.start == una || rack.is_overdue(now, piece, rtt));
             self.recovery = Recovery::Timeout { forced: true };
@@ -428,12 +439,5 @@ impl Tcb {
         self.timers.stop(Timer::TailLossProbe);
         self.timers.stop(Timer::Reordering);
         self.arm_probe(now);
-    }
-}
-
-/// Notes the round trip of the first piece that left only once (Karn's algorithm, RFC 6298 3).
-fn note(now: Instant, piece: &Piece, rtt: &mut Option<Duration>) {
-    if !piece.resent && rtt.is_none() {
-        *rtt = Some(now.since(piece.sent_at));
     }
 }
