@@ -104,7 +104,7 @@ fn fuzz_targets(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     let runs = if tier == Tier::Full { FUZZ_RUNS_FULL } else { FUZZ_RUNS };
     fuzz::build()?;
     for target in fuzz::targets()? {
-        let outcome = fuzz::step(&target, runs)?.capture()?;
+        let outcome = fuzz::step(&target, Some(runs))?.capture()?;
         push(&format!("{target}, {runs} runs"), outcome, Tally::of_step, reports);
     }
     Ok(())

@@ -6,6 +6,7 @@ mod fuzz;
 mod groups;
 mod guest;
 mod needs;
+mod plateau;
 mod process;
 mod purity;
 mod tally;
@@ -58,6 +59,9 @@ enum Verb {
         /// Inputs to try
         #[arg(long, default_value_t = 100_000)]
         runs: u64,
+        /// Fuzz for so many minutes of processor time instead, and print coverage by minute
+        #[arg(long, conflicts_with = "runs")]
+        minutes: Option<u64>,
     },
     /// Format all code
     Fmt,
@@ -106,7 +110,7 @@ fn run(verb: Verb) -> Result<bool> {
         }
         Verb::Bench { name, arguments } => bench(&name, &arguments)?,
         Verb::Guest => guest::make()?,
-        Verb::Fuzz { target, runs } => fuzz::run(target.as_deref(), runs)?,
+        Verb::Fuzz { target, runs, minutes } => fuzz::run(target.as_deref(), runs, minutes)?,
         Verb::Fmt => Step::cargo(["fmt", "--all"]).show()?,
         Verb::Lint => return test::run(Tier::Quick, Some("lint")),
         Verb::Doc => return test::run(Tier::Quick, Some("doc")),

@@ -1,9 +1,9 @@
 //! Running other programs: quietly, captured, or in the open.
 
 use std::ffi::OsStr;
-use std::io::Read as _;
+use std::io::{PipeReader, Read as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -57,20 +57,25 @@ impl Step {
     }
 
     /// Runs it and keeps what it says.
-    pub(crate) fn capture(mut self) -> Result<Outcome> {
-        let (mut reader, writer) = std::io::pipe()?;
-        let mut child = self
+    pub(crate) fn capture(self) -> Result<Outcome> {
+        let (mut child, mut reader) = self.spawn()?;
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes)?;
+        let status = child.wait()?;
+        Ok(Outcome { success: status.success(), output: String::from_utf8_lossy(&bytes).into_owned() })
+    }
+
+    /// Starts it; returns what will be read of stdout and stderr, interleaved as written.
+    pub(crate) fn spawn(mut self) -> Result<(Child, PipeReader)> {
+        let (reader, writer) = std::io::pipe()?;
+        let child = self
             .command
             .stdout(writer.try_clone()?)
             .stderr(writer)
             .spawn()
             .with_context(|| format!("cannot run {}", self.line))?;
-        // The command holds the pipe's writing end; while it lives, reading never ends.
-        drop(self.command);
-        let mut bytes = Vec::new();
-        reader.read_to_end(&mut bytes)?;
-        let status = child.wait()?;
-        Ok(Outcome { success: status.success(), output: String::from_utf8_lossy(&bytes).into_owned() })
+        // The command, dropped here, holds the pipe's writing end; while it lives, reading never ends.
+        Ok((child, reader))
     }
 
     /// Runs it silently; an error carries what it said.

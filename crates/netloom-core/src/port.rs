@@ -31,6 +31,10 @@ pub struct PortConfig {
     pub queue_bytes: usize,
     /// Full frames that the stack may send in one go before the guest answers, for NICs with a small ring (ne2k: 8).
     pub burst: Option<u16>,
+    /// Whether a frame to the port may carry a TCP segment of up to 64 KiB whatever the MTU, as a NIC with segmentation offload takes it:
+    /// whoever polls hands it on whole to one that receives so, such as another machine in the same process, or cuts it. Otherwise
+    /// the machine cuts.
+    pub large_segments: bool,
     /// Whether the port is kept from every other guest, and reaches only the gateway.
     pub isolated: bool,
     /// Whether frames cross no wire, so that checksums need neither be computed nor verified.
@@ -41,6 +45,14 @@ pub struct PortConfig {
 
 impl Default for PortConfig {
     fn default() -> Self {
-        Self { mtu: 1500, queue_bytes: 1 << 20, burst: None, isolated: false, trusted: false, macs: 1024 }
+        Self {
+            mtu: 1500,
+            queue_bytes: 1 << 20,
+            burst: None,
+            large_segments: false,
+            isolated: false,
+            trusted: false,
+            macs: 1024,
+        }
     }
 }

@@ -42,6 +42,9 @@ pub struct RelayArgs {
     /// The LAN's IPv4 network, of prefix 8 to 29 [default: 192.168.86.0/24]
     #[arg(long, value_name = "CIDR")]
     pub subnet: Option<String>,
+    /// The LAN's IPv6: `off`, `ula` for a unique local prefix made of the LAN's name, or a prefix of 64 bits [default: off]
+    #[arg(long, value_name = "off|ula|PREFIX/64")]
+    pub ipv6: Option<String>,
     /// The LAN's MTU in bytes, 576 to 65535 [default: 1500]
     #[arg(long, value_name = "BYTES")]
     pub mtu: Option<i64>,
@@ -69,8 +72,8 @@ pub struct RelayArgs {
     /// DNS server to ask instead of those of /etc/resolv.conf. Repeatable
     #[arg(long, value_name = "IP[:PORT]")]
     pub dns: Vec<String>,
-    /// A DNS name with a fixed address. Repeatable
-    #[arg(long, value_name = "NAME=IP")]
+    /// A DNS name with fixed addresses. Repeatable
+    #[arg(long, value_name = "NAME=IP[,IP]")]
     pub record: Vec<String>,
     /// A fixed DHCP lease of the default LAN. Repeatable
     #[arg(long, value_name = "MAC=IP")]

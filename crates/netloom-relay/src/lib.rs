@@ -12,3 +12,4 @@ mod listen;
 mod random;
 pub mod relay;
 mod socket;
+mod zone;

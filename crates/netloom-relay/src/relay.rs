@@ -94,7 +94,11 @@ fn announce(config: &Config, own: &[SocketAddr]) -> io::Result<()> {
     let reachable = own.first().map(|address| reachable(*address));
     for (lan, address) in config.lans.iter().zip(std::iter::repeat(reachable).flatten()) {
         let path = if lan.name == DEFAULT_LAN { String::new() } else { format!("lan/{}", lan.name) };
-        text += &format!("LAN {}: {}, gateway {}\n", lan.name, lan.subnet, lan.gateway_address());
+        text += &format!("LAN {}: {}, gateway {}", lan.name, lan.subnet, lan.gateway_address());
+        if let Some(ipv6) = lan.ipv6() {
+            text += &format!("; {}, gateway {}", ipv6.prefix, ipv6.gateway_address);
+        }
+        text.push('\n');
         text +=
             &format!("  in v86: net_device: {{ type: \"virtio\", relay_url: \"ws://{address}/{path}\" }}\n");
     }

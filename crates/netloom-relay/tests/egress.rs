@@ -5,13 +5,14 @@
 mod common;
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 use common::packet::{
     GATEWAY, arp_request, dhcp, dhcp_answer, echo_request, ethertype, frame, ipv4, is_arp_reply, mac, udp,
     udp_payload,
 };
 use common::{Guest, Relay};
+use netloom_core::service::dns::addresses;
 
 const HOST: Ipv4Addr = Ipv4Addr::new(192, 168, 86, 254);
 
@@ -120,13 +121,19 @@ fn query(id: u16, name: &str) -> Vec<u8> {
     message
 }
 
-/// The answer to a query: one A record.
-fn answer(query: &[u8], address: Ipv4Addr) -> Vec<u8> {
+/// The answer to a query: a record for each address.
+fn answer(query: &[u8], addresses: &[IpAddr]) -> Vec<u8> {
     let mut message = query.to_vec();
     message[2] |= 0x80;
-    message[7] = 1;
-    message.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
-    message.extend(address.octets());
+    message[7] = u8::try_from(addresses.len()).expect("few");
+    for address in addresses {
+        let (kind, length) = if address.is_ipv4() { (1, 4) } else { (28, 16) };
+        message.extend([0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 60, 0, length]);
+        match address {
+            IpAddr::V4(v4) => message.extend(v4.octets()),
+            IpAddr::V6(v6) => message.extend(v6.octets()),
+        }
+    }
     message
 }
 
@@ -143,17 +150,40 @@ fn names_are_answered_by_the_resolver_of_the_host() {
     let mut buffer = [0; 2000];
     let (read, from) = server.recv_from(&mut buffer).expect("the query arrives");
     assert_eq!(buffer[2..read], asked[2..], "as the guest sent it but for the identifier");
-    let mut forged = answer(&buffer[..read], Ipv4Addr::new(192, 0, 2, 66));
+    let mut forged = answer(&buffer[..read], &[Ipv4Addr::new(192, 0, 2, 66).into()]);
     forged[0] ^= 0xff;
     server.send_to(&forged, from).expect("sent");
-    server.send_to(&answer(&buffer[..read], Ipv4Addr::new(192, 0, 2, 7)), from).expect("sent");
+    server.send_to(&answer(&buffer[..read], &[Ipv4Addr::new(192, 0, 2, 7).into()]), from).expect("sent");
     let back = leased.guest.expect("the answer", |frame| udp_payload(frame, 5000).is_some());
     let back = udp_payload(&back, 5000).expect("the answer");
-    assert_eq!(back, answer(&asked, Ipv4Addr::new(192, 0, 2, 7)));
+    assert_eq!(back, answer(&asked, &[Ipv4Addr::new(192, 0, 2, 7).into()]));
 
     leased.udp(1, 5001, (GATEWAY, 53).into(), &query(7, "fixed.example"));
     let back = leased.guest.expect("the fixed answer", |frame| udp_payload(frame, 5001).is_some());
     assert!(udp_payload(&back, 5001).expect("the answer").ends_with(&[192, 0, 2, 99]));
+}
+
+#[test]
+fn answers_tell_no_address_that_is_denied_in_either_family() {
+    let server = UdpSocket::bind("[::1]:0").expect("a server, over IPv6");
+    server.set_read_timeout(Some(common::PATIENCE)).expect("a timeout");
+    let upstream = server.local_addr().expect("its address");
+    let relay = Relay::start(&["--dns", &upstream.to_string(), "--deny", "2001:db8:bad::/48"]);
+    let mut leased = Leased::new(&relay, 1);
+    leased.udp(1, 5000, (GATEWAY, 53).into(), &query(9, "name.example"));
+    let mut buffer = [0; 2000];
+    let (read, from) = server.recv_from(&mut buffer).expect("the query arrives");
+    let told = ["127.0.0.1", "192.0.2.7", "::1", "fe80::1", "::ffff:127.0.0.1", "fd00:ec2::254", "ff02::1"];
+    let told = told.into_iter().chain(["64:ff9b::7f00:1", "2001:db8:bad::1", "2001:db8::7", "fd12::1"]);
+    let told: Vec<IpAddr> = told.map(|text| text.parse().expect("an address")).collect();
+    server.send_to(&answer(&buffer[..read], &told), from).expect("sent");
+    let back = leased.guest.expect("the answer", |frame| udp_payload(frame, 5000).is_some());
+    // A unique local address is a private one, and a relay that listens on loopback lets guests reach those.
+    let left: Vec<_> = addresses(udp_payload(&back, 5000).expect("the answer"))
+        .map(|told| told.address.to_string())
+        .collect();
+    // Private addresses are reached, since this relay listens on loopback.
+    assert_eq!(left, ["192.0.2.7", "2001:db8::7", "fd12::1"]);
 }
 
 #[test]
@@ -178,11 +208,11 @@ fn a_cut_answer_is_asked_for_again_by_tcp() {
     let mut again = vec![0; usize::from(u16::from_be_bytes(length))];
     stream.read_exact(&mut again).expect("the query");
     assert_eq!(again[2..], asked[2..]);
-    let whole = answer(&again, Ipv4Addr::new(192, 0, 2, 8));
+    let whole = answer(&again, &[Ipv4Addr::new(192, 0, 2, 8).into()]);
     stream.write_all(&(u16::try_from(whole.len()).expect("it fits")).to_be_bytes()).expect("sent");
     stream.write_all(&whole).expect("sent");
     let back = leased.guest.expect("the answer", |frame| udp_payload(frame, 5000).is_some());
-    assert_eq!(udp_payload(&back, 5000), Some(&answer(&asked, Ipv4Addr::new(192, 0, 2, 8))[..]));
+    assert_eq!(udp_payload(&back, 5000), Some(&answer(&asked, &[Ipv4Addr::new(192, 0, 2, 8).into()])[..]));
 }
 
 #[test]

@@ -87,6 +87,16 @@ fn changes(line: &str) -> Vec<String> {
         if let Ok(seq) = seq.parse::<u32>() {
             all.push(line.replacen(words[3], &format!("{seq}:{}({})", seq + length + 1, length + 1), 1));
         }
+        let options = words.iter().position(|word| word.starts_with('<')).unwrap_or(words.len());
+        for (at, word) in words.iter().enumerate().skip(options) {
+            let (front, number) = word.split_at(word.rfind([':', '<']).map_or(0, |at| at + 1));
+            let digits = number.trim_end_matches(['>', ',']);
+            let Ok(value) = digits.parse::<u32>() else { continue };
+            let changed = format!("{front}{}{}", (value + 1) % 65_536, &number[digits.len()..]);
+            let mut words = words.clone();
+            words[at] = &changed;
+            all.push(words.join(" "));
+        }
         if !line.contains('<') {
             all.push(format!("{line} <mss 1>"));
         }

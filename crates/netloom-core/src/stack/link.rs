@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use super::Stack;
+use super::train::Train;
 use crate::addr::MacAddr;
 use crate::counters::Drop;
 use crate::port::{PortConfig, PortId};
@@ -12,6 +13,8 @@ use crate::time::{Duration, Instant};
 
 /// How long a port with a small ring waits for its guest before it sends on regardless.
 const BURST_PAUSE: Duration = Duration::from_millis(2);
+/// Segments that a flow sends before the next one of its port has its turn.
+pub(super) const TURN_SEGMENTS: usize = 16;
 
 /// The stack's side of one port.
 pub(super) struct Link {
@@ -22,6 +25,8 @@ pub(super) struct Link {
     pub(super) senders: VecDeque<u32>,
     /// Segments sent in the turn of the first of them.
     pub(super) turn_segments: usize,
+    /// What is left of the segment that is being cut.
+    pub(super) train: Option<Train>,
     /// Full frames that may still be sent before the guest answers.
     pub(super) credit: u16,
     /// When the credit comes back though the guest is silent.
@@ -37,10 +42,20 @@ impl Link {
             queue: Queue::default(),
             senders: VecDeque::new(),
             turn_segments: 0,
+            train: None,
             credit: config.burst.unwrap_or(u16::MAX),
             credit_at: None,
             learnt: None,
         }
+    }
+
+    /// How many whole segments the first sender may send in one go.
+    pub(super) fn most_segments(&self) -> usize {
+        if self.config.large_segments {
+            return usize::MAX;
+        }
+        let turn = TURN_SEGMENTS - self.turn_segments.min(TURN_SEGMENTS - 1);
+        if self.config.burst.is_some() { turn.min(self.credit.into()) } else { turn }
     }
 
     /// The first sender has nothing more to say.

@@ -15,6 +15,7 @@ mod reassembly;
 mod services;
 mod streams;
 mod tcp;
+mod train;
 
 use core::net::Ipv4Addr;
 use std::collections::{BTreeMap, VecDeque};

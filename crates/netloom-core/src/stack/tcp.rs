@@ -5,6 +5,8 @@ use super::Stack;
 use super::flows::{Body, Flow, Key};
 use super::icmp::quote;
 use super::ip::{ETHERTYPE, From};
+use super::link::TURN_SEGMENTS;
+use super::train::Train;
 use crate::counters::Drop;
 use crate::flow::{Event, Guest, Protocol, ResetReason};
 use crate::port::PortId;
@@ -17,8 +19,6 @@ use crate::wire::ipv4::{self, HEADER_BYTES, Header, Packet};
 const TCP_HEADER_BYTES: u16 = 20;
 /// The least window that keeps a flow alive when the LAN's bound is reached.
 const LEAST_WINDOW_BYTES: usize = 4096;
-/// Segments that a flow sends before the next one of its port has its turn.
-const TURN_SEGMENTS: usize = 16;
 
 impl Stack {
     pub(super) fn handle_tcp(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
@@ -238,6 +238,9 @@ impl Stack {
 
     /// Writes the next segment of a port's flows; false if there is none.
     pub(super) fn next_segment(&mut self, now: Instant, id: PortId) -> bool {
+        if self.next_of_train(id) {
+            return true;
+        }
         let bound_bytes = self.config.limits.lan_buffer_bytes;
         loop {
             let Some(link) = self.links.get_mut(id.index()).and_then(Option::as_mut) else { return false };
@@ -250,24 +253,35 @@ impl Stack {
                 usize::from(link.config.mtu).saturating_sub(HEADER_BYTES + usize::from(TCP_HEADER_BYTES));
             let total = self.flows.offered_bytes;
             let flow = self.flows.slot(slot).filter(|flow| flow.guest.is_some_and(|guest| guest.port == id));
-            let Some(Flow { body: Body::Tcp(tcb), guest: Some(guest), key, offered_bytes, listed, .. }) =
-                flow
+            let Some(Flow {
+                id: flow_id,
+                body: Body::Tcp(tcb),
+                guest: Some(guest),
+                key,
+                offered_bytes,
+                listed,
+                ..
+            }) = flow
             else {
                 link.next_sender();
                 continue;
             };
-            let (guest, key, before) = (*guest, *key, *offered_bytes);
+            let (flow_id, guest, key, before) = (*flow_id, *guest, *key, *offered_bytes);
             bound_window(tcb, total - before, bound_bytes);
-            let transmit = tcb.poll_transmit(now, most);
+            let whole = tcb.poll_transmit_large(now, most, link.most_segments());
             *offered_bytes = tcb.offered_bytes();
             let after = *offered_bytes;
-            let Some(transmit) = transmit else {
+            let Some(whole) = whole else {
                 *listed = false;
                 link.next_sender();
                 self.flows.offered_bytes = total - before + after;
                 self.tend(slot);
                 continue;
             };
+            let part_bytes = tcb.segment_bytes(most);
+            let segments = whole.payload_len().div_ceil(part_bytes).max(1);
+            let cut = segments > 1 && !link.config.large_segments;
+            let transmit = if cut { whole.first_part(part_bytes) } else { whole };
             let length = transmit.len();
             self.next_id = self.next_id.wrapping_add(1);
             let header = Header {
@@ -287,10 +301,13 @@ impl Stack {
                 let sum = tcb.emit_summed(&transmit, key.target.1, key.guest.1, message);
                 put_checksum(&key, sum, message);
             }
-            if link.config.burst.is_some() && transmit.payload_len() > 0 {
-                link.credit -= 1;
+            if cut {
+                link.train = Train::new(flow_id, guest, &whole, part_bytes, frame, !link.config.trusted);
             }
-            link.turn_segments += 1;
+            if link.config.burst.is_some() && whole.payload_len() > 0 {
+                link.credit -= segments as u16;
+            }
+            link.turn_segments += segments;
             if link.turn_segments >= TURN_SEGMENTS {
                 link.turn_segments = 0;
                 link.senders.rotate_left(1);

@@ -305,7 +305,7 @@ impl Tcb {
             let una = self.snd_una;
             let partial = matches!(self.recovery, Recovery::Fast(_)) && advanced && una < self.recover;
             let duplicates = !recovering && una >= self.recover && self.duplicate_acks >= DUPLICATE_ACKS;
-            if partial || duplicates { self.board.lose(|piece| piece.start == una) } else { 0 }
+            if partial || duplicates { self.board.lose_first(self.max_payload) } else { 0 }
         };
         if lost > 0 && matches!(self.recovery, Recovery::None) {
             self.begin_recovery();

@@ -4,6 +4,7 @@ mod acknowledge;
 mod buffer;
 mod config;
 mod congestion;
+mod large;
 mod options;
 mod prr;
 mod rack;
@@ -17,6 +18,9 @@ mod tcb;
 mod timer;
 mod timestamps;
 mod transmit;
+
+#[cfg(test)]
+mod tests;
 
 pub use config::{Config, Congestion};
 pub use options::{Options, SackBlocks, Timestamps};

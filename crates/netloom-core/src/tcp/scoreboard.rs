@@ -140,6 +140,9 @@ impl Scoreboard {
                 Fate::Sacked => self.sacked_bytes -= gone,
             }
             if first.end > ack {
+                if first.fate != Fate::Sacked {
+                    delivered(&Piece { end: ack, ..*first });
+                }
                 first.start = ack;
                 break;
             }
@@ -201,6 +204,13 @@ impl Scoreboard {
         }
         self.lost_bytes += bytes;
         bytes
+    }
+
+    /// Holds the first segment of so many bytes to be lost; returns its bytes, or 0 if it was known to be.
+    pub(super) fn lose_first(&mut self, mss: usize) -> usize {
+        let Some(start) = self.first().map(|piece| piece.start) else { return 0 };
+        self.split(0, start + mss);
+        self.lose(|piece| piece.start == start)
     }
 
     /// Nothing is lost after all: what seemed so is only late.

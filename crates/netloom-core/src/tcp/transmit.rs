@@ -11,9 +11,9 @@ use crate::time::Instant;
 /// A segment of the stream that may leave now.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Next {
-    seq: SeqNumber,
-    length: usize,
-    fin: bool,
+    pub(super) seq: SeqNumber,
+    pub(super) length: usize,
+    pub(super) fin: bool,
 }
 
 impl Tcb {
@@ -37,6 +37,18 @@ impl Tcb {
     /// The next segment to send, of at most `max_payload` bytes. Call until `None`, or stop when the port is full.
     #[must_use]
     pub fn poll_transmit(&mut self, now: Instant, max_payload: usize) -> Option<Transmit> {
+        self.poll_transmit_large(now, max_payload, 1)
+    }
+
+    /// Like [`Self::poll_transmit`], but whole segments of new data, up to `max_segments`, may come as one of up to 64 KiB. Cut it into
+    /// parts of [`Self::segment_bytes`], or hand it to a port that takes it whole.
+    #[must_use]
+    pub fn poll_transmit_large(
+        &mut self,
+        now: Instant,
+        max_payload: usize,
+        max_segments: usize,
+    ) -> Option<Transmit> {
         if let Some(clock) = &mut self.clock {
             clock.advance(now);
         }
@@ -57,7 +69,8 @@ impl Tcb {
         }
         let probes = std::mem::take(&mut self.tail_probe_due);
         if let Some(next) = self.next_segment(max_payload) {
-            return Some(self.send_segment(now, next));
+            let whole = self.enlarge(next, max_payload, max_segments);
+            return Some(self.send_segment(now, whole));
         }
         if probes && let Some(next) = self.next_tail_probe(max_payload) {
             let resent = next.seq < self.snd_nxt;
@@ -173,7 +186,7 @@ impl Tcb {
     }
 
     /// How many bytes a segment may carry beside its options.
-    fn payload_bytes(&self, max_payload: usize) -> usize {
+    pub(super) fn payload_bytes(&self, max_payload: usize) -> usize {
         self.max_payload.min(max_payload).saturating_sub(self.options_bytes()).max(1)
     }
 

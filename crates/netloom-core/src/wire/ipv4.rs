@@ -33,6 +33,7 @@ pub(crate) struct Packet<'a> {
 
 impl<'a> Packet<'a> {
     /// Reads a packet; `verify` says whether its checksum must hold.
+    #[inline]
     pub(crate) fn parse(bytes: &'a [u8], verify: bool) -> Result<Self, Drop> {
         let header = bytes.first_chunk::<HEADER_BYTES>().ok_or(Drop::Ipv4Malformed)?;
         let header_bytes = usize::from(header[0] & 15) * 4;
@@ -60,6 +61,7 @@ impl<'a> Packet<'a> {
     }
 
     /// Whether the transport's checksum holds, by the sum of the payload.
+    #[inline]
     pub(crate) fn transport_holds(&self, payload_sum: u32) -> bool {
         let pseudo = pseudo_header_v4(self.source, self.destination, self.protocol, self.payload.len());
         fold(pseudo + payload_sum) == 0xffff

@@ -3,3 +3,4 @@
 pub mod checksum;
 pub(crate) mod ethernet;
 pub(crate) mod ipv4;
+pub(crate) mod segmentation;

@@ -39,6 +39,7 @@ struct Log {
 struct Lan {
     name: Spanned<String>,
     subnet: Option<Spanned<String>>,
+    ipv6: Option<Spanned<String>>,
     mtu: Option<Spanned<i64>>,
     gateway: Option<bool>,
     dhcp: Option<bool>,
@@ -68,6 +69,7 @@ const FORMS: &[(&str, &str)] = &[
     ("filter", "filter = \"info\""),
     ("name", "name = \"default\""),
     ("subnet", "subnet = \"192.168.86.0/24\""),
+    ("ipv6", "ipv6 = \"ula\""),
     ("mtu", "mtu = 1500"),
     ("gateway", "gateway = true"),
     ("dhcp", "dhcp = true"),
@@ -138,6 +140,7 @@ impl Source {
         LanInput {
             name: Some(self.given("name", lan.name)),
             subnet: lan.subnet.map(|value| self.given("subnet", value)),
+            ipv6: lan.ipv6.map(|value| self.given("ipv6", value)),
             mtu: lan.mtu.map(|value| self.given("mtu", value)),
             gateway: lan.gateway,
             dhcp: lan.dhcp,

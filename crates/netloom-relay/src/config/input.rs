@@ -21,6 +21,7 @@ pub(crate) struct Input {
 pub(crate) struct LanInput {
     pub(crate) name: Option<Given<String>>,
     pub(crate) subnet: Option<Given<String>>,
+    pub(crate) ipv6: Option<Given<String>>,
     pub(crate) mtu: Option<Given<i64>>,
     pub(crate) gateway: Option<bool>,
     pub(crate) dhcp: Option<bool>,
@@ -45,6 +46,7 @@ impl LanInput {
         Self {
             name: self.name.or_else(|| other.name.clone()),
             subnet: self.subnet.or_else(|| other.subnet.clone()),
+            ipv6: self.ipv6.or_else(|| other.ipv6.clone()),
             mtu: self.mtu.or_else(|| other.mtu.clone()),
             gateway: self.gateway.or(other.gateway),
             dhcp: self.dhcp.or(other.dhcp),
@@ -83,6 +85,7 @@ impl Input {
             defaults: LanInput {
                 name: None,
                 subnet: args.subnet.clone().map(|subnet| given("--subnet", subnet)),
+                ipv6: args.ipv6.clone().map(|ipv6| given("--ipv6", ipv6)),
                 mtu: args.mtu.map(|mtu| given("--mtu", mtu)),
                 gateway: args.no_gateway.then_some(false),
                 dhcp: args.no_dhcp.then_some(false),

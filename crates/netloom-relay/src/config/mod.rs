@@ -11,15 +11,16 @@
 mod error;
 mod file;
 mod input;
+mod ipv6;
 mod parse;
 mod resolve;
 mod show;
 #[cfg(test)]
 mod tests;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use netloom_core::{IpNet, Ipv4Net, MacAddr};
+use netloom_core::{IpNet, Ipv4Net, Ipv6Config, Ipv6Net, MacAddr};
 
 pub use error::ConfigError;
 pub use parse::Origin;
@@ -54,6 +55,8 @@ pub struct LanSettings {
     pub name: String,
     /// Its IPv4 network.
     pub subnet: Ipv4Net,
+    /// Its IPv6 prefix, a /64; without, it speaks no IPv6.
+    pub ipv6: Option<Ipv6Net>,
     /// Its MTU in bytes: 576 to 65,535.
     pub mtu: u16,
     /// Whether guests reach anything outside.
@@ -75,7 +78,7 @@ pub struct LanSettings {
     /// DNS servers to ask; empty: the host's.
     pub resolvers: Vec<SocketAddr>,
     /// DNS names with fixed addresses.
-    pub records: Vec<(String, Ipv4Addr)>,
+    pub records: Vec<(String, Vec<IpAddr>)>,
     /// Fixed DHCP leases.
     pub leases: Vec<(MacAddr, Ipv4Addr)>,
     /// Clients that may be connected at once.
@@ -87,6 +90,12 @@ impl LanSettings {
     #[must_use]
     pub fn gateway_address(&self) -> Ipv4Addr {
         self.subnet.host(1).unwrap_or_else(|| self.subnet.network())
+    }
+
+    /// What the LAN is told of IPv6: its prefix, and the prefix's first address as the gateway's.
+    #[must_use]
+    pub fn ipv6(&self) -> Option<Ipv6Config> {
+        self.ipv6.and_then(|prefix| Some(Ipv6Config { prefix, gateway_address: prefix.host(1)? }))
     }
 
     /// The address that stands for the host: the subnet's last.

@@ -6,8 +6,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use netloom_core::policy::default_rule;
 use netloom_core::{IpNet, Ipv4Net, MacAddr, Rule};
 
+use crate::zone;
+
 /// Port to listen on where none is given.
 const LISTEN_PORT: u16 = 8086;
+const DNS_PORT: u16 = 53;
 
 /// Origins that are admitted: what `--origin` takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,24 +155,29 @@ pub(super) fn net(text: &str) -> Result<IpNet, String> {
 }
 
 pub(super) fn resolver(text: &str) -> Result<SocketAddr, String> {
-    let address = text
-        .parse()
-        .or_else(|_| text.trim_matches(['[', ']']).parse().map(|ip: IpAddr| SocketAddr::new(ip, 53)));
-    address
-        .ok()
-        .filter(|address| {
-            !address.ip().is_unspecified() && !address.ip().is_multicast() && address.port() != 0
-        })
-        .ok_or_else(|| {
-            format!("`{text}` is not a DNS server; write its address, as 192.0.2.53 or 192.0.2.53:5353")
-        })
+    let address = zone::parse(text, DNS_PORT).filter(|address| {
+        !address.ip().is_unspecified() && !address.ip().is_multicast() && address.port() != 0
+    });
+    match address {
+        Some(address) if zone::lacks_zone(address) => {
+            Err(format!("`{text}` is link-local; write its interface too, as fe80::1%eth0"))
+        }
+        Some(address) => Ok(address),
+        None => Err(format!(
+            "`{text}` is not a DNS server; write its address, as 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:5353"
+        )),
+    }
 }
 
-pub(super) fn record(text: &str) -> Result<(String, Ipv4Addr), String> {
-    let wrong =
-        || format!("`{text}` is not a record; write NAME=IP with an IPv4 address, as web.lan=192.168.86.10");
-    let (name, address) = text.split_once('=').ok_or_else(wrong)?;
-    Ok((host_name(name)?, address.trim().parse().map_err(|_| wrong())?))
+pub(super) fn record(text: &str) -> Result<(String, Vec<IpAddr>), String> {
+    let wrong = || {
+        format!(
+            "`{text}` is not a record; write NAME=IP, or several addresses, as web.lan=192.168.86.10,fd00::10"
+        )
+    };
+    let (name, addresses) = text.split_once('=').ok_or_else(wrong)?;
+    let addresses: Result<_, _> = addresses.split(',').map(|address| address.trim().parse()).collect();
+    Ok((host_name(name)?, addresses.map_err(|_| wrong())?))
 }
 
 pub(super) fn lease(text: &str) -> Result<(MacAddr, Ipv4Addr), String> {

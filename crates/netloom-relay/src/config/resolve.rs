@@ -7,7 +7,7 @@ use netloom_core::Ipv4Net;
 use super::error::{ConfigError, Given};
 use super::input::{Input, LanInput};
 use super::parse;
-use super::{Config, DEFAULT_LAN, LanSettings};
+use super::{Config, DEFAULT_LAN, LanSettings, ipv6};
 
 /// Listeners that one relay may have.
 const MAX_LISTENERS: usize = 64;
@@ -82,10 +82,14 @@ fn lans(
 fn lan(input: LanInput, loopback_only: bool) -> Result<LanSettings, ConfigError> {
     let subnet = one(input.subnet, |text| parse::subnet(text))?;
     let subnet = subnet.unwrap_or_else(|| Ipv4Net::new(Ipv4Addr::new(192, 168, 86, 0), 24));
+    let name = input.name.map_or_else(|| DEFAULT_LAN.to_owned(), |name| name.value);
+    let mtu = one(input.mtu, |mtu| parse::mtu(*mtu))?.unwrap_or(1500);
+    let ipv6 = one(input.ipv6, |text| ipv6::parse(text, &name, mtu))?.flatten();
     let settings = LanSettings {
-        name: input.name.map_or_else(|| DEFAULT_LAN.to_owned(), |name| name.value),
+        name,
         subnet,
-        mtu: one(input.mtu, |mtu| parse::mtu(*mtu))?.unwrap_or(1500),
+        ipv6,
+        mtu,
         gateway: input.gateway.unwrap_or(true),
         dhcp: input.dhcp.unwrap_or(true),
         dns: input.dns.unwrap_or(true),

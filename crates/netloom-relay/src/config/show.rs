@@ -1,6 +1,7 @@
 //! The configuration in effect as the TOML that would give it.
 
 use std::fmt::Display;
+use std::net::IpAddr;
 
 use toml::{Table, Value};
 
@@ -30,6 +31,7 @@ fn lan(lan: &LanSettings) -> Value {
     Value::Table(Table::from_iter([
         ("name".to_owned(), lan.name.clone().into()),
         ("subnet".to_owned(), lan.subnet.to_string().into()),
+        ("ipv6".to_owned(), lan.ipv6.map_or_else(|| "off".to_owned(), |prefix| prefix.to_string()).into()),
         ("mtu".to_owned(), i64::from(lan.mtu).into()),
         ("gateway".to_owned(), lan.gateway.into()),
         ("dhcp".to_owned(), lan.dhcp.into()),
@@ -41,7 +43,7 @@ fn lan(lan: &LanSettings) -> Value {
         ("deny".to_owned(), texts(&lan.deny)),
         ("resolvers".to_owned(), texts(&lan.resolvers)),
         ("max_clients".to_owned(), number(lan.max_clients)),
-        ("records".to_owned(), pairs(lan.records.iter().map(|(n, a)| (n.clone(), a.to_string())).collect())),
+        ("records".to_owned(), pairs(lan.records.iter().map(|(n, a)| (n.clone(), joined(a))).collect())),
         (
             "leases".to_owned(),
             pairs(lan.leases.iter().map(|(m, a)| (m.to_string(), a.to_string())).collect()),
@@ -51,6 +53,10 @@ fn lan(lan: &LanSettings) -> Value {
 
 fn texts<T: Display>(values: &[T]) -> Value {
     values.iter().map(|value| Value::from(value.to_string())).collect::<Vec<_>>().into()
+}
+
+fn joined(addresses: &[IpAddr]) -> String {
+    addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(",")
 }
 
 fn number(value: usize) -> Value {

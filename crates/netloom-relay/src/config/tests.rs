@@ -57,6 +57,33 @@ fn flags_win_for_the_default_lan_and_are_defaults_for_the_others() {
 }
 
 #[test]
+fn ipv6_is_off_unless_it_is_asked_for() {
+    let prefix = |flags: &[&str]| load(flags).expect("right").lans[0].ipv6.map(|prefix| prefix.to_string());
+    assert_eq!(prefix(&[]), None);
+    assert_eq!(prefix(&["--ipv6=off"]), None);
+    assert_eq!(prefix(&["--ipv6=2001:db8:1:2::/64"]).as_deref(), Some("2001:db8:1:2::/64"));
+    let told = load(&["--ipv6=2001:db8:1:2::/64"]).expect("right").lans[0].ipv6().expect("on");
+    assert_eq!(told.gateway_address.to_string(), "2001:db8:1:2::1");
+}
+
+#[test]
+fn a_lans_unique_local_prefix_is_its_names() {
+    let (_guard, path) = file("[[lan]]\nname = \"b\"\nipv6 = \"off\"\n[[lan]]\nname = \"c\"\n");
+    let prefixes = || {
+        let lans = load(&["--config", &path, "--ipv6=ula", "--lan=lab=10.0.0.0/24"]).expect("right").lans;
+        lans.iter().map(|lan| (lan.name.clone(), lan.ipv6.map(|p| p.to_string()))).collect::<Vec<_>>()
+    };
+    // By `printf NAME | sha1sum`, whose last ten digits they carry: guests keep their addresses over a restart and an update.
+    let expected = [
+        ("default", Some("fdc4:3500:b635::/64")),
+        ("b", None),
+        ("c", Some("fd30:ea46:dbb4::/64")),
+        ("lab", Some("fd5b:4411:69bf::/64")),
+    ];
+    assert_eq!(prefixes(), expected.map(|(name, prefix)| (name.to_owned(), prefix.map(str::to_owned))));
+}
+
+#[test]
 fn leases_of_flags_are_the_default_lans() {
     let lease = "02:00:00:00:00:01=192.168.86.9";
     let lans = load(&["--lease", lease, "--lan", "lab=10.0.0.0/24"]).expect("right").lans;
@@ -76,7 +103,10 @@ fn what_check_prints_gives_the_same_configuration() {
         "--deny=2001:db8::/32",
         "--dns=192.0.2.53:5353",
         "--no-dhcp",
+        "--dns=[fe80::1%1]:53",
         "--record=a.lan=192.0.2.7",
+        "--record=b.lan=192.0.2.8,2001:db8::8",
+        "--ipv6=2001:db8:1:2::/64",
         "--mtu=65535",
         "--log=debug",
         "--host-loopback",

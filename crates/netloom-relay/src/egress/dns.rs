@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -14,8 +14,9 @@ use tokio::task::spawn_local;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
+use super::any_for;
 use crate::lan::LanTask;
-use crate::random;
+use crate::{random, zone};
 
 /// How long a query may take over all servers.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,6 +26,7 @@ const TRY_TIMEOUT: Duration = Duration::from_millis(1500);
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// Servers that are asked at most, as in resolv.conf(5).
 const MAX_SERVERS: usize = 3;
+const PORT: u16 = 53;
 const HEADER_BYTES: usize = 12;
 const MAX_MESSAGE_BYTES: usize = 65_535;
 const SERVFAIL: u8 = 2;
@@ -66,12 +68,7 @@ impl Upstream {
 fn resolvers(text: &str) -> Vec<SocketAddr> {
     let lines = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
     let servers = lines.filter_map(|rest| rest.split_whitespace().next());
-    // A link-local server's zone is a name, which only the C library resolves.
-    servers
-        .filter_map(|text| text.parse().ok())
-        .map(|ip: IpAddr| SocketAddr::new(ip, 53))
-        .take(MAX_SERVERS)
-        .collect()
+    servers.filter_map(|text| zone::parse(text, PORT)).take(MAX_SERVERS).collect()
 }
 
 /// Asks for a guest, and gives the machine the answer.
@@ -122,9 +119,7 @@ async fn ask(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 async fn ask_udp(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
-    let any: IpAddr =
-        if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((any, 0)).await?;
+    let socket = UdpSocket::bind(any_for(server.ip())).await?;
     socket.connect(server).await?;
     socket.send(query).await?;
     let mut buffer = vec![0; MAX_MESSAGE_BYTES];

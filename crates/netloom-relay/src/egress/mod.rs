@@ -9,10 +9,12 @@ mod tcp;
 mod udp;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::rc::Rc;
 
+use netloom_core::addr::unwrap_embedded_ipv4;
 use netloom_core::{Event, FlowId, Policy, Protocol, Refusal, Rule, Verdict};
+use rustix::io::Errno;
 use tracing::debug;
 
 use crate::lan::LanTask;
@@ -94,8 +96,9 @@ fn open(lan: &Rc<LanTask>, id: FlowId, protocol: Protocol, source: SocketAddr, d
 /// The policy on the address that is about to be dialled. The host's own addresses are asked of the kernel, since they change.
 fn judge(policy: &Policy, target: SocketAddr, protocol: Protocol, host_loopback: bool) -> Verdict {
     let probe = policy.own.iter().any(|own| own.ip().is_unspecified() && own.port() == target.port());
-    let verdict = if probe && is_this_host(target.ip()) {
-        let known = Policy { host: vec![target.ip()], ..policy.clone() };
+    let forms = [target.ip(), unwrap_embedded_ipv4(target.ip())];
+    let verdict = if probe && let Some(here) = forms.into_iter().find(|address| is_this_host(*address)) {
+        let known = Policy { host: vec![here], ..policy.clone() };
         known.check(None, target.ip(), target.port(), protocol)
     } else {
         policy.check(None, target.ip(), target.port(), protocol)
@@ -108,27 +111,35 @@ fn judge(policy: &Policy, target: SocketAddr, protocol: Protocol, host_loopback:
 
 /// Whether the kernel would reach an address from that same address. Nothing is sent.
 fn is_this_host(address: IpAddr) -> bool {
-    let any: IpAddr =
-        if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { std::net::Ipv6Addr::UNSPECIFIED.into() };
-    let local = UdpSocket::bind((any, 0)).and_then(|socket| {
+    let local = UdpSocket::bind(any_for(address)).and_then(|socket| {
         socket.connect((address, 9))?;
         socket.local_addr()
     });
     local.is_ok_and(|local| local.ip() == address)
 }
 
+/// Where a socket toward an address is bound: any address of its family, any port.
+fn any_for(address: IpAddr) -> SocketAddr {
+    let any: IpAddr =
+        if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    SocketAddr::new(any, 0)
+}
+
 /// What a guest is told of an error of its socket.
 fn refusal(error: &io::Error) -> Refusal {
     use io::ErrorKind::{
-        ConnectionRefused, ConnectionReset, HostUnreachable, NetworkDown, NetworkUnreachable,
-        PermissionDenied, TimedOut,
+        AddrNotAvailable, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkDown,
+        NetworkUnreachable, PermissionDenied, TimedOut,
     };
     match error.kind() {
         ConnectionRefused | ConnectionReset => Refusal::Refused,
         HostUnreachable | NetworkUnreachable | NetworkDown => Refusal::Unreachable,
+        // This host has no address or no port to come from, or speaks no IPv6 at all.
+        AddrNotAvailable => Refusal::Unreachable,
+        _ if error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error()) => Refusal::Unreachable,
         TimedOut => Refusal::Timeout,
         PermissionDenied => Refusal::Denied,
-        // No descriptor, no local port: the guest may try again.
+        // No descriptor: the guest may try again.
         _ => Refusal::Refused,
     }
 }

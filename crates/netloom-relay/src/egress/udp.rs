@@ -1,8 +1,8 @@
-//! Flows of datagrams joined to a connected socket each: UDP, and ping by its encoding in [`ping`].
+//! Flows of datagrams joined to a connected socket each: UDP, and ping by its encoding in [`ping`](super::ping).
 
 use std::cell::Cell;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use netloom_core::{FlowId, Refusal};
@@ -13,7 +13,8 @@ use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tracing::debug;
 
-use super::{ping, refusal};
+use super::ping::Echo;
+use super::{any_for, refusal};
 use crate::lan::LanTask;
 
 /// Datagrams read from one socket before the others have their turn.
@@ -23,7 +24,7 @@ const DATAGRAMS_PER_TURN: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Udp,
-    Ping,
+    Ping(Echo),
 }
 
 /// A flow's socket.
@@ -37,12 +38,7 @@ pub(crate) struct Datagrams {
 
 /// Opens a socket for a UDP flow.
 pub(super) fn open(lan: &Rc<LanTask>, id: FlowId, target: SocketAddr) -> io::Result<Rc<Datagrams>> {
-    let any = if target.is_ipv4() {
-        (Ipv4Addr::UNSPECIFIED, 0).into()
-    } else {
-        SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))
-    };
-    let socket = std::net::UdpSocket::bind(any)?;
+    let socket = std::net::UdpSocket::bind(any_for(target.ip()))?;
     socket.connect(target)?;
     Datagrams::start(lan, id, Kind::Udp, socket)
 }
@@ -112,7 +108,7 @@ impl Datagrams {
             };
             let datagram = match self.kind {
                 Kind::Udp => Some(read),
-                Kind::Ping => ping::reply(read),
+                Kind::Ping(echo) => echo.reply(read),
             };
             if let Some(datagram) = datagram {
                 // A guest that has no room loses the datagram, as on any network.
@@ -132,7 +128,7 @@ impl Datagrams {
             let socket = SockRef::from(&self.socket);
             let sent = match self.kind {
                 Kind::Udp => socket.send(datagram),
-                Kind::Ping => ping::request(datagram).map_or(Ok(0), |request| socket.send(&request)),
+                Kind::Ping(echo) => echo.request(datagram).map_or(Ok(0), |request| socket.send(&request)),
             };
             let length = datagram.len();
             machine.take(lan.clock.now(), self.id, length);

@@ -36,7 +36,6 @@ pub(crate) const LIMITS: Limits = Limits {
 pub(super) fn config(settings: &LanSettings, own: Vec<SocketAddr>) -> LanConfig {
     let (first, last) = settings.pool();
     let host = settings.host_loopback.then(|| settings.host_address());
-    let records = settings.records.iter().map(|(name, address)| (name.clone(), vec![IpAddr::V4(*address)]));
     let host_record = host.map(|address| (HOST_NAME.to_owned(), vec![IpAddr::V4(address)]));
     let host_net = host.map(|address| IpNet::new(address.into(), 32));
     LanConfig {
@@ -45,7 +44,7 @@ pub(super) fn config(settings: &LanSettings, own: Vec<SocketAddr>) -> LanConfig 
         gateway_mac: GATEWAY_MAC,
         gateway: settings.gateway,
         virtual_addresses: host.into_iter().collect(),
-        ipv6: None,
+        ipv6: settings.ipv6(),
         mtu: settings.mtu,
         dhcp: settings.dhcp.then(|| DhcpConfig {
             first,
@@ -57,7 +56,7 @@ pub(super) fn config(settings: &LanSettings, own: Vec<SocketAddr>) -> LanConfig 
         }),
         dns: settings.dns.then(|| DnsConfig {
             domain: DOMAIN.to_owned(),
-            records: records.chain(host_record).collect(),
+            records: settings.records.iter().cloned().chain(host_record).collect(),
             ttl: DNS_TTL,
             timeout: egress::dns::TIMEOUT,
         }),

@@ -2,7 +2,7 @@
 
 use netloom_core::FlowId;
 
-use super::wire::{Origins, Sent, stream};
+use super::wire::{Clocks, Origins, Sent, stream};
 use crate::app::Role;
 use crate::packet::flag;
 
@@ -10,6 +10,7 @@ use crate::packet::flag;
 #[derive(Clone, Debug)]
 pub(super) struct Conversation {
     pub(super) origins: Origins,
+    pub(super) clocks: Clocks,
     pub(super) flow: Option<FlowId>,
     /// The latest SYN of the guest, on which a new flow's positions count.
     pub(super) guest_syn: u32,
@@ -30,6 +31,7 @@ impl Conversation {
     pub(super) fn new(origins: Origins) -> Self {
         Self {
             origins,
+            clocks: Clocks { ours: None, latest: 0, theirs: 0, theirs_now: 0 },
             flow: None,
             guest_syn: origins.theirs,
             data_told: 0,
@@ -47,6 +49,10 @@ impl Conversation {
     pub(super) fn judge(&mut self, sent: &Sent) -> Option<String> {
         if sent.payload != stream(Role::Server, sent.position(), sent.payload.len()) {
             return Some(format!("its bytes are not those of its position: {sent}"));
+        }
+        if let Some(value) = sent.timestamp() {
+            self.clocks.ours.get_or_insert(value);
+            self.clocks.latest = value;
         }
         if sent.flags & flag::SYN > 0 {
             self.scale = sent.scale();

@@ -151,6 +151,9 @@ enum Opt {
     SackPermitted,
     /// Ranges, counted from the initial sequence number of what is acknowledged.
     Sack(Vec<(i64, i64)>),
+    /// Value and echo, each counted from the first value of its side. `None` stands for any in what leaves; in what arrives for the
+    /// guest's clock, in ms since the script began, and for the latest value of ours.
+    Timestamps(Option<Position>, Option<Position>),
     /// Bytes as they stand.
     Raw(Vec<u8>),
 }

@@ -8,8 +8,10 @@ use crate::packet::flag;
 /// Reads the scripts of a file. Behind the time, a line has one of these:
 ///
 /// - `< SEGMENT`, `> SEGMENT`: arrives, must leave. A segment is `FLAGS from:to(length) [ack n] [win n] [urg n] [garbage] [<options>]`
-///   with the flags `SFRPUEC.`, or `-` for none; options are `mss n`, `wscale n`, `sackOK`, `sack a:b`, `nop`, `eol`, `hex 0102`, or
-///   `*` for any. Without `win`, 65535 arrives and any may leave. The payload continues the stream, `garbage` does not.
+///   with the flags `SFRPUEC.`, or `-` for none; options are `mss n`, `wscale n`, `sackOK`, `sack a:b`, `ts VALUE ECHO`, `nop`, `eol`,
+///   `hex 0102`, or `*` for any. Without `win`, 65535 arrives and any may leave. The payload continues the stream, `garbage` does not.
+///   Timestamps count from the first of each side, as positions do. `*` is any in what leaves; in what arrives as VALUE the guest's clock,
+///   in ms since the script began, and as ECHO the latest value of ours.
 /// - `< icmp TYPE CODE [n] [about SEQ]`, `> icmp TYPE CODE`: an error arrives about the last segment that left, with `n` in its second
 ///   word, or about another sequence number; must leave, about the last segment that arrived.
 /// - `! open | established | data n | fin | writable | reset REASON | closed`: must be told. `data` need not be expected.
@@ -19,8 +21,9 @@ use crate::packet::flag;
 /// - `room n`, `readable n`, `flows n`, `dropped NAME n`: must be so.
 /// - `pass`: nothing happens.
 /// - `with PORT [ADDRESS:PORT]`: what follows is about this connection of the guest, whose address may be left out once it is known.
-/// - `set NAME n`: before all else; the names are those of the limits, and `mss`, `mtu`, `lan_mtu`, `nagle`; durations are in ms.
-/// - `opened [mss n] [win n] [wscale n] [sackOK]`: the guest connects and we accept, in no time.
+/// - `set NAME n`: before all else; the names are those of the limits, and `mss`, `mtu`, `lan_mtu`, `nagle`, `timestamps`, `rto_min`, and
+///   `congestion` with `reno`, `cubic` or `none`; durations are in ms. Unless told so there are no timestamps, and Reno.
+/// - `opened [mss n] [win n] [wscale n] [sackOK] [ts] [rtt s]`: the guest connects and we accept, in no time unless told.
 ///
 /// # Panics
 /// With the line, if it is not one of these.
@@ -61,12 +64,18 @@ fn read_line(code: &str, line: usize, steps: &mut Vec<Step>) -> Result<(), Strin
 fn opened(words: &str, line: usize, delay_us: u64, steps: &mut Vec<Step>) -> Result<(), String> {
     let mut words = words.split_whitespace();
     let (mut mss, mut window, mut more) = ("1000", "10000", String::new());
+    let (mut echo, mut rtt) = ("", "0");
     while let Some(word) = words.next() {
         match word {
             "mss" => mss = words.next().ok_or("mss without a number")?,
             "win" => window = words.next().ok_or("win without a number")?,
             "wscale" => more += &format!(",wscale {}", words.next().ok_or("wscale without a number")?),
             "sackOK" => more += ",sackOK",
+            "ts" => {
+                more += ",ts * @0";
+                echo = "<ts * *>";
+            }
+            "rtt" => rtt = words.next().ok_or("rtt without seconds")?,
             _ => return Err(format!("{word} is no part of a handshake")),
         }
     }
@@ -75,7 +84,7 @@ fn opened(words: &str, line: usize, delay_us: u64, steps: &mut Vec<Step>) -> Res
         "+0 ! open".to_owned(),
         "+0 accept".to_owned(),
         "+0 > S. 0:0(0) ack 1 <*>".to_owned(),
-        format!("+0 < . 1:1(0) ack 1 win {window}"),
+        format!("+{rtt} < . 1:1(0) ack 1 win {window} {echo}"),
     ];
     lines.iter().try_for_each(|code| read_line(code, line, steps))
 }
@@ -96,7 +105,10 @@ fn act(rest: &str) -> Result<Act, String> {
         "!" => Ok(Act::Tell(told(tail)?)),
         "set" => {
             let (name, value) = tail.split_once(' ').ok_or("set needs a name and a number")?;
-            Ok(Act::Set(name.to_owned(), number(value)?))
+            const ALGORITHMS: [&str; 3] = ["reno", "cubic", "none"];
+            let named =
+                ALGORITHMS.iter().position(|word| *word == value.trim()).filter(|_| name == "congestion");
+            Ok(Act::Set(name.to_owned(), named.map_or_else(|| number(value), |at| Ok(at as u64))?))
         }
         "with" => {
             let Some((port, target)) = tail.split_once(' ') else { return Ok(Act::WithPort(number(tail)?)) };
@@ -249,6 +261,13 @@ fn options(text: &str) -> Result<Option<Vec<Opt>>, String> {
             "wscale" => Opt::Scale(value()?.parse().map_err(what)?),
             "sackOK" => Opt::SackPermitted,
             "sack" => Opt::Sack(words.map(range).collect::<Result<_, _>>()?),
+            "ts" => {
+                let mut stamp = || match value()? {
+                    "*" => Ok(None),
+                    word => position(word).map(Some),
+                };
+                Opt::Timestamps(stamp()?, stamp()?)
+            }
             "nop" => Opt::Raw(vec![1]),
             "eol" => Opt::Raw(vec![0]),
             "hex" => Opt::Raw(hex(value()?)?),

@@ -7,7 +7,7 @@ use netloom_core::{Duration, Event, FlowId, Instant, Lan, PortId, Protocol};
 
 use super::conversation::Conversation;
 use super::setting;
-use super::wire::{Origins, Sent, frame, stream};
+use super::wire::{Clocks, Origins, Sent, frame, stream};
 use super::{Act, Call, Check, FIRST, Icmp, Pair, Pattern, Script, Step, Told};
 use crate::app::Role;
 use crate::packet::{ETHERNET_BYTES, Packet, flag, icmp, read};
@@ -64,6 +64,7 @@ pub(super) struct Stage {
     pub(super) lan: Lan,
     pub(super) port: PortId,
     pub(super) now: Instant,
+    began: Instant,
     origins: Origins,
     /// The connection that the script opens first, and what its initial sequence number would be at time zero. Others' are learnt.
     calibrated: Option<Pair>,
@@ -86,6 +87,7 @@ impl Stage {
             lan,
             port,
             now: CALIBRATION,
+            began: CALIBRATION,
             origins,
             calibrated: None,
             isn_base: 0,
@@ -129,6 +131,7 @@ impl Stage {
             lan,
             port,
             now,
+            began: now,
             calibrated: Some(calibrated),
             isn_base: base,
             current: FIRST,
@@ -239,6 +242,13 @@ impl Stage {
         self.conversations.entry(pair).or_insert_with(|| Conversation::new(origins))
     }
 
+    /// The timestamps of a connection. The guest's clock begins where its sequence numbers do, so that it too crosses 2³¹ and 2³².
+    fn clocks(&mut self, pair: Pair) -> Clocks {
+        let theirs = self.origins.theirs;
+        let theirs_now = theirs.wrapping_add(((self.now.as_us() - self.began.as_us()) / 1000) as u32);
+        Clocks { theirs, theirs_now, ..self.conversation(pair).clocks }
+    }
+
     fn event(&mut self, event: Event) -> Result<(), String> {
         let (id, told) = match event {
             Event::Open { id, protocol, source, destination, guest } => {
@@ -324,8 +334,9 @@ impl Stage {
 
     fn arrive(&mut self, pattern: &Pattern) {
         let pair = self.current;
+        let clocks = self.clocks(pair);
         let conversation = self.conversation(pair);
-        let bytes = pattern.write(pair, conversation.origins);
+        let bytes = pattern.write(pair, conversation.origins, clocks);
         if pattern.flags & flag::SYN > 0 {
             conversation.guest_syn = pattern.seq.on_wire(conversation.origins.theirs);
             if conversation.edge == 0 {
@@ -405,7 +416,7 @@ impl Stage {
     }
 
     fn expect_segment(&mut self, pattern: &Pattern) -> Result<(), String> {
-        let origins = self.conversation(self.current).origins;
+        let (origins, clocks) = (self.conversation(self.current).origins, self.clocks(self.current));
         match self.left.pop_front() {
             None => {
                 Err(format!("nothing left at {}; the deadline is {:?}", self.now, self.lan.poll_timeout()))
@@ -414,7 +425,7 @@ impl Stage {
                 Err(format!("expected at {}, left at {at}: {out}", self.now))
             }
             Some((_, Out::Tcp(pair, sent))) if pair == self.current => {
-                match pattern.differs(&sent, origins) {
+                match pattern.differs(&sent, origins, clocks) {
                     Some(what) => Err(format!("another {what}: {sent}")),
                     None => Ok(()),
                 }

@@ -37,6 +37,15 @@ fn set(config: &mut LanConfig, port: &mut PortConfig, name: &str, value: u64) ->
         "lan_mtu" => config.mtu = value as u16,
         "trusted" => port.trusted = value > 0,
         "nagle" => config.nagle = value > 0,
+        "timestamps" => config.timestamps = value > 0,
+        "rto_min" => config.rto_min = Duration::from_millis(value),
+        "congestion" => {
+            config.congestion = match value {
+                0 => Congestion::Reno,
+                1 => Congestion::Cubic,
+                _ => Congestion::None,
+            }
+        }
         "burst" => port.burst = Some(value as u16),
         "receive_buffer_bytes" => limits.receive_buffer_bytes = size,
         "send_buffer_bytes" => limits.send_buffer_bytes = size,

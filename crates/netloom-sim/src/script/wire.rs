@@ -15,6 +15,19 @@ pub(super) struct Origins {
     pub(super) theirs: u32,
 }
 
+/// The timestamps of a connection (RFC 7323 3).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clocks {
+    /// The first value that we sent.
+    pub(super) ours: Option<u32>,
+    /// The latest.
+    pub(super) latest: u32,
+    /// What the guest's clock showed when the script began, in ms.
+    pub(super) theirs: u32,
+    /// What it shows.
+    pub(super) theirs_now: u32,
+}
+
 impl Position {
     pub(super) fn on_wire(self, origin: u32) -> u32 {
         match self {
@@ -41,10 +54,10 @@ pub(super) fn frame(to: SocketAddrV4, protocol: u8, message: &[u8]) -> Vec<u8> {
 
 impl Pattern {
     /// The frame in which the segment arrives from the guest.
-    pub(super) fn write(&self, pair: Pair, origins: Origins) -> Vec<u8> {
+    pub(super) fn write(&self, pair: Pair, origins: Origins, clocks: Clocks) -> Vec<u8> {
         let mut options = Vec::new();
         for option in self.options.iter().flatten() {
-            write_option(option, origins.ours, &mut options);
+            write_option(option, origins.ours, clocks, &mut options);
         }
         options.resize(options.len().next_multiple_of(4), 0);
         let ack = self.ack.map_or(0, |ack| ack.on_wire(origins.ours));
@@ -77,7 +90,7 @@ impl Pattern {
     }
 
     /// What about a segment that left is not as stated.
-    pub(super) fn differs(&self, sent: &Sent, origins: Origins) -> Option<&'static str> {
+    pub(super) fn differs(&self, sent: &Sent, origins: Origins, clocks: Clocks) -> Option<&'static str> {
         let ack_wanted = self.ack.map_or(0, |ack| ack.on_wire(origins.theirs));
         let checks = [
             (self.flags == sent.flags, "flags"),
@@ -86,13 +99,28 @@ impl Pattern {
             (ack_wanted == sent.ack, "acknowledgment"),
             (self.window.is_none_or(|window| window == sent.window), "window"),
             (sent.urgent == self.urgent, "urgent pointer"),
-            (self.options.as_ref().is_none_or(|options| *options == sent.options), "options"),
+            (self.options.as_ref().is_none_or(|options| same(options, &sent.options, clocks)), "options"),
         ];
         checks.into_iter().find(|(same, _)| !same).map(|(_, what)| what)
     }
 }
 
-fn write_option(option: &Opt, origin: u32, out: &mut Vec<u8>) {
+/// Whether the options that left are those wanted.
+fn same(wanted: &[Opt], sent: &[Opt], clocks: Clocks) -> bool {
+    let equal = |want: Option<Position>, is: Option<Position>, origin| {
+        want.is_none_or(|want| is.is_some_and(|is| want.on_wire(origin) == is.on_wire(origin)))
+    };
+    wanted.len() == sent.len()
+        && wanted.iter().zip(sent).all(|pair| match pair {
+            (Opt::Timestamps(value, echo), Opt::Timestamps(sent_value, sent_echo)) => {
+                equal(*value, *sent_value, clocks.ours.unwrap_or(0))
+                    && equal(*echo, *sent_echo, clocks.theirs)
+            }
+            (want, is) => want == is,
+        })
+}
+
+fn write_option(option: &Opt, origin: u32, clocks: Clocks, out: &mut Vec<u8>) {
     match option {
         Opt::Mss(mss) => {
             out.extend([2, 4]);
@@ -106,6 +134,13 @@ fn write_option(option: &Opt, origin: u32, out: &mut Vec<u8>) {
                 out.extend(origin.wrapping_add(*from as u32).to_be_bytes());
                 out.extend(origin.wrapping_add(*to as u32).to_be_bytes());
             }
+        }
+        Opt::Timestamps(value, echo) => {
+            let value = value.map_or(clocks.theirs_now, |value| value.on_wire(clocks.theirs));
+            let echo = echo.map_or(clocks.latest, |echo| echo.on_wire(clocks.ours.unwrap_or(0)));
+            out.extend([8, 10]);
+            out.extend(value.to_be_bytes());
+            out.extend(echo.to_be_bytes());
         }
         Opt::Raw(bytes) => out.extend(bytes),
     }
@@ -152,6 +187,14 @@ impl Sent {
             .find_map(|option| if let Opt::Scale(shift) = option { Some(*shift) } else { None })
     }
 
+    /// The value of its timestamps option, as it stands on the wire.
+    pub(super) fn timestamp(&self) -> Option<u32> {
+        self.options.iter().find_map(|option| match option {
+            Opt::Timestamps(Some(Position::Wire(value)), _) => Some(*value),
+            _ => None,
+        })
+    }
+
     /// Where it stands in our stream, SYN being 0.
     pub(super) fn position(&self) -> i64 {
         i64::from(self.seq.wrapping_sub(self.origins.ours) as i32)
@@ -183,6 +226,11 @@ fn read_options(mut bytes: &[u8], origin: u32) -> Result<Vec<Opt>, String> {
                     (4, []) => Opt::SackPermitted,
                     (5, blocks) if blocks.len() % 8 == 0 => {
                         Opt::Sack(blocks.chunks(8).map(|b| (relative(b), relative(&b[4..]))).collect())
+                    }
+                    (8, [a, b, c, d, rest @ ..]) if rest.len() == 4 => {
+                        let echo = [rest[0], rest[1], rest[2], rest[3]];
+                        let wire = |word| Some(Position::Wire(u32::from_be_bytes(word)));
+                        Opt::Timestamps(wire([*a, *b, *c, *d]), wire(echo))
                     }
                     _ => Opt::Raw(option.to_vec()),
                 });
