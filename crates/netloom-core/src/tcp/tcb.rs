@@ -4,15 +4,19 @@
 
 use std::collections::VecDeque;
 
+use super::acknowledge::{Recovery, TailProbe, Undo};
 use super::buffer::Ring;
 use super::config::Config;
 use super::congestion::CongestionWindow;
 use super::options::{MAX_WINDOW_SCALE, Options};
+use super::rack::Rack;
 use super::ranges::Ranges;
 use super::rtt::RttEstimator;
+use super::scoreboard::Scoreboard;
 use super::segment::{Flags, HEADER_BYTES, Segment, Transmit};
 use super::seq::SeqNumber;
 use super::timer::{IDLE_BUFFERS, KEEPALIVE_PROBES, Timer, Timers};
+use super::timestamps::Clock;
 use crate::flow::ResetReason;
 use crate::time::{Duration, Instant};
 use crate::wire::checksum::sum;
@@ -72,17 +76,6 @@ pub(super) enum Ack {
     Now,
 }
 
-/// What is known about a loss that is being repaired (RFC 6582, RFC 6675).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Recovery {
-    /// Repaired up to here; what lies below is sent again already.
-    pub(super) next: SeqNumber,
-    /// Held to be lost up to here.
-    pub(super) until: SeqNumber,
-    /// The first segment leaves whatever the congestion window says.
-    pub(super) forced: bool,
-}
-
 /// One connection.
 #[derive(Debug)]
 pub struct Tcb {
@@ -108,12 +101,20 @@ pub struct Tcb {
     pub(super) fin_queued: bool,
     pub(super) write_blocked: bool,
     pub(super) sack: bool,
-    pub(super) sacked: Ranges,
+    pub(super) board: Scoreboard,
+    pub(super) rack: Rack,
     pub(super) duplicate_acks: usize,
     pub(super) recover: SeqNumber,
-    pub(super) recovery: Option<Recovery>,
+    pub(super) recovery: Recovery,
+    pub(super) undo: Option<Box<Undo>>,
+    pub(super) tail_probe: Option<TailProbe>,
+    pub(super) tail_probe_due: bool,
     pub(super) congestion: CongestionWindow,
     pub(super) rtt: RttEstimator,
+    /// A round trip is measured again once more than this is acknowledged.
+    pub(super) rtt_from: SeqNumber,
+    /// `None` if timestamps are not used.
+    pub(super) clock: Option<Clock>,
     pub(super) unacked_since: Instant,
     pub(super) sent_at: Instant,
     pub(super) probe_due: bool,
@@ -133,6 +134,11 @@ pub struct Tcb {
     pub(super) out_of_order: Ranges,
     /// The range that arrived last, which a SACK option names first (RFC 2018 4).
     pub(super) latest: SeqNumber,
+    /// What arrived though it was here already, and whether the peer was told (RFC 2883).
+    pub(super) duplicate: Option<(SeqNumber, SeqNumber)>,
+    pub(super) duplicate_told: bool,
+    /// The acknowledgment number sent last (Last.ACK.sent, RFC 7323 4.3).
+    pub(super) last_ack: SeqNumber,
     pub(super) fin_at: Option<SeqNumber>,
     pub(super) ack: Ack,
     pub(super) unacked_bytes: usize,
@@ -148,7 +154,7 @@ impl Tcb {
     #[must_use]
     pub fn passive(now: Instant, config: &Config, syn: &Segment<'_>, isn: u32) -> Self {
         let mut tcb = Self::new(now, config, isn, State::SynHeld);
-        tcb.synchronize(syn);
+        tcb.synchronize(now, syn);
         tcb
     }
 
@@ -185,12 +191,18 @@ impl Tcb {
             fin_queued: false,
             write_blocked: false,
             sack: false,
-            sacked: Ranges::default(),
+            board: Scoreboard::default(),
+            rack: Rack::new(iss),
             duplicate_acks: 0,
             recover: iss,
-            recovery: None,
+            recovery: Recovery::None,
+            undo: None,
+            tail_probe: None,
+            tail_probe_due: false,
             congestion: CongestionWindow::new(config.congestion, usize::from(config.max_payload)),
             rtt: RttEstimator::new(config.rto_min),
+            rtt_from: iss,
+            clock: config.timestamps.then(|| Clock::new(now, isn)),
             unacked_since: now,
             sent_at: now,
             probe_due: false,
@@ -206,6 +218,9 @@ impl Tcb {
             receive_limit: config.receive_buffer_bytes,
             out_of_order: Ranges::default(),
             latest: SeqNumber(0),
+            duplicate: None,
+            duplicate_told: false,
+            last_ack: SeqNumber(0),
             fin_at: None,
             ack: Ack::None,
             unacked_bytes: 0,
@@ -216,13 +231,14 @@ impl Tcb {
     }
 
     /// Takes over what the peer's SYN says.
-    pub(super) fn synchronize(&mut self, syn: &Segment<'_>) {
+    pub(super) fn synchronize(&mut self, now: Instant, syn: &Segment<'_>) {
         self.irs = syn.seq;
         let offered = self.rcv_edge.since(self.rcv_nxt);
         self.rcv_nxt = syn.seq + 1;
         self.rcv_edge = self.rcv_nxt + offered;
         self.latest = self.rcv_nxt;
-        let Options { mss, window_scale, sack_permitted, .. } = syn.options();
+        self.last_ack = self.rcv_nxt;
+        let Options { mss, window_scale, sack_permitted, timestamps, .. } = syn.options();
         // An MSS of next to nothing would make a packet of every byte.
         let mss = mss.unwrap_or(DEFAULT_MSS).max(48).min(self.config.max_payload);
         self.max_payload = usize::from(mss);
@@ -236,6 +252,10 @@ impl Tcb {
             self.set_receive_limit(self.receive_limit);
         }
         self.sack = sack_permitted;
+        match (&mut self.clock, timestamps) {
+            (Some(clock), Some(timestamps)) => clock.begin(now, timestamps.value),
+            (clock, _) => *clock = None,
+        }
         self.snd_wnd = usize::from(syn.window);
         self.largest_wnd = self.snd_wnd;
         self.snd_wl1 = syn.seq;
@@ -254,6 +274,12 @@ impl Tcb {
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.timers.fires(now, Timer::Retransmission) {
             self.retransmission_timeout(now);
+        }
+        if self.timers.fires(now, Timer::Reordering) {
+            self.detect_losses(now, false);
+        }
+        if self.timers.fires(now, Timer::TailLossProbe) {
+            self.tail_probe_due = true;
         }
         if self.timers.fires(now, Timer::ZeroWindowProbe) {
             if now.since(self.heard_at) > self.config.give_up_after && self.probes > 3 {
@@ -283,31 +309,12 @@ impl Tcb {
             if self.send.is_empty() {
                 self.send.release();
             }
+            self.board.release();
             if self.receive.is_empty() && self.out_of_order.is_empty() {
                 self.receive.release();
             }
         }
         self.timers.settle();
-    }
-
-    fn retransmission_timeout(&mut self, now: Instant) {
-        // A peer with a closed window may acknowledge nothing for as long as it answers (RFC 9293 3.8.6.1, MUST-37).
-        let since = if self.snd_wnd == 0 { self.heard_at } else { self.unacked_since };
-        if now.since(since) >= self.config.give_up_after {
-            self.break_off(ResetReason::Timeout);
-            return;
-        }
-        if !self.is_opening() {
-            let flight = self.snd_max.since(self.snd_una);
-            self.congestion.timed_out(flight, self.rtt.backoffs() == 0);
-        }
-        self.rtt.back_off();
-        self.sacked.clear();
-        self.recovery = None;
-        self.duplicate_acks = 0;
-        self.recover = self.snd_max;
-        self.snd_nxt = self.snd_una;
-        self.arm_probe(now);
     }
 
     /// When [`Self::handle_timeout`] must be called, and why.
@@ -516,7 +523,9 @@ impl Tcb {
             // A forged message must not make packets of a few bytes (RFC 1191 5).
             self.max_payload = mtu_payload.max(usize::from(DEFAULT_MSS).min(self.max_payload));
             self.congestion.set_mss(self.max_payload);
-            self.snd_nxt = self.snd_una;
+            // What is larger did not get through.
+            let most = self.max_payload;
+            self.board.lose(|piece| piece.len() > most);
         }
     }
 
@@ -528,7 +537,11 @@ impl Tcb {
     /// Whether a SYN for the addresses of this connection opens a new one in its place: it is in TIME-WAIT and the SYN is newer.
     #[must_use]
     pub fn time_wait_accepts(&self, syn: &Segment<'_>) -> bool {
-        self.state == State::TimeWait && syn.opens() && syn.seq > self.rcv_nxt
+        let newer = || {
+            let value = syn.options().timestamps.map(|timestamps| timestamps.value);
+            self.clock.zip(value).is_some_and(|(clock, value)| clock.precedes(value))
+        };
+        self.state == State::TimeWait && syn.opens() && (syn.seq > self.rcv_nxt || newer())
     }
 
     /// The sequence number of the first byte in the send buffer.
@@ -538,7 +551,7 @@ impl Tcb {
     }
 
     /// Whether our SYN is not acknowledged.
-    fn is_opening(&self) -> bool {
+    pub(super) fn is_opening(&self) -> bool {
         matches!(self.state, State::SynHeld | State::SynSent | State::SynReceived)
     }
 

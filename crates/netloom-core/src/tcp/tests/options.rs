@@ -3,17 +3,19 @@
 use proptest::prelude::*;
 
 use crate::tcp::options::{MAX_WINDOW_SCALE, Options, SackBlocks};
-use crate::tcp::{Segment, SeqNumber};
+use crate::tcp::{Segment, SeqNumber, Timestamps};
 
 fn options() -> impl Strategy<Value = Options> {
     let block = (any::<u32>(), any::<u32>());
     let sack = proptest::collection::vec(block, 0..=4);
     let scale = proptest::option::of(0..=MAX_WINDOW_SCALE);
-    (proptest::option::of(any::<u16>()), scale, any::<bool>(), sack).prop_map(
-        |(mss, window_scale, sack_permitted, blocks)| {
+    let stamps = proptest::option::of((any::<u32>(), any::<u32>()));
+    (proptest::option::of(any::<u16>()), scale, any::<bool>(), stamps, sack).prop_map(
+        |(mss, window_scale, sack_permitted, stamps, blocks)| {
+            let timestamps = stamps.map(|(value, echo)| Timestamps { value, echo });
             let mut sack = SackBlocks::default();
             blocks.iter().for_each(|(start, end)| sack.push(SeqNumber(*start), SeqNumber(*end)));
-            Options { mss, window_scale, sack_permitted, sack }
+            Options { mss, window_scale, sack_permitted, timestamps, sack }
         },
     )
 }
