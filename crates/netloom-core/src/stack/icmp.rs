@@ -68,13 +68,13 @@ impl Stack {
                 let datagram = [&rest[2..], &message[8..]].concat();
                 self.handle_datagram(now, from, packet, key, datagram);
             }
-            UNREACHABLE => self.handle_unreachable(message),
+            UNREACHABLE => self.handle_unreachable(now, message),
             _ => self.drops.count(Drop::IcmpIgnored),
         }
     }
 
     /// An error about a packet of ours, if it quotes one.
-    fn handle_unreachable(&mut self, message: &[u8]) {
+    fn handle_unreachable(&mut self, now: Instant, message: &[u8]) {
         let quoted = &message[8..];
         let header = quoted.first().map_or(0, |byte| usize::from(byte & 15) * 4);
         let ports = quoted.get(header..header + 8);
@@ -91,7 +91,7 @@ impl Stack {
             match message[1] {
                 4 => {
                     let mtu = u16::from_be_bytes([message[6], message[7]]);
-                    tcb.handle_mtu(seq, mtu.saturating_sub(40));
+                    tcb.handle_mtu(now, seq, mtu.saturating_sub(40));
                 }
                 code => tcb.handle_unreachable(seq, matches!(code, 2 | 3)),
             }
