@@ -97,7 +97,7 @@ impl Row {
                 loss * 100.0
             ),
             peer_bytes_per_s: rate_bytes_per_s as f64,
-            least: (loss <= 0.01 && round_trip_ms == 20).then_some(LEAST_OF_LINK),
+            least: (loss <= 0.01 && round_trip_ms == 20 && mbit_per_s <= 100).then_some(LEAST_OF_LINK),
             cheap: loss >= 0.01 && round_trip_ms == 20,
             course,
         }
