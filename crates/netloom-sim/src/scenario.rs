@@ -180,8 +180,9 @@ impl Scenario {
             Peer::Smoltcp => {
                 let mut host = SmoltcpHost::new(SmoltcpHostConfig {
                     mac: guest_mac(0),
-                    address: Some((guest_address(0), 24)),
-                    router: Some(GATEWAY),
+                    address: Some((guest_address(0).into(), 24)),
+                    router: Some(GATEWAY.into()),
+                    slaac: false,
                     mtu: self.mtu,
                     buffer_bytes: self.buffer_bytes,
                     checksums: !self.trusted,

@@ -39,6 +39,7 @@ fn guest(n: u8) -> SmoltcpHost {
         mac: guest_mac(n),
         address: None,
         router: None,
+        slaac: false,
         mtu: 1500,
         buffer_bytes: 65_535,
         checksums: true,
@@ -229,8 +230,9 @@ fn isolated_guests_do_not_find_each_other() {
     for n in 0..2 {
         let host = SmoltcpHost::new(SmoltcpHostConfig {
             mac: guest_mac(n),
-            address: Some((guest_address(n), 24)),
-            router: Some(GATEWAY),
+            address: Some((guest_address(n).into(), 24)),
+            router: Some(GATEWAY.into()),
+            slaac: false,
             mtu: 1500,
             buffer_bytes: 4096,
             checksums: true,

@@ -50,7 +50,7 @@ impl MachineHost {
             gateway_address: config.own,
             gateway_mac: config.mac,
             gateway: false,
-            virtual_addresses: vec![config.own, config.address],
+            virtual_addresses: vec![config.own.into(), config.address.into()],
             ipv6: None,
             mtu: config.mtu,
             dhcp: None,
