@@ -86,9 +86,10 @@ impl Tcb {
             && (delivery.bytes > 0 || !window_changed)
             && self.snd_wnd > 0;
         self.count_duplicates(advanced, duplicate, &mut delivery);
+        let repeated = advanced == 0 && segment.payload.is_empty() && !window_changed;
+        self.end_tail_probe(repeated && options.sack.as_slice().is_empty(), &delivery);
         if delivery.bytes > 0 || delivery.duplicate.is_some() {
             self.undo_if_spurious(options, &delivery);
-            self.end_tail_probe(options, &delivery);
             let lost = self.detect_losses(now, advanced > 0);
             self.adjust_window(now, advanced, delivery.bytes, limited, lost);
         }
@@ -179,13 +180,16 @@ impl Tcb {
         self.snd_una = ack;
         self.snd_nxt = self.snd_nxt.max(ack);
         self.unacked_since = now;
+        self.unreachable = false;
+        self.raise_payload(now);
+        self.tuning.sends(self.congestion.cwnd(), self.rtt.smoothed());
         if self.send.is_empty() {
             self.send.rewind();
             if self.send.capacity() > 0 {
                 self.timers.arm(Timer::IdleBuffers, now + IDLE_BUFFERS);
             }
         }
-        if self.write_blocked && self.room() >= self.config.send_buffer_bytes / 4 {
+        if self.write_blocked && self.room() >= self.tuning.send_limit() / 4 {
             self.write_blocked = false;
             self.tell(Event::Writable);
         }
@@ -268,8 +272,9 @@ impl Tcb {
         }
     }
 
-    /// Whether a probe of the tail was answered, and whether by a repair of a loss (RFC 8985 7.4).
-    fn end_tail_probe(&mut self, options: &Options, delivery: &Delivery) {
+    /// Whether a probe of the tail was answered, and whether by a repair of a loss (RFC 8985 7.4). `repeated`: the acknowledgment is a
+    /// duplicate, and tells of nothing beyond a gap.
+    fn end_tail_probe(&mut self, repeated: bool, delivery: &Delivery) {
         if let Some((_, end)) = delivery.duplicate {
             self.rack.duplicated(self.snd_una, self.snd_nxt);
             if self.tail_probe.is_some_and(|probe| probe.end == end) {
@@ -283,19 +288,20 @@ impl Tcb {
             // The probe repaired a loss, which would have been answered had it not been the last.
             self.tail_probe = None;
             if matches!(self.recovery, Recovery::None) {
-                self.congestion.lost(self.board.bytes());
+                self.congestion.lost(self.board.bytes() + delivery.bytes);
                 self.congestion.recovered();
             }
-        } else if delivery.bytes == 0 && options.sack.as_slice().is_empty() {
+        } else if repeated {
             self.tail_probe = None;
         }
     }
 
     /// Marks what is lost; how many bytes that are.
-    pub(super) fn detect_losses(&mut self, now: Instant, advanced: bool) -> usize {
+    fn detect_losses(&mut self, now: Instant, advanced: bool) -> usize {
         let recovering = !matches!(self.recovery, Recovery::None);
         let lost = if self.sack {
-            let (lost, again) = self.rack.detect(now, &mut self.board, recovering, self.rtt.smoothed());
+            let (lost, again) =
+                self.rack.detect(now, &mut self.board, recovering, self.rtt.smoothed(), self.max_payload);
             match again {
                 Some(at) => self.timers.arm(Timer::Reordering, at),
                 None => self.timers.stop(Timer::Reordering),
@@ -413,11 +419,22 @@ impl Tcb {
         }
     }
 
+    /// What could still have been on its way is overdue. No acknowledgment says how much may leave: one segment does (RFC 6937 3).
+    pub(super) fn reordering_timeout(&mut self, now: Instant) {
+        let lost = self.detect_losses(now, false);
+        if lost > 0 {
+            self.adjust_window(now, 0, 0, false, lost);
+        }
+    }
+
     pub(super) fn retransmission_timeout(&mut self, now: Instant) {
         // A peer with a closed window may acknowledge nothing for as long as it answers (RFC 9293 3.8.6.1, MUST-37).
         let since = if self.snd_wnd == 0 { self.heard_at } else { self.unacked_since };
-        if now.since(since) >= self.config.give_up_after {
-            return self.break_off(ResetReason::Timeout);
+        let opening = self.state == State::SynSent;
+        let patience = if opening { self.config.open_for } else { self.config.give_up_after };
+        if now.since(since) >= patience {
+            let why = if self.unreachable { ResetReason::Unreachable } else { ResetReason::Timeout };
+            return self.break_off(why);
         }
         if !self.is_opening() {
             // What is being repaired was answered already.
@@ -428,6 +445,7 @@ impl Tcb {
             self.congestion.timed_out(self.board.bytes(), first);
             let (una, rack, sack, rtt) = (self.snd_una, &self.rack, self.sack, self.rtt.smoothed());
             self.board.lose(|piece| !sack || piece.start == una || rack.is_overdue(now, piece, rtt));
+            self.suspect_black_hole(now);
             self.recovery = Recovery::Timeout { forced: true };
             self.recover = self.snd_max;
         } else {

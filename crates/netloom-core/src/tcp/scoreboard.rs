@@ -70,6 +70,11 @@ impl Scoreboard {
         self.sacked_pieces
     }
 
+    /// How many segments the peer holds beyond a gap. A piece that left as a larger one counts for as many.
+    pub(super) fn sacked_segments(&self, segment_bytes: usize) -> usize {
+        self.sacked_pieces.max(self.sacked_bytes / segment_bytes.max(1))
+    }
+
     /// Whether pieces may have been delivered in another order than that of their numbers.
     pub(super) const fn is_in_order(&self) -> bool {
         self.sacked_pieces == 0 && self.resent_pieces == 0
