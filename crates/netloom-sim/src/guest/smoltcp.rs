@@ -103,7 +103,9 @@ impl SmoltcpHost {
         let to = to.into();
         let mut socket = self.socket();
         self.next_port = if self.next_port == u16::MAX { 49152 } else { self.next_port + 1 };
-        socket.connect(self.interface.context(), IpEndpoint::from(to), self.next_port).expect("the host has an address");
+        socket
+            .connect(self.interface.context(), IpEndpoint::from(to), self.next_port)
+            .expect("the host has an address");
         let handle = self.sockets.add(socket);
         self.connections.push(Connection { handle, app: App::new(plan, Role::Client), listens: None });
         self.busy = true;
