@@ -86,9 +86,10 @@ impl Tcb {
             && (delivery.bytes > 0 || !window_changed)
             && self.snd_wnd > 0;
         self.count_duplicates(advanced, duplicate, &mut delivery);
+        let repeated = advanced == 0 && segment.payload.is_empty() && !window_changed;
+        self.end_tail_probe(repeated && options.sack.as_slice().is_empty(), &delivery);
         if delivery.bytes > 0 || delivery.duplicate.is_some() {
             self.undo_if_spurious(options, &delivery);
-            self.end_tail_probe(options, &delivery);
             let lost = self.detect_losses(now, advanced > 0);
             self.adjust_window(now, advanced, delivery.bytes, limited, lost);
         }
@@ -271,8 +272,9 @@ impl Tcb {
         }
     }
 
-    /// Whether a probe of the tail was answered, and whether by a repair of a loss (RFC 8985 7.4).
-    fn end_tail_probe(&mut self, options: &Options, delivery: &Delivery) {
+    /// Whether a probe of the tail was answered, and whether by a repair of a loss (RFC 8985 7.4). `repeated`: the acknowledgment is a
+    /// duplicate, and tells of nothing beyond a gap.
+    fn end_tail_probe(&mut self, repeated: bool, delivery: &Delivery) {
         if let Some((_, end)) = delivery.duplicate {
             self.rack.duplicated(self.snd_una, self.snd_nxt);
             if self.tail_probe.is_some_and(|probe| probe.end == end) {
@@ -286,19 +288,20 @@ impl Tcb {
             // The probe repaired a loss, which would have been answered had it not been the last.
             self.tail_probe = None;
             if matches!(self.recovery, Recovery::None) {
-                self.congestion.lost(self.board.bytes());
+                self.congestion.lost(self.board.bytes() + delivery.bytes);
                 self.congestion.recovered();
             }
-        } else if delivery.bytes == 0 && options.sack.as_slice().is_empty() {
+        } else if repeated {
             self.tail_probe = None;
         }
     }
 
     /// Marks what is lost; how many bytes that are.
-    pub(super) fn detect_losses(&mut self, now: Instant, advanced: bool) -> usize {
+    fn detect_losses(&mut self, now: Instant, advanced: bool) -> usize {
         let recovering = !matches!(self.recovery, Recovery::None);
         let lost = if self.sack {
-            let (lost, again) = self.rack.detect(now, &mut self.board, recovering, self.rtt.smoothed());
+            let (lost, again) =
+                self.rack.detect(now, &mut self.board, recovering, self.rtt.smoothed(), self.max_payload);
             match again {
                 Some(at) => self.timers.arm(Timer::Reordering, at),
                 None => self.timers.stop(Timer::Reordering),
@@ -413,6 +416,14 @@ impl Tcb {
                 undo.first = Some((end, clock.value()));
             }
             undo.resent += 1;
+        }
+    }
+
+    /// What could still have been on its way is overdue. No acknowledgment says how much may leave: one segment does (RFC 6937 3).
+    pub(super) fn reordering_timeout(&mut self, now: Instant) {
+        let lost = self.detect_losses(now, false);
+        if lost > 0 {
+            self.adjust_window(now, 0, 0, false, lost);
         }
     }
 

@@ -4,7 +4,7 @@ use super::scoreboard::{Piece, Scoreboard, Verdict};
 use super::seq::SeqNumber;
 use crate::time::{Duration, Instant};
 
-/// Pieces delivered out of order that show a loss, on a path that has never reordered (RFC 8985 6.2).
+/// Segments delivered out of order that show a loss, on a path that has never reordered (RFC 8985 6.2).
 const DUPLICATES: usize = 3;
 /// Recoveries for which the reordering window stays wide after it proved too narrow (RFC 8985 6.2).
 const PERSISTENCE: u32 = 16;
@@ -82,8 +82,8 @@ impl Rack {
     }
 
     /// By how much the path may reorder.
-    fn window(&self, sacked_pieces: usize, recovering: bool, smoothed_rtt: Duration) -> Duration {
-        if !self.reordering && (recovering || sacked_pieces >= DUPLICATES) {
+    fn window(&self, sacked_segments: usize, recovering: bool, smoothed_rtt: Duration) -> Duration {
+        if !self.reordering && (recovering || sacked_segments >= DUPLICATES) {
             return Duration::ZERO;
         }
         let least = self.least_rtt.map_or(Duration::ZERO, |(least, _)| least);
@@ -97,11 +97,12 @@ impl Rack {
         board: &mut Scoreboard,
         recovering: bool,
         smoothed_rtt: Duration,
+        segment_bytes: usize,
     ) -> (usize, Option<Instant>) {
         if board.is_in_order() {
             return (0, None);
         }
-        let patience = self.rtt + self.window(board.sacked_pieces(), recovering, smoothed_rtt);
+        let patience = self.rtt + self.window(board.sacked_segments(segment_bytes), recovering, smoothed_rtt);
         board.lose_overdue(|piece| {
             let due = piece.sent_at + patience;
             if (piece.sent_at, piece.end) >= (self.sent_at, self.end) {

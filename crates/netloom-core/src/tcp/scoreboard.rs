@@ -88,6 +88,11 @@ impl Scoreboard {
         self.sacked_pieces
     }
 
+    /// How many segments the peer holds beyond a gap. A piece that left as a larger one counts for as many.
+    pub(super) fn sacked_segments(&self, segment_bytes: usize) -> usize {
+        self.sacked_pieces.max(self.sacked_bytes / segment_bytes.max(1))
+    }
+
     /// Whether pieces may have been delivered in another order than that of their numbers.
     pub(super) const fn is_in_order(&self) -> bool {
         self.sacked_pieces == 0 && self.resent_pieces == 0
@@ -234,8 +239,8 @@ impl Scoreboard {
         bytes
     }
 
-    /// Marks what is overdue by `judge`, to which a piece that left later must never seem to be so earlier; returns the bytes, and when to
-    /// judge again.
+    /// Marks what is overdue by `judge`, to which a piece that left later must never seem to be so earlier; returns the bytes, and when the
+    /// last of what must wait is due.
     pub(super) fn lose_overdue(&mut self, judge: impl Fn(&Piece) -> Verdict) -> (usize, Option<Instant>) {
         let (mut bytes, mut when) = (0, None);
         // For the first time, pieces leave in the order of their numbers.
@@ -248,17 +253,17 @@ impl Scoreboard {
                         bytes += piece.len();
                         self.lost_from = self.lost_from.min(at);
                     }
-                    Verdict::Wait(due) => {
-                        when = Some(due);
-                        break;
-                    }
+                    Verdict::Wait(due) => when = when.max(Some(due)),
                     Verdict::Open => break,
                 }
             }
             at += 1;
-            self.judged = piece.end;
+            if when.is_none() {
+                self.judged = piece.end;
+            }
         }
-        while let Some((sent_at, start, end)) = self.again.front().copied() {
+        let mut queued = 0;
+        'again: while let Some((sent_at, start, end)) = self.again.get(queued).copied() {
             let mut at = self.pieces.partition_point(|piece| piece.end <= start);
             let mut waits = false;
             while let Some(piece) = self.pieces.get_mut(at).filter(|piece| piece.start < end) {
@@ -270,18 +275,19 @@ impl Scoreboard {
                             self.lost_from = self.lost_from.min(at);
                         }
                         Verdict::Wait(due) => {
-                            when = Some(when.map_or(due, |when: Instant| when.min(due)));
+                            when = when.max(Some(due));
                             waits = true;
                         }
-                        Verdict::Open => waits = true,
+                        Verdict::Open => break 'again,
                     }
                 }
                 at += 1;
             }
-            if waits {
-                break;
+            if waits || queued > 0 {
+                queued += 1;
+            } else {
+                self.again.pop_front();
             }
-            self.again.pop_front();
         }
         self.lost_bytes += bytes;
         (bytes, when)

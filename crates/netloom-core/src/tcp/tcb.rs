@@ -282,7 +282,7 @@ impl Tcb {
             self.retransmission_timeout(now);
         }
         if self.timers.fires(now, Timer::Reordering) {
-            self.detect_losses(now, false);
+            self.reordering_timeout(now);
         }
         if self.timers.fires(now, Timer::TailLossProbe) {
             self.tail_probe_due = true;
