@@ -322,10 +322,10 @@ impl Player {
             let segment = self.peer.honest(self.now, 1000, true);
             self.hand(&segment, false);
             self.settle();
-            if self.peer.heard_count() == heard && !self.tcb.wants_transmit() {
-                if let Some((at, _)) = self.tcb.poll_timeout() {
-                    self.now = self.now.max(at);
-                }
+            if self.peer.heard_count() == heard
+                && let Some((at, _)) = self.tcb.poll_timeout()
+            {
+                self.now = self.now.max(at);
             }
         }
         panic!(
