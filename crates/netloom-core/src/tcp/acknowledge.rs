@@ -180,13 +180,16 @@ impl Tcb {
         self.snd_una = ack;
         self.snd_nxt = self.snd_nxt.max(ack);
         self.unacked_since = now;
+        self.unreachable = false;
+        self.raise_payload(now);
+        self.tuning.sends(self.congestion.cwnd(), self.rtt.smoothed());
         if self.send.is_empty() {
             self.send.rewind();
             if self.send.capacity() > 0 {
                 self.timers.arm(Timer::IdleBuffers, now + IDLE_BUFFERS);
             }
         }
-        if self.write_blocked && self.room() >= self.config.send_buffer_bytes / 4 {
+        if self.write_blocked && self.room() >= self.tuning.send_limit() / 4 {
             self.write_blocked = false;
             self.tell(Event::Writable);
         }
@@ -427,8 +430,11 @@ impl Tcb {
     pub(super) fn retransmission_timeout(&mut self, now: Instant) {
         // A peer with a closed window may acknowledge nothing for as long as it answers (RFC 9293 3.8.6.1, MUST-37).
         let since = if self.snd_wnd == 0 { self.heard_at } else { self.unacked_since };
-        if now.since(since) >= self.config.give_up_after {
-            return self.break_off(ResetReason::Timeout);
+        let opening = self.state == State::SynSent;
+        let patience = if opening { self.config.open_for } else { self.config.give_up_after };
+        if now.since(since) >= patience {
+            let why = if self.unreachable { ResetReason::Unreachable } else { ResetReason::Timeout };
+            return self.break_off(why);
         }
         if !self.is_opening() {
             // What is being repaired was answered already.
@@ -439,6 +445,7 @@ impl Tcb {
             self.congestion.timed_out(self.board.bytes(), first);
             let (una, rack, sack, rtt) = (self.snd_una, &self.rack, self.sack, self.rtt.smoothed());
             self.board.lose(|piece| !sack || piece.start == una || rack.is_overdue(now, piece, rtt));
+            self.suspect_black_hole(now);
             self.recovery = Recovery::Timeout { forced: true };
             self.recover = self.snd_max;
         } else {

@@ -6,6 +6,7 @@ mod config;
 mod congestion;
 mod large;
 mod options;
+mod path_mtu;
 mod prr;
 mod rack;
 mod ranges;
@@ -18,6 +19,7 @@ mod tcb;
 mod timer;
 mod timestamps;
 mod transmit;
+mod tuning;
 
 #[cfg(test)]
 mod tests;

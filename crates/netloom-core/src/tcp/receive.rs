@@ -290,7 +290,7 @@ impl Tcb {
     }
 
     fn store(&mut self, now: Instant, seq: SeqNumber, payload: &[u8]) {
-        let limit = self.receive_limit;
+        let limit = self.tuning.receive_limit();
         if seq != self.rcv_nxt {
             let end = seq + payload.len();
             if self.out_of_order.containing(seq).is_some_and(|(_, known)| end <= known) {
@@ -331,7 +331,7 @@ impl Tcb {
         self.fresh_bytes += length;
         self.timers.stop(Timer::IdleBuffers);
         self.unacked_bytes += length;
-        let enough = (2 * usize::from(self.config.advertised_mss)).min(self.receive_limit / 4);
+        let enough = (2 * usize::from(self.config.advertised_mss)).min(self.tuning.receive_limit() / 4);
         if self.unacked_bytes >= enough.max(1) {
             self.ack = Ack::Now;
         } else if self.ack == Ack::None {

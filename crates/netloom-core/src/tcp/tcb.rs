@@ -9,6 +9,7 @@ use super::buffer::Ring;
 use super::config::Config;
 use super::congestion::CongestionWindow;
 use super::options::{MAX_WINDOW_SCALE, Options};
+use super::path_mtu::Lowered;
 use super::rack::Rack;
 use super::ranges::Ranges;
 use super::rtt::RttEstimator;
@@ -17,6 +18,7 @@ use super::segment::{Flags, HEADER_BYTES, Segment, Transmit};
 use super::seq::SeqNumber;
 use super::timer::{IDLE_BUFFERS, KEEPALIVE_PROBES, Timer, Timers};
 use super::timestamps::Clock;
+use super::tuning::Tuning;
 use crate::flow::ResetReason;
 use crate::time::{Duration, Instant};
 use crate::wire::checksum::sum;
@@ -116,6 +118,8 @@ pub struct Tcb {
     /// `None` if timestamps are not used.
     pub(super) clock: Option<Clock>,
     pub(super) unacked_since: Instant,
+    /// Whether ICMP said since the last acknowledgment that the peer cannot be reached.
+    pub(super) unreachable: bool,
     pub(super) sent_at: Instant,
     pub(super) probe_due: bool,
     pub(super) probes: u32,
@@ -130,7 +134,8 @@ pub struct Tcb {
     /// Whether the peer's SYN had a window scale.
     pub(super) scaling: bool,
     pub(super) receive: Ring,
-    pub(super) receive_limit: usize,
+    pub(super) tuning: Tuning,
+    pub(super) lowered: Option<Lowered>,
     pub(super) out_of_order: Ranges,
     /// The range that arrived last, which a SACK option names first (RFC 2018 4).
     pub(super) latest: SeqNumber,
@@ -147,7 +152,7 @@ pub struct Tcb {
 }
 
 /// The MSS of a peer that announced none (RFC 9293 3.7.1).
-const DEFAULT_MSS: u16 = 536;
+pub(super) const DEFAULT_MSS: u16 = 536;
 
 impl Tcb {
     /// A connection that a peer's SYN asks for. Nothing is sent until [`Self::accept`]; repeated SYNs are absorbed.
@@ -204,6 +209,7 @@ impl Tcb {
             rtt_from: iss,
             clock: config.timestamps.then(|| Clock::new(now, isn)),
             unacked_since: now,
+            unreachable: false,
             sent_at: now,
             probe_due: false,
             probes: 0,
@@ -215,7 +221,8 @@ impl Tcb {
             rcv_scale,
             scaling: false,
             receive: Ring::default(),
-            receive_limit: config.receive_buffer_bytes,
+            tuning: Tuning::new(now, config.receive_buffer_bytes, config.send_buffer_bytes),
+            lowered: None,
             out_of_order: Ranges::default(),
             latest: SeqNumber(0),
             duplicate: None,
@@ -248,8 +255,7 @@ impl Tcb {
         if !self.scaling {
             self.rcv_scale = 0;
             // No window field can tell of more.
-            self.config.receive_buffer_bytes = self.config.receive_buffer_bytes.min(usize::from(u16::MAX));
-            self.set_receive_limit(self.receive_limit);
+            self.tuning.cap_receive(usize::from(u16::MAX));
         }
         self.sack = sack_permitted;
         match (&mut self.clock, timestamps) {
@@ -400,6 +406,7 @@ impl Tcb {
     /// Removes the first `n` bytes of [`Self::peek`], which opens the window again.
     pub fn take(&mut self, now: Instant, n: usize) {
         self.receive.consume(n);
+        self.tuning.taken(now, n, self.rtt.smoothed());
         if self.receive.is_empty() && self.out_of_order.is_empty() {
             self.receive.rewind();
             if self.receive.capacity() > 0 {
@@ -408,7 +415,8 @@ impl Tcb {
         }
         let more = self.window_edge().since(self.rcv_edge);
         if self.peer_may_send()
-            && more >= (2 * usize::from(self.config.advertised_mss)).min(self.receive_limit / 2).max(1)
+            && more
+                >= (2 * usize::from(self.config.advertised_mss)).min(self.tuning.receive_limit() / 2).max(1)
         {
             self.ack = Ack::Now;
         }
@@ -421,11 +429,7 @@ impl Tcb {
             self.state,
             State::SynHeld | State::SynSent | State::SynReceived | State::Established | State::CloseWait
         );
-        if open && !self.fin_queued {
-            self.config.send_buffer_bytes.saturating_sub(self.send.len())
-        } else {
-            0
-        }
+        if open && !self.fin_queued { self.tuning.send_limit().saturating_sub(self.send.len()) } else { 0 }
     }
 
     /// Queues bytes for the peer; returns how many were taken.
@@ -433,7 +437,7 @@ impl Tcb {
         let n = bytes.len().min(self.room());
         self.write_blocked = n < bytes.len();
         if n > 0 {
-            self.send.push(&bytes[..n], self.config.send_buffer_bytes);
+            self.send.push(&bytes[..n], self.tuning.send_limit());
             self.timers.stop(Timer::IdleBuffers);
             self.arm_probe(now);
         }
@@ -505,32 +509,24 @@ impl Tcb {
 
     /// Bounds what the peer is offered further, in bytes; what it was offered already stays.
     pub fn set_receive_limit(&mut self, bytes: usize) {
-        self.receive_limit = bytes.min(self.config.receive_buffer_bytes);
+        self.tuning.bound_receive(bytes);
     }
 
     /// ICMP says that the peer cannot be reached by a segment of ours: for good (`hard`), or perhaps only now.
     pub fn handle_unreachable(&mut self, seq: u32, hard: bool) {
-        // An established connection survives either (RFC 5927 5.2); a connect need not wait for its time-out.
-        if self.state == State::SynSent && self.is_under_way(SeqNumber(seq)) {
-            self.break_off(if hard { ResetReason::Refused } else { ResetReason::Unreachable });
+        if !self.is_under_way(SeqNumber(seq)) {
+            return;
         }
-    }
-
-    /// ICMP says of a segment of ours that only payloads of up to `mtu_payload` bytes get through.
-    pub fn handle_mtu(&mut self, seq: u32, mtu_payload: u16) {
-        let mtu_payload = usize::from(mtu_payload);
-        if mtu_payload < self.max_payload && self.is_under_way(SeqNumber(seq)) {
-            // A forged message must not make packets of a few bytes (RFC 1191 5).
-            self.max_payload = mtu_payload.max(usize::from(DEFAULT_MSS).min(self.max_payload));
-            self.congestion.set_mss(self.max_payload);
-            // What is larger did not get through.
-            let most = self.max_payload;
-            self.board.lose(|piece| piece.len() > most);
+        // An established connection survives either (RFC 5927 5.2), and says why if nothing else comes; a connect need not wait.
+        if self.state == State::SynSent {
+            self.break_off(if hard { ResetReason::Refused } else { ResetReason::Unreachable });
+        } else {
+            self.unreachable = true;
         }
     }
 
     /// Whether a segment of ours may be on its way: what others than the peer cannot know (RFC 5927 4.1).
-    fn is_under_way(&self, seq: SeqNumber) -> bool {
+    pub(super) fn is_under_way(&self, seq: SeqNumber) -> bool {
         self.snd_una <= seq && seq < self.snd_max
     }
 
@@ -570,7 +566,7 @@ impl Tcb {
 
     /// Where the window's right edge may be now.
     pub(super) fn window_edge(&self) -> SeqNumber {
-        self.rcv_edge.max(self.rcv_nxt + self.receive_limit.saturating_sub(self.receive.len()))
+        self.rcv_edge.max(self.rcv_nxt + self.tuning.receive_limit().saturating_sub(self.receive.len()))
     }
 
     /// Watches over a closed window when nothing under way would bring news of it.

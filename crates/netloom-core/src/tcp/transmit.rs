@@ -117,7 +117,7 @@ impl Tcb {
         let active = self.state == State::SynSent;
         let flags = if active { Flags::SYN } else { Flags::SYN | Flags::ACK };
         let offered = self.rcv_edge.since(self.rcv_nxt);
-        let window = self.receive_limit.max(offered).min(usize::from(u16::MAX));
+        let window = self.tuning.receive_limit().max(offered).min(usize::from(u16::MAX));
         // Before the peer's SYN both are counted from zero.
         self.rcv_edge = self.rcv_edge.max(self.rcv_nxt + window);
         let ack = if active { SeqNumber(0) } else { self.rcv_nxt };
