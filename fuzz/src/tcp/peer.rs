@@ -199,7 +199,8 @@ impl Peer {
         self.latest_stamp = self.stamp(now);
         let options = self.options(self.latest_stamp, self.recent, &blocks);
         let payload: Vec<u8> = (start..start + length).map(their_byte).collect();
-        let numbers = [self.irs.wrapping_add(1 + start as u32), self.isn.wrapping_add(1 + ack as u32)];
+        let seq = start + usize::from(self.fin_acknowledged);
+        let numbers = [self.irs.wrapping_add(1 + seq as u32), self.isn.wrapping_add(1 + ack as u32)];
         segment(numbers[0], numbers[1], flags, 0xffff, &options, &payload)
     }
 
@@ -366,7 +367,10 @@ impl Peer {
         for (at, block) in blocks.chunks_exact(8).enumerate() {
             let [start, end] =
                 [block, &block[4..]].map(|word| be32(word).wrapping_sub(self.irs.wrapping_add(1)) as i32);
-            assert!(start < end && end <= self.sent_end as i32, "it holds {start} to {end}, which nobody sent");
+            assert!(
+                start < end && end <= self.sent_end as i32,
+                "it holds {start} to {end}, which nobody sent"
+            );
             // What the peer sends from before the stream's first byte may be told to have come twice.
             let sent = &self.sent[start.max(0) as usize..end.max(0) as usize];
             assert!(sent.iter().all(|sent| *sent), "it holds a gap");

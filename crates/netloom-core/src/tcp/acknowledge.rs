@@ -147,10 +147,13 @@ impl Tcb {
         }
         for (n, &(start, end)) in blocks.iter().enumerate() {
             let inside = |&(from, to): &(SeqNumber, SeqNumber)| from <= start && end <= to;
+            if start >= end || end > self.snd_nxt {
+                continue;
+            }
             if n == 0 && (end <= ack || blocks.get(1).is_some_and(inside)) {
                 // The first block may tell of data that came twice (RFC 2883 4).
                 delivery.duplicate = Some((start, end));
-            } else if start > ack && end > start && end <= self.snd_nxt {
+            } else if start > ack {
                 let rack = &mut self.rack;
                 delivery.bytes += self.board.sack(start, end, |piece| {
                     rack.delivered(now, piece, echoed);
@@ -261,8 +264,8 @@ impl Tcb {
             // The acknowledgment may be of the first copy, which left earlier (RFC 3522 3).
             spurious = echo.is_some_and(|echo| precedes(echo, value));
         }
-        if delivery.duplicate.is_some() {
-            undo.resent = undo.resent.saturating_sub(1);
+        if delivery.duplicate.is_some() && undo.resent > 0 {
+            undo.resent -= 1;
             spurious |= undo.resent == 0;
         }
         if spurious && let Some(undo) = self.undo.take() {
