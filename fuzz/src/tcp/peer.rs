@@ -136,8 +136,8 @@ impl Peer {
         }
     }
 
-    /// How much of the connection's stream was acknowledged at most.
-    pub(super) fn acknowledged(&self) -> usize {
+    /// How much of the connection's stream it has, or said it has.
+    pub(super) fn heard_bytes(&self) -> usize {
         self.due
     }
 
@@ -285,7 +285,7 @@ impl Peer {
             (start, start.wrapping_add(u32::from(length % 5000)))
         });
         let echo = self.recent.wrapping_add_signed(how.echo.into());
-        let mut options = self.options(value, echo, if how.length % 2 == 0 { &blocks } else { &[] });
+        let mut options = self.options(value, echo, if how.length.is_multiple_of(2) { &blocks } else { &[] });
         if how.bare {
             options.clear();
         }
