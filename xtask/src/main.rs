@@ -1,5 +1,6 @@
 //! What people and CI run: `cargo xtask VERB`. Every verb sets up what it needs.
 
+mod bench;
 mod cpio;
 mod demo;
 mod fuzz;
@@ -92,49 +93,13 @@ fn relay_program() -> PathBuf {
     root().join("target/release/netloom")
 }
 
-/// Builds and runs a benchmark in the open; stdout is the benchmark's alone.
-fn bench(name: &str, arguments: &[String]) -> Result<()> {
-    bench_step(name, arguments)?.show()
-}
-
-/// A benchmark with what it needs: figures are of a release build.
-fn bench_step(name: &str, arguments: &[String]) -> Result<Step> {
-    let program = format!("bench-{name}");
-    let step =
-        Step::cargo(["run", "--quiet", "--release", "--package", "netloom-bench", "--bin", &program, "--"])
-            .args(arguments);
-    match name {
-        "core" => {
-            let asked = |part| arguments.iter().all(|argument| argument.starts_with('-') || argument == part);
-            let any = |part: &str| arguments.iter().any(|argument| argument == part);
-            let mut step = step;
-            if asked("instructions") || any("instructions") {
-                needs::command("valgrind", "valgrind")?;
-            }
-            if asked("wasm") || any("wasm") {
-                needs::command("node", "nodejs")?;
-                for features in wasm::Features::ALL {
-                    let variable = format!("NETLOOM_PAIRS_{}", features.name().to_uppercase());
-                    step = step.env(&variable, wasm::module("netloom-bench-pairs", features)?);
-                }
-            }
-            Ok(step)
-        }
-        _ => {
-            needs::interop()?;
-            build_relay()?;
-            Ok(step.env("NETLOOM_BIN", relay_program()))
-        }
-    }
-}
-
 fn run(verb: Verb) -> Result<bool> {
     match verb {
         Verb::Demo { once } => demo::step(once)?.show()?,
         Verb::Test { full, only } => {
             return test::run(if full { Tier::Full } else { Tier::Quick }, only.as_deref());
         }
-        Verb::Bench { name, arguments } => bench(&name, &arguments)?,
+        Verb::Bench { name, arguments } => bench::step(&name, &arguments)?.show()?,
         Verb::Wasm { package } => {
             for features in wasm::Features::ALL {
                 println!("{}", wasm::module(&package, features)?.display());

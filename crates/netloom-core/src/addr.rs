@@ -18,10 +18,23 @@ impl MacAddr {
         self.0[0] & 1 != 0
     }
 
+    /// The address of a group of IPv4 or IPv6 (RFC 1112 6.4, RFC 2464 7).
+    #[must_use]
+    pub const fn is_ip_multicast(self) -> bool {
+        matches!(self.0, [0x33, 0x33, ..] | [0x01, 0x00, 0x5e, ..])
+    }
+
     /// Fit to be a source: neither group nor all zero.
     #[must_use]
     pub fn is_unicast(self) -> bool {
         !self.is_group() && self.0 != [0; 6]
+    }
+
+    /// The IPv6 link-local address that is formed from it (RFC 4291 2.5.6 and appendix A, RFC 2464 5).
+    #[must_use]
+    pub const fn link_local(self) -> Ipv6Addr {
+        let [a, b, c, d, e, f] = self.0;
+        Ipv6Addr::from_octets([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])
     }
 }
 

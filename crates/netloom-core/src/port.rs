@@ -41,6 +41,14 @@ pub struct PortConfig {
     pub trusted: bool,
     /// How many MAC addresses may be behind the port.
     pub macs: usize,
+    /// Whether IP multicast goes to the port in a frame to the one MAC address behind it, as Wi-Fi access points send it (RFC 6085), while
+    /// the packet stays as it is. With several addresses behind the port, or none yet, the frame stays as it is too.
+    ///
+    /// It is for NICs that receive no multicast, as v86's ne2k, and does others no harm. Without it such a guest still gets its IPv6 address
+    /// and reaches the gateway and the outside, since all answers go to it alone; but it hears no later advertisement, so that its router
+    /// runs out after half an hour, nor another guest that looks for it: guests reach it by IPv6 only while they remember its MAC
+    /// address, and none is warned who takes its address too. Nor does it get mDNS.
+    pub multicast_to_unicast: bool,
 }
 
 impl Default for PortConfig {
@@ -53,6 +61,7 @@ impl Default for PortConfig {
             isolated: false,
             trusted: false,
             macs: 1024,
+            multicast_to_unicast: false,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Links: the stack's side of the switch's ports. What leaves waits here until its port asks for it, so that a port that reads slowly
 //! slows its own flows and no others.
 
-use std::collections::VecDeque;
+use core::net::IpAddr;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::Stack;
 use super::train::Train;
@@ -32,7 +33,7 @@ pub(super) struct Link {
     /// When the credit comes back though the guest is silent.
     pub(super) credit_at: Option<Instant>,
     /// The address pair of the last packet from here that was learnt, and the neighbour table's age then.
-    pub(super) learnt: Option<(core::net::Ipv4Addr, MacAddr, u64)>,
+    pub(super) learnt: Option<(IpAddr, MacAddr, u64)>,
 }
 
 impl Link {
@@ -153,6 +154,24 @@ impl Stack {
     pub(super) fn push_everywhere(&mut self, frame: &[u8]) {
         for index in 0..self.links.len() {
             self.push(PortId(index as u32), frame);
+        }
+    }
+
+    /// Queues an IPv6 multicast frame for every port; to those that want it so, as a copy for each of those who use IPv6 behind it.
+    pub(super) fn push_to_group(&mut self, frame: &[u8]) {
+        for index in 0..self.links.len() {
+            let port = PortId(index as u32);
+            let alone = self.link(port).is_some_and(|link| link.config.multicast_to_unicast);
+            let macs = if alone { self.neighbors.v6_macs(port) } else { BTreeSet::new() };
+            if macs.is_empty() {
+                self.push(port, frame);
+            }
+            for mac in macs {
+                if let Some(place) = self.place(port, frame.len()) {
+                    place.copy_from_slice(frame);
+                    place[..6].copy_from_slice(&mac.0);
+                }
+            }
         }
     }
 

@@ -65,7 +65,7 @@ impl Stack {
         let last = train.left_bytes == 0;
         self.next_id = self.next_id.wrapping_add(1);
         let flags = if last { train.flags } else { 0 };
-        train.template.write(Part { seq: train.seq.0, id: self.next_id, flags, payload_sum }, frame);
+        train.template.write(Part { seq: train.seq.0, id: self.next_id as u16, flags, payload_sum }, frame);
         train.seq += length;
         if last {
             *place = None;

@@ -3,7 +3,7 @@
 use super::seq::SeqNumber;
 
 /// Most ranges kept. A peer that makes more gaps sends again what does not fit.
-const MAX_RANGES: usize = 64;
+const MAX_RANGES: usize = 256;
 
 /// Disjoint ranges in ascending order, ends exclusive, no two touching.
 #[derive(Debug, Default)]
@@ -46,6 +46,14 @@ impl Ranges {
         true
     }
 
+    /// The first part of `start..end` that is not in the set.
+    pub(super) fn first_gap(&self, start: SeqNumber, end: SeqNumber) -> Option<(SeqNumber, SeqNumber)> {
+        let start = self.containing(start).map_or(start, |range| range.1);
+        let next = self.ranges.get(self.ranges.partition_point(|range| range.1 <= start));
+        let end = next.map_or(end, |range| range.0.min(end));
+        (start < end).then_some((start, end))
+    }
+
     /// Removes everything before `seq`.
     pub(super) fn remove_before(&mut self, seq: SeqNumber) {
         let gone = self.ranges.partition_point(|range| range.1 <= seq);
@@ -71,16 +79,6 @@ impl Ranges {
     pub(super) fn containing(&self, seq: SeqNumber) -> Option<(SeqNumber, SeqNumber)> {
         let range = *self.ranges.get(self.ranges.partition_point(|range| range.1 <= seq))?;
         (range.0 <= seq).then_some(range)
-    }
-
-    /// Where the first range after `seq` begins.
-    pub(super) fn next_start(&self, seq: SeqNumber) -> Option<SeqNumber> {
-        self.ranges.get(self.ranges.partition_point(|range| range.0 <= seq)).map(|range| range.0)
-    }
-
-    /// The bytes of the set that lie in `start..end`.
-    pub(super) fn bytes_within(&self, start: SeqNumber, end: SeqNumber) -> usize {
-        self.ranges.iter().map(|range| range.1.min(end).since(range.0.max(start))).sum()
     }
 
     pub(super) fn clear(&mut self) {
