@@ -1,0 +1,4 @@
+//! IPv6 on a LAN: packets at the stack, neighbour discovery and router advertisements, and guests that use it.
+
+mod guest;
+mod packets;
