@@ -158,8 +158,8 @@ impl Checker {
                 return Err("window scale above 14".into());
             }
             me.isn = Some(segment.seq);
-            me.mss =
-                segment.mss.unwrap_or(if segment.source.is_ipv4() { DEFAULT_MSS.0 } else { DEFAULT_MSS.1 });
+            let default = if segment.source.is_ipv4() { DEFAULT_MSS.0 } else { DEFAULT_MSS.1 };
+            me.mss = segment.mss.unwrap_or(default);
             me.scale = segment.scale;
         }
         let Some(isn) = me.isn else { return Err("a segment before its end's SYN".into()) };

@@ -232,7 +232,7 @@ impl Tcb {
             fin_at: None,
             ack: Ack::None,
             unacked_bytes: 0,
-            largest_segment: usize::from(config.advertised_mss.min(DEFAULT_MSS)),
+            largest_segment: usize::from(config.advertised_mss.min(config.default_mss)),
             quick_acks: 0,
             heard_at: now,
             challenged_at: None,

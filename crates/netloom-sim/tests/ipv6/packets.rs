@@ -250,7 +250,8 @@ fn extension_headers_are_passed_over_or_refused_by_name() {
     let skip = [0x1e, 4, 0, 0, 0, 0];
     let no_segments = [0, 0, 0, 0, 0, 0];
     let segments = [0, 1, 0, 0, 0, 0];
-    let cases: [(u8, Vec<u8>, Option<(u8, u8, u32)>); 16] = [
+    type Told = Option<(u8, u8, u32)>;
+    let cases: [(u8, Vec<u8>, Told); 16] = [
         (0, header(17, pad), None),
         (60, header(17, skip), None),
         (0, [header(60, pad), header(17, pad)].concat(), None),
