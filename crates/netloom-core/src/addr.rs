@@ -23,6 +23,13 @@ impl MacAddr {
     pub fn is_unicast(self) -> bool {
         !self.is_group() && self.0 != [0; 6]
     }
+
+    /// The IPv6 link-local address that is formed from it (RFC 4291 2.5.6 and appendix A, RFC 2464 5).
+    #[must_use]
+    pub const fn link_local(self) -> Ipv6Addr {
+        let [a, b, c, d, e, f] = self.0;
+        Ipv6Addr::from_octets([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])
+    }
 }
 
 impl fmt::Display for MacAddr {

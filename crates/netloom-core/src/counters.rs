@@ -43,7 +43,7 @@ drops! {
     PortMtu = "port_mtu",
     /// An ARP packet that is malformed or not about IPv4 over Ethernet.
     ArpMalformed = "arp_malformed",
-    /// A neighbour did not answer ARP; what waited for it is gone.
+    /// A neighbour did not answer ARP or neighbour solicitation; what waited for it is gone.
     NeighborUnresolved = "neighbor_unresolved",
     /// An IPv4 header that does not parse, or whose checksum is wrong.
     Ipv4Malformed = "ipv4_malformed",
@@ -55,6 +55,18 @@ drops! {
     Ipv4Ttl = "ipv4_ttl",
     /// A protocol that the gateway does not carry.
     Ipv4Protocol = "ipv4_protocol",
+    /// An IPv6 header that does not parse, or an extension header that reaches beyond its packet.
+    Ipv6Malformed = "ipv6_malformed",
+    /// An IPv6 source address that no host may use on a link, or the gateway's.
+    Ipv6Source = "ipv6_source",
+    /// An IPv6 source address outside the LAN's prefix and not link-local, or a destination that the gateway is not the way to.
+    Ipv6NotForUs = "ipv6_not_for_us",
+    /// The hop limit ran out.
+    Ipv6HopLimit = "ipv6_hop_limit",
+    /// An IPv6 extension header, option or protocol that the gateway does not carry, or nothing behind the headers.
+    Ipv6NextHeader = "ipv6_next_header",
+    /// A neighbour discovery message that is malformed, in fragments, or from beyond the link.
+    NdpInvalid = "ndp_invalid",
     /// A fragment that does not fit its datagram, or overlaps.
     FragmentInvalid = "fragment_invalid",
     /// Too many datagrams or bytes in reassembly.

@@ -31,16 +31,37 @@ pub struct PortConfig {
     pub queue_bytes: usize,
     /// Full frames that the stack may send in one go before the guest answers, for NICs with a small ring (ne2k: 8).
     pub burst: Option<u16>,
+    /// Whether a frame to the port may carry a TCP segment of up to 64 KiB whatever the MTU, as a NIC with segmentation offload takes it:
+    /// whoever polls hands it on whole to one that receives so, such as another machine in the same process, or cuts it. Otherwise
+    /// the machine cuts.
+    pub large_segments: bool,
     /// Whether the port is kept from every other guest, and reaches only the gateway.
     pub isolated: bool,
     /// Whether frames cross no wire, so that checksums need neither be computed nor verified.
     pub trusted: bool,
     /// How many MAC addresses may be behind the port.
     pub macs: usize,
+    /// Whether IP multicast goes to the port in a frame to the one MAC address behind it, as Wi-Fi access points send it (RFC 6085), while
+    /// the packet stays as it is. With several addresses behind the port, or none yet, the frame stays as it is too.
+    ///
+    /// It is for NICs that receive no multicast, as v86's ne2k, and does others no harm. Without it such a guest still gets its IPv6 address
+    /// and reaches the gateway and the outside, since all answers go to it alone; but it hears no later advertisement, so that its router
+    /// runs out after half an hour, nor another guest that looks for it: guests reach it by IPv6 only while they remember its MAC
+    /// address, and none is warned who takes its address too. Nor does it get mDNS.
+    pub multicast_to_unicast: bool,
 }
 
 impl Default for PortConfig {
     fn default() -> Self {
-        Self { mtu: 1500, queue_bytes: 1 << 20, burst: None, isolated: false, trusted: false, macs: 1024 }
+        Self {
+            mtu: 1500,
+            queue_bytes: 1 << 20,
+            burst: None,
+            large_segments: false,
+            isolated: false,
+            trusted: false,
+            macs: 1024,
+            multicast_to_unicast: false,
+        }
     }
 }

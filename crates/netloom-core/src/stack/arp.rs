@@ -1,13 +1,13 @@
-//! ARP: answers for the gateway and for what it stands for, questions about guests that it must reach (RFC 826, 1027, 5227).
+//! ARP: answers for the gateway and for what it stands for, questions about guests (RFC 826, 1027, 5227).
 
 use core::net::Ipv4Addr;
 
 use super::Stack;
 use crate::addr::MacAddr;
 use crate::counters::Drop;
-use crate::flow::{FlowId, Guest, ResetReason};
+use crate::flow::Guest;
 use crate::port::PortId;
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 use crate::wire::ethernet::{self, ETHERNET_BYTES, mac_at};
 
 pub(super) const ETHERTYPE: u16 = 0x0806;
@@ -15,19 +15,9 @@ const ARP_BYTES: usize = 28;
 const PREFIX: [u8; 6] = [0, 1, 8, 0, 6, 4];
 const REQUEST: u16 = 1;
 const REPLY: u16 = 2;
-const TRIES: u32 = 3;
-const AGAIN: Duration = Duration::from_secs(1);
-
-/// A question that was not answered yet.
-pub(super) struct Question {
-    pub(super) again: Instant,
-    tries: u32,
-    /// Flows that wait for the answer.
-    waiting: Vec<FlowId>,
-}
 
 impl Stack {
-    pub(super) fn handle_arp(&mut self, port: PortId, frame: &[u8]) {
+    pub(super) fn handle_arp(&mut self, now: Instant, port: PortId, frame: &[u8]) {
         let Some(arp) = frame.get(ETHERNET_BYTES..ETHERNET_BYTES + ARP_BYTES) else {
             self.drops.count(Drop::ArpMalformed);
             return;
@@ -41,7 +31,7 @@ impl Stack {
         let sender = Ipv4Addr::new(arp[14], arp[15], arp[16], arp[17]);
         let target = Ipv4Addr::new(arp[24], arp[25], arp[26], arp[27]);
         if !sender.is_unspecified() {
-            self.learn(sender, Guest { port, mac });
+            self.learn(now, sender.into(), Guest { port, mac });
         }
         if operation != REQUEST || sender == target {
             return;
@@ -50,7 +40,7 @@ impl Stack {
         let stands_for =
             self.config.gateway && !self.config.subnet.contains(target) && !sender.is_unspecified();
         let link_local = target.is_link_local() || target.is_unspecified() || target.is_multicast();
-        if self.is_ours(target) || (stands_for && !link_local) {
+        if self.config.is_ours(target.into()) || (stands_for && !link_local) {
             let reply = self.arp(REPLY, target, mac, sender);
             self.push(port, &reply);
         }
@@ -78,48 +68,8 @@ impl Stack {
         frame
     }
 
-    /// Asks who uses an address, for a flow that must reach it.
-    pub(super) fn resolve(&mut self, now: Instant, address: Ipv4Addr, id: FlowId) {
-        if let Some(question) = self.resolving.get_mut(&address) {
-            question.waiting.push(id);
-            return;
-        }
-        self.resolving.insert(address, Question { again: now + AGAIN, tries: 1, waiting: vec![id] });
-        self.ask_all(address);
-    }
-
-    fn ask_all(&mut self, address: Ipv4Addr) {
-        let request = self.arp(REQUEST, self.config.gateway_address, MacAddr::BROADCAST, address);
-        self.push_everywhere(&request);
-    }
-
-    pub(super) fn ask_again(&mut self, now: Instant) {
-        let due: Vec<Ipv4Addr> =
-            self.resolving.iter().filter(|(_, q)| q.again <= now).map(|(address, _)| *address).collect();
-        for address in due {
-            let Some(question) = self.resolving.get_mut(&address) else { continue };
-            if question.tries < TRIES {
-                question.tries += 1;
-                question.again = now + AGAIN;
-                self.ask_all(address);
-                continue;
-            }
-            for id in self.resolving.remove(&address).map(|question| question.waiting).unwrap_or_default() {
-                // The outside may have ended the flow meanwhile, and its place may be another's.
-                if self.flows.get(id).is_some() {
-                    self.drops.count(Drop::NeighborUnresolved);
-                    self.end_flow(id.index, ResetReason::Unreachable);
-                }
-            }
-        }
-    }
-
-    pub(super) fn resolved(&mut self, address: Ipv4Addr, guest: Guest) {
-        let Some(question) = self.resolving.remove(&address) else { return };
-        for id in question.waiting {
-            if self.flows.get(id).is_some() {
-                self.flow_reaches(id.index, guest);
-            }
-        }
+    /// A question to everyone about who uses an address.
+    pub(super) fn arp_request(&self, address: Ipv4Addr) -> Vec<u8> {
+        self.arp(REQUEST, self.config.gateway_address, MacAddr::BROADCAST, address)
     }
 }

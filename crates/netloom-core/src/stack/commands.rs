@@ -1,7 +1,8 @@
 //! The flow contract's commands: what the outside does with a flow. A void id is harmless everywhere.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 
+use super::errors::Error;
 use super::flows::Body;
 use super::{Stack, datagram};
 use crate::flow::{FlowId, Protocol, Refusal};
@@ -11,8 +12,8 @@ use crate::time::Instant;
 /// Why [`Stack::connect`] could not begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
-    /// The address is not in the LAN's subnet.
-    #[error("the address is not in the LAN's subnet")]
+    /// The address is not one that a guest of the LAN may have.
+    #[error("the address is not in the LAN's networks")]
     NotOnLan,
     /// All local ports toward that address are in use.
     #[error("no local port is free toward that address")]
@@ -46,14 +47,14 @@ impl Stack {
             return self.reset(id);
         }
         let Some(flow) = self.flows.remove(id.index) else { return };
-        let code = match why {
-            Refusal::Refused => 3,
-            Refusal::Unreachable => 1,
-            Refusal::Denied => 13,
+        let error = match why {
+            Refusal::Refused => Error::PortUnreachable,
+            Refusal::Unreachable => Error::HostUnreachable,
+            Refusal::Denied => Error::Prohibited,
             Refusal::Timeout => return,
         };
-        if let Some(guest) = flow.guest {
-            self.send_quote(now, guest, flow.key.guest.0, 3, code, [0; 4], &flow.quote);
+        if let (Some(guest), Some(pair)) = (flow.guest, self.config.gateway_pair(flow.key.guest().ip())) {
+            self.send_quote(now, guest, pair, error, &flow.quote);
         }
     }
 
@@ -142,14 +143,14 @@ impl Stack {
     /// # Errors
     /// [`ConnectError`] if the target is not on this LAN or no local port is free.
     pub fn connect(&mut self, now: Instant, target: SocketAddr) -> Result<FlowId, ConnectError> {
-        let IpAddr::V4(address) = target.ip() else { return Err(ConnectError::NotOnLan) };
-        if !self.config.subnet.contains(address) || self.is_ours(address) {
+        let address = target.ip();
+        if !self.config.is_on_lan(address) || self.config.is_ours(address) {
             return Err(ConnectError::NotOnLan);
         }
-        let own = self.config.gateway_address;
-        let key = self.flows.free_key((address, target.port()), own).ok_or(ConnectError::NoPort)?;
+        let pair = self.config.gateway_pair(address).ok_or(ConnectError::NotOnLan)?.reversed();
+        let key = self.flows.free_key(pair, target.port()).ok_or(ConnectError::NoPort)?;
         let guest = self.neighbors.get(address);
-        let config = self.tcp_config(guest.map(|guest| guest.port));
+        let config = self.tcp_config(guest.map(|guest| guest.port), pair);
         let isn = self.flows.isn(now, &key);
         let tcb = Tcb::active(now, &config, isn);
         let id = self.flows.insert(key, guest, Body::Tcp(Box::new(tcb)), false);

@@ -1,11 +1,10 @@
 //! Flows of datagrams: UDP and ping. They are open with their first datagram and end when they are silent.
 
-use core::net::Ipv4Addr;
 use std::collections::VecDeque;
 
 use super::Stack;
+use super::errors::{Error, quote};
 use super::flows::{Body, Flow, Key};
-use super::icmp::{ECHO_REPLY, Icmp, quote};
 use super::ip::From;
 use super::services::Via;
 use crate::counters::Drop;
@@ -13,7 +12,7 @@ use crate::flow::{Event, Guest, Protocol};
 use crate::service::{dhcp, dns};
 use crate::time::Instant;
 use crate::wire::checksum::sum;
-use crate::wire::ipv4::{self, Header, Packet};
+use crate::wire::ip::{self, HOP_LIMIT, Header, Packet, Pair};
 
 /// Datagrams and bytes that one flow may hold.
 const MAX_DATAGRAMS: usize = 256;
@@ -37,7 +36,9 @@ impl Stack {
         let length = udp.get(4..6).map_or(0, |field| usize::from(u16::from_be_bytes([field[0], field[1]])));
         let has_checksum = udp.get(6..8).is_some_and(|field| field != [0, 0]);
         let whole = Packet { payload: udp.get(..length).unwrap_or_default(), ..*packet };
-        let wrong = has_checksum && !from.trusted && !whole.transport_holds(sum(whole.payload));
+        // Over IPv6 there is none without (RFC 8200 8.1).
+        let lacks = !has_checksum && matches!(packet.pair, Pair::V6(..));
+        let wrong = lacks || has_checksum && !from.trusted && !whole.transport_holds(sum(whole.payload));
         if length < 8 || length > udp.len() || wrong {
             self.drops.count(Drop::UdpMalformed);
             return None;
@@ -48,21 +49,20 @@ impl Stack {
 
     pub(super) fn handle_udp(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
         let Some((source_port, port, data)) = self.parse_udp(from, packet) else { return };
-        let key = Key {
-            protocol: Protocol::Udp,
-            guest: (packet.source, source_port),
-            target: (packet.destination, port),
-        };
-        let ours = self.is_ours(packet.destination);
+        let key = Key { protocol: Protocol::Udp, pair: packet.pair, ports: (source_port, port) };
+        let destination = packet.pair.destination();
+        let ours = self.config.is_ours(destination);
         match port {
-            dhcp::SERVER_PORT if ours && self.dhcp.is_some() => self.handle_dhcp(now, from, data),
+            dhcp::SERVER_PORT if ours && destination.is_ipv4() && self.dhcp.is_some() => {
+                self.handle_dhcp(now, from, data);
+            }
             dns::PORT if ours && self.config.dns.is_some() => {
                 self.handle_dns(now, from.guest, Via::Datagram(key), data)
             }
             NTP_PORT if self.config.ntp => self.handle_ntp(now, from, &key, data),
-            ECHO_PORT if ours && self.config.echo => self.send_udp(from.guest, key.target, key.guest, data),
-            _ if packet.destination == self.config.gateway_address => {
-                self.send_error(now, from, packet, 3, 3, [0; 4]);
+            ECHO_PORT if ours && self.config.echo => self.send_udp(from.guest, &key, data),
+            _ if self.config.is_gateway(destination) => {
+                self.send_error(now, from, packet, Error::PortUnreachable);
             }
             _ => self.handle_datagram(now, from, packet, key, data.to_vec()),
         }
@@ -81,7 +81,7 @@ impl Stack {
         if known.is_none() {
             if !self.is_allowed(&key) {
                 self.drops.count(Drop::Policy);
-                return self.send_error(now, from, packet, 3, 13, [0; 4]);
+                return self.send_error(now, from, packet, Error::Prohibited);
             }
             if !self.has_room(from.guest, key.protocol) {
                 return;
@@ -104,7 +104,7 @@ impl Stack {
             return self.drops.count(Drop::FlowOfAnother);
         }
         if known.is_none() {
-            flow.quote = quote(packet);
+            flow.quote = quote(packet).to_vec();
         }
         flow.deadline = Some(idle_at);
         let Body::Datagrams(queue, bytes) = &mut flow.body else { return };
@@ -121,7 +121,7 @@ impl Stack {
         self.flows.arm(slot);
     }
 
-    /// Sends a datagram of a flow to its guest; the largest that IPv4 carries, or nothing.
+    /// Sends a datagram of a flow to its guest; the largest that a packet carries, or nothing.
     pub(super) fn write_datagram(&mut self, now: Instant, slot: u32, data: &[u8]) -> usize {
         let idle_at = now + self.config.limits.udp_idle;
         let Some(flow) = self.flows.slot(slot) else { return 0 };
@@ -132,28 +132,30 @@ impl Stack {
         }
         if key.protocol == Protocol::Ping {
             let Some((sequence, payload)) = data.split_first_chunk::<2>() else { return 0 };
-            let [high, low] = key.guest.1.to_be_bytes();
+            let [high, low] = key.ports.0.to_be_bytes();
             let rest = [high, low, sequence[0], sequence[1]];
-            let reply = Icmp { kind: ECHO_REPLY, code: 0, rest, data: payload };
-            self.send_icmp(guest, key.target.0, key.guest.0, false, reply);
+            self.send_echo_reply(guest, key.pair.reversed(), false, rest, payload);
         } else {
-            self.send_udp(guest, key.target, key.guest, data);
+            self.send_udp(guest, &key, data);
         }
         data.len()
     }
 
-    /// Sends a UDP datagram to a guest.
-    pub(super) fn send_udp(&mut self, guest: Guest, from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), data: &[u8]) {
-        let head = ipv4::udp(from, to, data);
-        let header = Header { source: from.0, destination: to.0, protocol: ipv4::UDP, checksum: true };
-        self.send_ipv4(guest, header, &head, data);
+    /// Answers a UDP datagram of a guest.
+    pub(super) fn send_udp(&mut self, guest: Guest, key: &Key, data: &[u8]) {
+        let pair = key.pair.reversed();
+        let head = ip::udp(pair, (key.ports.1, key.ports.0), data);
+        self.send_packet(
+            guest,
+            Header { pair, protocol: ip::UDP, hop_limit: HOP_LIMIT, checksum: true },
+            &head,
+            data,
+        );
     }
 }
 
 /// The largest datagram that a flow carries to its guest.
 pub(super) fn room(flow: &Flow) -> usize {
-    match flow.key.protocol {
-        Protocol::Ping => 65_515 - 8 + 2,
-        _ => 65_515 - 8,
-    }
+    let sequence_bytes = if flow.key.protocol == Protocol::Ping { 2 } else { 0 };
+    flow.key.pair.max_payload_bytes() - 8 + sequence_bytes
 }

@@ -1,8 +1,8 @@
 //! The flow table: flows by slot and by address, their deadlines, and what guests have of them.
 
 use core::cmp::Reverse;
-use core::hash::{BuildHasher, Hash};
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::hash::{BuildHasher, Hash, Hasher};
+use core::net::SocketAddr;
 use std::collections::{BinaryHeap, VecDeque};
 
 use crate::addr::MacAddr;
@@ -10,22 +10,43 @@ use crate::flow::{FlowId, Guest, Protocol};
 use crate::hash::{Map, Seeded};
 use crate::tcp::Tcb;
 use crate::time::Instant;
+use crate::wire::ip::Pair;
 
 /// What names a flow on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) protocol: Protocol,
-    pub(super) guest: (Ipv4Addr, u16),
-    pub(super) target: (Ipv4Addr, u16),
+    /// The guest's address and the target's.
+    pub(super) pair: Pair,
+    /// The guest's port and the target's.
+    pub(super) ports: (u16, u16),
 }
 
 impl Key {
-    pub(super) fn guest(&self) -> SocketAddr {
-        SocketAddr::new(IpAddr::V4(self.guest.0), self.guest.1)
+    pub(super) const fn guest(&self) -> SocketAddr {
+        SocketAddr::new(self.pair.source(), self.ports.0)
     }
 
-    pub(super) fn target(&self) -> SocketAddr {
-        SocketAddr::new(IpAddr::V4(self.target.0), self.target.1)
+    pub(super) const fn target(&self) -> SocketAddr {
+        SocketAddr::new(self.pair.destination(), self.ports.1)
+    }
+}
+
+impl Hash for Key {
+    /// In few words, and the same ones on every machine.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let join = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
+        match self.pair {
+            Pair::V4(guest, target) => state.write_u64(join(guest.to_bits(), target.to_bits())),
+            Pair::V6(guest, target) => {
+                for bits in [guest.to_bits(), target.to_bits()] {
+                    state.write_u64((bits >> 64) as u64);
+                    state.write_u64(bits as u64);
+                }
+            }
+        }
+        let ports = u32::from(self.ports.0) << 16 | u32::from(self.ports.1);
+        state.write_u64(join(self.protocol as u32, ports));
     }
 }
 
@@ -39,7 +60,7 @@ pub(super) enum Body {
 pub(super) struct Flow {
     pub(super) id: FlowId,
     pub(super) key: Key,
-    /// `None` until ARP has found who uses the address that we connect to.
+    /// `None` until it is found who uses the address that we connect to.
     pub(super) guest: Option<Guest>,
     pub(super) body: Body,
     /// Whether the outside has not answered yet.
@@ -303,11 +324,11 @@ impl Flows {
     }
 
     /// A free local port toward a guest, from the range of RFC 6335.
-    pub(super) fn free_key(&mut self, guest: (Ipv4Addr, u16), own: Ipv4Addr) -> Option<Key> {
+    pub(super) fn free_key(&mut self, pair: Pair, guest_port: u16) -> Option<Key> {
         for _ in 0..16_384 {
             self.next_port = self.next_port.wrapping_add(1);
             let port = 49_152 | self.next_port;
-            let key = Key { protocol: Protocol::Tcp, guest, target: (own, port) };
+            let key = Key { protocol: Protocol::Tcp, pair, ports: (guest_port, port) };
             if !self.by_key.contains_key(&key) {
                 return Some(key);
             }

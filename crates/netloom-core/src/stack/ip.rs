@@ -1,22 +1,23 @@
-//! Packets from guests: what the stack does with a frame that is for it (RFC 791, 1122).
+//! Packets of either family: what the stack does with a frame that is for it, and how its own packets leave (RFC 791, 1122, 8200).
 
+use super::Stack;
+use super::arp;
+use super::errors::Error;
 use super::flows::Key;
-use super::{Stack, arp};
 use crate::counters::Drop;
 use crate::flow::{Guest, Protocol};
 use crate::policy::Verdict;
 use crate::port::PortId;
 use crate::time::Instant;
 use crate::wire::ethernet::{self, ETHERNET_BYTES};
-use crate::wire::ipv4::{self, HEADER_BYTES, Header, Packet};
+use crate::wire::ip::{self, Header, Packet, Part};
+use crate::wire::{ipv4, ipv6};
 
-pub(super) const ETHERTYPE: u16 = 0x0800;
-
-/// A packet's way in: who sent it, and whether to everyone.
+/// A packet's way in: who sent it, and whether to a group.
 #[derive(Clone, Copy)]
 pub(super) struct From {
     pub(super) guest: Guest,
-    pub(super) broadcast: bool,
+    pub(super) group: bool,
     pub(super) trusted: bool,
 }
 
@@ -26,83 +27,38 @@ impl Stack {
         let (Some(header), Some(link)) = (frame.first_chunk::<ETHERNET_BYTES>(), self.link(port)) else {
             return;
         };
-        let trusted = link.config.trusted;
+        let guest = Guest { port, mac: ethernet::source(frame) };
+        let from =
+            From { guest, group: ethernet::destination(frame).is_group(), trusted: link.config.trusted };
+        let bytes = &frame[ETHERNET_BYTES..];
         match u16::from_be_bytes([header[12], header[13]]) {
-            arp::ETHERTYPE => self.handle_arp(port, frame),
-            ETHERTYPE => {
-                let guest = Guest { port, mac: ethernet::source(frame) };
-                let from = From { guest, broadcast: ethernet::destination(frame).is_group(), trusted };
-                self.handle_ipv4(now, from, &frame[ETHERNET_BYTES..]);
-            }
+            arp::ETHERTYPE => self.handle_arp(now, port, frame),
+            ipv4::ETHERTYPE => self.handle_ipv4(now, from, bytes),
+            ipv6::ETHERTYPE => self.handle_ipv6(now, from, bytes),
             _ => {}
         }
         self.serve_streams(now);
     }
 
-    fn handle_ipv4(&mut self, now: Instant, from: From, bytes: &[u8]) {
-        let packet = match Packet::parse(bytes, !from.trusted) {
-            Ok(packet) => packet,
-            Err(why) => return self.drops.count(why),
-        };
-        let (source, destination) = (packet.source, packet.destination);
-        let invalid = source.is_multicast()
-            || source.is_broadcast()
-            || source.is_loopback()
-            || source == self.config.subnet.broadcast()
-            || self.is_ours(source);
-        let to_everyone = destination.is_broadcast()
-            || destination.is_multicast()
-            || destination == self.config.subnet.broadcast();
-        if from.broadcast || to_everyone {
-            // A client without a lease has no address of its own; nothing else of what goes to everyone is for us.
-            if !invalid && packet.protocol == ipv4::UDP && packet.offset == 0 && !packet.more_fragments {
-                self.handle_broadcast(now, from, &packet);
-            }
-            return;
-        }
-        if invalid || source.is_unspecified() {
-            return self.drops.count(Drop::Ipv4Source);
-        }
-        if !self.config.subnet.contains(source) {
-            return self.drops.count(Drop::Ipv4NotForUs);
-        }
-        self.learn(source, from.guest);
-        let ours = self.is_ours(destination);
-        if packet.ttl == 0 || (packet.ttl == 1 && !ours) {
-            self.drops.count(Drop::Ipv4Ttl);
-            return self.send_error(now, from, &packet, 11, 0, [0; 4]);
-        }
-        if !ours && self.config.subnet.contains(destination) {
-            return self.drops.count(Drop::Ipv4NotForUs);
-        }
-        if !ours && !self.config.gateway {
-            self.drops.count(Drop::Policy);
-            return self.send_error(now, from, &packet, 3, 0, [0; 4]);
-        }
-        if packet.more_fragments || packet.offset > 0 {
-            let Some(payload) = self.reassembly.handle(now, &packet, &mut self.drops) else { return };
-            let whole = Packet { payload: &payload, more_fragments: false, offset: 0, ..packet };
-            return self.dispatch(now, from, &whole);
-        }
-        self.dispatch(now, from, &packet);
-    }
-
-    fn dispatch(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
+    /// A whole packet that is for us, or for the outside.
+    pub(super) fn dispatch(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
         match packet.protocol {
-            ipv4::TCP => self.handle_tcp(now, from, packet),
-            ipv4::UDP => self.handle_udp(now, from, packet),
-            ipv4::ICMP => self.handle_icmp(now, from, packet),
+            ip::TCP => self.handle_tcp(now, from, packet),
+            ip::UDP => self.handle_udp(now, from, packet),
+            protocol if protocol == packet.pair.icmp() => self.handle_icmp(now, from, packet),
+            // IPv6 names what it does not know by its place among the headers, and does not come here with it.
             _ => {
                 self.drops.count(Drop::Ipv4Protocol);
-                self.send_error(now, from, packet, 3, 2, [0; 4]);
+                self.send_error(now, from, packet, Error::ProtocolUnreachable);
             }
         }
     }
 
-    /// Whether the policy lets a flow go; virtual addresses are ours to give.
+    /// Whether the policy lets a flow go; addresses of ours are ours to give.
     pub(super) fn is_allowed(&self, key: &Key) -> bool {
-        let verdict = || self.config.policy.check(None, key.target.0.into(), key.target.1, key.protocol);
-        self.is_ours(key.target.0) || verdict() == Verdict::Allow
+        let target = key.target();
+        let verdict = || self.config.policy.check(None, target.ip(), target.port(), key.protocol);
+        self.config.is_ours(target.ip()) || verdict() == Verdict::Allow
     }
 
     /// Whether a guest may have one flow more; counted if not.
@@ -121,23 +77,24 @@ impl Stack {
     }
 
     /// Sends a packet of a transport's header and its data to a guest, in fragments if its port's MTU asks for it.
-    pub(super) fn send_ipv4(&mut self, guest: Guest, header: Header, head: &[u8], data: &[u8]) {
+    pub(super) fn send_packet(&mut self, guest: Guest, header: Header, head: &[u8], data: &[u8]) {
         let Some(link) = self.link(guest.port) else { return };
-        let most = usize::from(link.config.mtu) - HEADER_BYTES;
+        let mtu = usize::from(link.config.mtu);
         let length = head.len() + data.len();
         self.next_id = self.next_id.wrapping_add(1);
         let (id, gateway) = (self.next_id, self.config.gateway_mac);
-        let step = if length <= most { length.max(1) } else { most / 8 * 8 };
+        let whole = length + header.len(Part::Whole) <= mtu;
+        let step = (mtu - header.len(Part::Fragment { offset: 0, more: true })) / 8 * 8;
         let mut offset = 0;
         loop {
-            let end = (offset + step).min(length);
-            let more = if end < length { ipv4::MORE_FRAGMENTS } else { 0 };
-            if let Some(frame) = self.place(guest.port, ETHERNET_BYTES + HEADER_BYTES + end - offset) {
-                ethernet::emit(guest.mac, gateway, ETHERTYPE, frame);
-                header.emit(id, more | (offset / 8) as u16, end - offset, &mut frame[ETHERNET_BYTES..]);
+            let end = if whole { length } else { (offset + step).min(length) };
+            let part = if whole { Part::Whole } else { Part::Fragment { offset, more: end < length } };
+            let front = ETHERNET_BYTES + header.len(part);
+            if let Some(frame) = self.place(guest.port, front + end - offset) {
+                ethernet::emit(guest.mac, gateway, header.pair.ethertype(), frame);
+                header.emit(id, part, end - offset, &mut frame[ETHERNET_BYTES..]);
                 // The first fragment holds the whole of the transport's header: no MTU is that small.
-                let (front, back) =
-                    frame[ETHERNET_BYTES + HEADER_BYTES..].split_at_mut(head.len().saturating_sub(offset));
+                let (front, back) = frame[front..].split_at_mut(head.len().saturating_sub(offset));
                 front.copy_from_slice(&head[head.len() - front.len()..]);
                 let from = (offset + front.len()) - head.len();
                 back.copy_from_slice(&data[from..end - head.len()]);

@@ -1,9 +1,11 @@
 //! Links: the stack's side of the switch's ports. What leaves waits here until its port asks for it, so that a port that reads slowly
 //! slows its own flows and no others.
 
-use std::collections::VecDeque;
+use core::net::IpAddr;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::Stack;
+use super::train::Train;
 use crate::addr::MacAddr;
 use crate::counters::Drop;
 use crate::port::{PortConfig, PortId};
@@ -12,6 +14,8 @@ use crate::time::{Duration, Instant};
 
 /// How long a port with a small ring waits for its guest before it sends on regardless.
 const BURST_PAUSE: Duration = Duration::from_millis(2);
+/// Segments that a flow sends before the next one of its port has its turn.
+pub(super) const TURN_SEGMENTS: usize = 16;
 
 /// The stack's side of one port.
 pub(super) struct Link {
@@ -22,12 +26,14 @@ pub(super) struct Link {
     pub(super) senders: VecDeque<u32>,
     /// Segments sent in the turn of the first of them.
     pub(super) turn_segments: usize,
+    /// What is left of the segment that is being cut.
+    pub(super) train: Option<Train>,
     /// Full frames that may still be sent before the guest answers.
     pub(super) credit: u16,
     /// When the credit comes back though the guest is silent.
     pub(super) credit_at: Option<Instant>,
     /// The address pair of the last packet from here that was learnt, and the neighbour table's age then.
-    pub(super) learnt: Option<(core::net::Ipv4Addr, MacAddr, u64)>,
+    pub(super) learnt: Option<(IpAddr, MacAddr, u64)>,
 }
 
 impl Link {
@@ -37,10 +43,20 @@ impl Link {
             queue: Queue::default(),
             senders: VecDeque::new(),
             turn_segments: 0,
+            train: None,
             credit: config.burst.unwrap_or(u16::MAX),
             credit_at: None,
             learnt: None,
         }
+    }
+
+    /// How many whole segments the first sender may send in one go.
+    pub(super) fn most_segments(&self) -> usize {
+        if self.config.large_segments {
+            return usize::MAX;
+        }
+        let turn = TURN_SEGMENTS - self.turn_segments.min(TURN_SEGMENTS - 1);
+        if self.config.burst.is_some() { turn.min(self.credit.into()) } else { turn }
     }
 
     /// The first sender has nothing more to say.
@@ -138,6 +154,24 @@ impl Stack {
     pub(super) fn push_everywhere(&mut self, frame: &[u8]) {
         for index in 0..self.links.len() {
             self.push(PortId(index as u32), frame);
+        }
+    }
+
+    /// Queues an IPv6 multicast frame for every port; to those that want it so, as a copy for each of those who use IPv6 behind it.
+    pub(super) fn push_to_group(&mut self, frame: &[u8]) {
+        for index in 0..self.links.len() {
+            let port = PortId(index as u32);
+            let alone = self.link(port).is_some_and(|link| link.config.multicast_to_unicast);
+            let macs = if alone { self.neighbors.v6_macs(port) } else { BTreeSet::new() };
+            if macs.is_empty() {
+                self.push(port, frame);
+            }
+            for mac in macs {
+                if let Some(place) = self.place(port, frame.len()) {
+                    place.copy_from_slice(frame);
+                    place[..6].copy_from_slice(&mac.0);
+                }
+            }
         }
     }
 

@@ -1,22 +1,31 @@
-//! The stack: what the machine itself says and answers on a LAN, behind the switch. ARP, IPv4, ICMP, UDP, TCP, the flows and the services.
+//! The stack: what the machine itself says and answers on a LAN, behind the switch. ARP and neighbour discovery, IPv4 and IPv6, ICMP, UDP,
+//! TCP, the flows and the services.
 //!
 //! Frames that the switch has for it come in by [`Stack::handle_frame`], each with the port that it came from; what the stack sends waits
 //! by port. The stack learns from frames alone who is where.
 
+mod addresses;
 mod arp;
 mod commands;
 mod datagram;
+mod errors;
 mod flows;
 mod icmp;
 mod ip;
+mod ipv4;
+mod ipv6;
 mod link;
+mod ndp;
 mod neighbors;
 mod reassembly;
+mod resolve;
+mod router;
 mod services;
 mod streams;
 mod tcp;
+mod train;
 
-use core::net::Ipv4Addr;
+use core::net::IpAddr;
 use std::collections::{BTreeMap, VecDeque};
 
 pub use commands::ConnectError;
@@ -36,6 +45,7 @@ use flows::Flows;
 use link::Link;
 use neighbors::Neighbors;
 use reassembly::Reassembly;
+use router::Advertiser;
 use services::PendingQuery;
 
 /// Silence after which a guest is asked whether its connection still stands (RFC 9293 3.8.4: not less than two hours).
@@ -54,7 +64,7 @@ pub struct Stack {
     reassembly: Reassembly,
     flows: Flows,
     events: VecDeque<Event>,
-    resolving: BTreeMap<Ipv4Addr, arp::Question>,
+    resolving: BTreeMap<IpAddr, resolve::Question>,
     dhcp: Option<DhcpServer>,
     queries: BTreeMap<u64, PendingQuery>,
     new_queries: VecDeque<Query>,
@@ -63,8 +73,9 @@ pub struct Stack {
     stream_events: VecDeque<Event>,
     /// Microseconds since the Unix epoch at an instant.
     wall_clock: Option<(Instant, u64)>,
-    next_id: u16,
-    icmp_errors: icmp::Budget,
+    next_id: u32,
+    icmp_errors: errors::Budget,
+    advertiser: Advertiser,
     /// Ports that wait for their guest.
     pausing: BTreeMap<PortId, Instant>,
 }
@@ -76,7 +87,7 @@ impl Stack {
         let (mut hash, mut secret) = ([0; 16], [0; 16]);
         hash.copy_from_slice(&seed[16..]);
         secret.copy_from_slice(&seed[..16]);
-        let hash = Seeded::new(&hash);
+        let (hash, secret) = (Seeded::new(&hash), Seeded::new(&secret));
         let dhcp = config.dhcp.clone().map(|dhcp| {
             let reserved = config.virtual_addresses.iter().copied().chain([config.gateway_address]).collect();
             let dns = if config.dns.is_some() { vec![config.gateway_address] } else { Vec::new() };
@@ -96,7 +107,6 @@ impl Stack {
             chunks: Chunks::default(),
             segment: Vec::new(),
             neighbors: Neighbors::default(),
-            flows: Flows::new(hash, Seeded::new(&secret)),
             config,
             drops: Drops::default(),
             reassembly: Reassembly::default(),
@@ -110,16 +120,19 @@ impl Stack {
             stream_events: VecDeque::new(),
             wall_clock: None,
             next_id: 0,
-            icmp_errors: icmp::Budget::default(),
+            icmp_errors: errors::Budget::default(),
+            advertiser: Advertiser::new(secret.clone()),
             pausing: BTreeMap::new(),
+            flows: Flows::new(hash, secret),
         }
     }
 
     /// Acts on deadlines that have passed. Too early or too often is harmless.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.reassembly.handle_timeout(now, &mut self.drops);
+        self.give_up_fragments(now);
         self.ask_again(now);
         self.give_up_queries(now);
+        self.advertise(now);
         self.end_pauses(now);
         while let Some(slot) = self.flows.due(now) {
             self.flow_timeout(now, slot);
@@ -132,10 +145,12 @@ impl Stack {
     pub fn poll_timeout(&mut self) -> Option<(Instant, &'static str)> {
         let flow = self.flows.poll_timeout();
         let fragments = self.reassembly.poll_timeout().map(|at| (at, "fragments"));
-        let arp = self.resolving.values().map(|question| question.again).min().map(|at| (at, "arp"));
+        let neighbor = self.resolving.values().map(|question| question.again).min();
+        let neighbor = neighbor.map(|at| (at, "neighbour"));
+        let router = self.advertiser.next.map(|at| (at, "router advertisement"));
         let dns = self.queries.values().map(|query| query.deadline).min().map(|at| (at, "dns answer"));
         let burst = self.pausing.values().min().map(|at| (*at, "burst"));
-        [flow, fragments, arp, dns, burst].into_iter().flatten().min_by_key(|(at, _)| *at)
+        [flow, fragments, neighbor, router, dns, burst].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// What happened to flows.
@@ -174,12 +189,5 @@ impl Stack {
     #[must_use]
     pub const fn policy(&self) -> &Policy {
         &self.config.policy
-    }
-
-    /// Whether the stack answers for an address. One that offers nothing has none: a guest may be the router of such a LAN.
-    fn is_ours(&self, address: Ipv4Addr) -> bool {
-        let LanConfig { gateway, dhcp, dns, .. } = &self.config;
-        let offers = *gateway || dhcp.is_some() || dns.is_some();
-        (offers && address == self.config.gateway_address) || self.config.virtual_addresses.contains(&address)
     }
 }

@@ -12,6 +12,7 @@ use crate::policy::Verdict;
 use crate::service::dhcp::{self, DhcpError};
 use crate::service::{dns, ntp};
 use crate::time::Instant;
+use crate::wire::ip::Pair;
 
 /// Names a DNS query handed to the outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,28 +48,41 @@ impl Stack {
     pub(super) fn handle_dhcp(&mut self, now: Instant, from: From, message: &[u8]) {
         let Some(server) = &mut self.dhcp else { return };
         let neighbors = &self.neighbors;
-        let in_use =
-            |address: Ipv4Addr, mac: MacAddr| neighbors.get(address).is_some_and(|guest| guest.mac != mac);
+        let in_use = |address: Ipv4Addr, mac: MacAddr| {
+            neighbors.get(address.into()).is_some_and(|guest| guest.mac != mac)
+        };
         let reply = match server.handle(now, message, &in_use) {
             Ok(Some(reply)) => reply,
             Ok(None) => return,
             Err(DhcpError::Malformed) => return self.drops.count(Drop::DhcpMalformed),
             Err(DhcpError::PoolEmpty) => return self.drops.count(Drop::DhcpPoolEmpty),
         };
-        let own = self.config.gateway_address;
         let mac = reply.destination_mac.unwrap_or(from.guest.mac);
-        let to = (reply.destination, reply.destination_port);
-        self.send_udp(Guest { port: from.guest.port, mac }, (own, dhcp::SERVER_PORT), to, &reply.message);
+        let key = Key {
+            protocol: Protocol::Udp,
+            pair: Pair::V4(reply.destination, self.config.gateway_address),
+            ports: (reply.destination_port, dhcp::SERVER_PORT),
+        };
+        self.send_udp(Guest { port: from.guest.port, mac }, &key, &reply.message);
     }
 
     pub(super) fn handle_dns(&mut self, now: Instant, guest: Guest, via: Via, query: &[u8]) {
         let Some(config) = &self.config.dns else { return };
-        let server = self.dhcp.as_ref();
-        let names = dns::Names {
-            subnet: self.config.subnet,
-            address_of: &|name| server?.address_of_name(now, name),
-            name_of: &|address| server?.name_of_address(now, address).map(str::to_owned),
+        let (server, neighbors, prefix) =
+            (self.dhcp.as_ref(), &self.neighbors, self.config.ipv6.map(|ipv6| ipv6.prefix));
+        // A guest tells its name with its lease. IPv6 addresses are those that it was seen to use.
+        let addresses_of = |name: &str| {
+            let lease = server.and_then(|server| server.lease_of_name(now, name));
+            let v6 = lease.into_iter().flat_map(|lease| neighbors.v6_of(lease.mac));
+            let v6 = v6.filter(|address| prefix.is_some_and(|prefix| prefix.contains(*address)));
+            lease.map(|lease| lease.address.into()).into_iter().chain(v6.map(IpAddr::V6)).collect()
         };
+        let name_of = |address| match address {
+            IpAddr::V4(v4) => server?.name_of_address(now, v4).map(str::to_owned),
+            IpAddr::V6(_) => server?.lease_of(now, neighbors.get(address)?.mac)?.name.clone(),
+        };
+        let subnet = self.config.subnet;
+        let names = dns::Names { subnet, prefix, addresses_of: &addresses_of, name_of: &name_of };
         match dns::answer(config, names, query) {
             dns::Answer::Reply(reply) => self.send_answer(now, guest, via, query, &reply),
             dns::Answer::Forward => {
@@ -101,7 +115,7 @@ impl Stack {
     fn send_answer(&mut self, now: Instant, guest: Guest, via: Via, query: &[u8], reply: &[u8]) {
         match via {
             Via::Datagram(key) => {
-                self.send_udp(guest, key.target, key.guest, &dns::truncate_for_udp(query, reply))
+                self.send_udp(guest, &key, &dns::truncate_for_udp(query, reply));
             }
             Via::Stream(stream) => self.write_stream(now, stream, reply),
         }
@@ -144,7 +158,7 @@ impl Stack {
         let Some((at, unix_us)) = self.wall_clock else { return };
         let time = unix_us.saturating_add(now.since(at).as_micros() as u64);
         match ntp::reply(request, time) {
-            Some(reply) => self.send_udp(from.guest, key.target, key.guest, &reply),
+            Some(reply) => self.send_udp(from.guest, key, &reply),
             None => self.drops.count(Drop::ServiceMalformed),
         }
     }

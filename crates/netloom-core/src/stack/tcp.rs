@@ -2,34 +2,31 @@
 //! asks for them.
 
 use super::Stack;
+use super::errors::quote;
 use super::flows::{Body, Flow, Key};
-use super::icmp::quote;
-use super::ip::{ETHERTYPE, From};
+use super::ip::From;
+use super::link::TURN_SEGMENTS;
+use super::train::Train;
 use crate::counters::Drop;
 use crate::flow::{Event, Guest, Protocol, ResetReason};
 use crate::port::PortId;
 use crate::tcp::{self, Config, Segment, Tcb, Transmit, reset_for};
 use crate::time::Instant;
-use crate::wire::checksum::{fold, pseudo_header_v4, sum};
+use crate::wire::checksum::{fold, sum};
 use crate::wire::ethernet::{self, ETHERNET_BYTES};
-use crate::wire::ipv4::{self, HEADER_BYTES, Header, Packet};
+use crate::wire::ip::{self, HOP_LIMIT, Header, Packet, Pair, Part};
 
 const TCP_HEADER_BYTES: u16 = 20;
 /// The least window that keeps a flow alive when the LAN's bound is reached.
 const LEAST_WINDOW_BYTES: usize = 4096;
-/// Segments that a flow sends before the next one of its port has its turn.
-const TURN_SEGMENTS: usize = 16;
 
 impl Stack {
     pub(super) fn handle_tcp(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
         let Some(mut segment) = Segment::parse(packet.payload) else {
             return self.drops.count(Drop::TcpMalformed);
         };
-        let key = Key {
-            protocol: Protocol::Tcp,
-            guest: (packet.source, segment.source_port),
-            target: (packet.destination, segment.destination_port),
-        };
+        let ports = (segment.source_port, segment.destination_port);
+        let key = Key { protocol: Protocol::Tcp, pair: packet.pair, ports };
         let slot = self.flows.find(&key);
         if !from.trusted {
             let header = &packet.payload[..packet.payload.len() - segment.payload.len()];
@@ -73,7 +70,7 @@ impl Stack {
             return self.refuse_segment(from.guest, &key, segment);
         }
         let served = self.serves_stream(&key);
-        if key.target.0 == self.config.gateway_address && !served {
+        if !served && self.config.is_gateway(key.target().ip()) {
             return self.refuse_segment(from.guest, &key, segment);
         }
         if !served && !self.is_allowed(&key) {
@@ -84,7 +81,7 @@ impl Stack {
             return;
         }
         let isn = self.flows.isn(now, &key);
-        let tcb = Tcb::passive(now, &self.tcp_config(Some(from.guest.port)), segment, isn);
+        let tcb = Tcb::passive(now, &self.tcp_config(Some(from.guest.port), key.pair), segment, isn);
         let id = self.flows.insert(key, Some(from.guest), Body::Tcp(Box::new(tcb)), true);
         if served {
             return self.open_stream(now, id, from.guest);
@@ -92,7 +89,7 @@ impl Stack {
         let deadline = now + self.config.limits.dial_timeout;
         if let Some(flow) = self.flows.slot(id.index) {
             flow.deadline = Some(deadline);
-            flow.quote = quote(packet);
+            flow.quote = quote(packet).to_vec();
         }
         self.events.push_back(Event::Open {
             id,
@@ -110,10 +107,11 @@ impl Stack {
         }
     }
 
-    /// A connection's configuration. Until ARP has told its port, the LAN's MTU stands for the port's; no segment outgrows the port's own.
-    pub(super) fn tcp_config(&self, port: Option<PortId>) -> Config {
+    /// A connection's configuration. Until it is known which port it is on, the LAN's MTU stands for the port's; no segment outgrows the port's own.
+    pub(super) fn tcp_config(&self, port: Option<PortId>, pair: Pair) -> Config {
         let mtu = port.and_then(|port| self.link(port)).map_or(self.config.mtu, |link| link.config.mtu);
-        let mss = |mtu: u16| mtu.saturating_sub(HEADER_BYTES as u16 + TCP_HEADER_BYTES).max(28);
+        let headers = pair.header_bytes() as u16 + TCP_HEADER_BYTES;
+        let mss = |mtu: u16| mtu.saturating_sub(headers).max(28);
         Config {
             max_payload: mss(mtu),
             advertised_mss: mss(mtu.min(self.config.mtu)),
@@ -131,12 +129,10 @@ impl Stack {
     /// Sends a segment without payload that stands outside a flow's turn.
     pub(super) fn send_control(&mut self, guest: Guest, key: &Key, transmit: &Transmit) {
         let mut message = vec![0; transmit.header_len()];
-        transmit.emit_header(key.target.1, key.guest.1, &mut message);
+        transmit.emit_header(key.ports.1, key.ports.0, &mut message);
         let sum = sum(&message);
         put_checksum(key, sum, &mut message);
-        let header =
-            Header { source: key.target.0, destination: key.guest.0, protocol: ipv4::TCP, checksum: true };
-        self.send_ipv4(guest, header, &message, &[]);
+        self.send_packet(guest, segment_header(key, true), &message, &[]);
     }
 
     /// After anything happened to a flow: tells its events, bounds its window, lists it for sending, notes its deadline, or forgets it.
@@ -159,7 +155,7 @@ impl Stack {
                         events.push_back(Event::Data { id, bytes: 0 });
                     }
                 }
-                tcp::Event::Established if flow.key.target.0 == self.config.gateway_address => {
+                tcp::Event::Established if self.config.is_gateway(flow.key.target().ip()) => {
                     events.push_back(Event::Established { id });
                 }
                 tcp::Event::Established => {}
@@ -228,7 +224,7 @@ impl Stack {
         }
     }
 
-    /// ARP has found the guest that a flow connects to.
+    /// The guest is found that a flow connects to.
     pub(super) fn flow_reaches(&mut self, slot: u32, guest: Guest) {
         self.flows.set_guest(slot, guest);
         let Some(flow) = self.flows.slot(slot) else { return };
@@ -238,6 +234,9 @@ impl Stack {
 
     /// Writes the next segment of a port's flows; false if there is none.
     pub(super) fn next_segment(&mut self, now: Instant, id: PortId) -> bool {
+        if self.next_of_train(id) {
+            return true;
+        }
         let bound_bytes = self.config.limits.lan_buffer_bytes;
         loop {
             let Some(link) = self.links.get_mut(id.index()).and_then(Option::as_mut) else { return false };
@@ -246,51 +245,61 @@ impl Stack {
                 self.pause(now, id);
                 return false;
             }
-            let most =
-                usize::from(link.config.mtu).saturating_sub(HEADER_BYTES + usize::from(TCP_HEADER_BYTES));
             let total = self.flows.offered_bytes;
             let flow = self.flows.slot(slot).filter(|flow| flow.guest.is_some_and(|guest| guest.port == id));
-            let Some(Flow { body: Body::Tcp(tcb), guest: Some(guest), key, offered_bytes, listed, .. }) =
-                flow
+            let Some(Flow {
+                id: flow_id,
+                body: Body::Tcp(tcb),
+                guest: Some(guest),
+                key,
+                offered_bytes,
+                listed,
+                ..
+            }) = flow
             else {
                 link.next_sender();
                 continue;
             };
-            let (guest, key, before) = (*guest, *key, *offered_bytes);
+            let (flow_id, guest, key, before) = (*flow_id, *guest, *key, *offered_bytes);
             bound_window(tcb, total - before, bound_bytes);
-            let transmit = tcb.poll_transmit(now, most);
+            let front = ETHERNET_BYTES + key.pair.header_bytes();
+            let headers = key.pair.header_bytes() + usize::from(TCP_HEADER_BYTES);
+            let most = usize::from(link.config.mtu).saturating_sub(headers);
+            let whole = tcb.poll_transmit_large(now, most, link.most_segments());
             *offered_bytes = tcb.offered_bytes();
             let after = *offered_bytes;
-            let Some(transmit) = transmit else {
+            let Some(whole) = whole else {
                 *listed = false;
                 link.next_sender();
                 self.flows.offered_bytes = total - before + after;
                 self.tend(slot);
                 continue;
             };
+            let part_bytes = tcb.segment_bytes(most);
+            let segments = whole.payload_len().div_ceil(part_bytes).max(1);
+            let cut = segments > 1 && !link.config.large_segments;
+            let transmit = if cut { whole.first_part(part_bytes) } else { whole };
             let length = transmit.len();
             self.next_id = self.next_id.wrapping_add(1);
-            let header = Header {
-                source: key.target.0,
-                destination: key.guest.0,
-                protocol: ipv4::TCP,
-                checksum: !link.config.trusted,
-            };
+            let header = segment_header(&key, !link.config.trusted);
             let frame = &mut self.segment;
-            frame.resize(ETHERNET_BYTES + HEADER_BYTES + length, 0);
-            ethernet::emit(guest.mac, self.config.gateway_mac, ETHERTYPE, frame);
-            header.emit(self.next_id, ipv4::DONT_FRAGMENT, length, &mut frame[ETHERNET_BYTES..]);
-            let message = &mut frame[ETHERNET_BYTES + HEADER_BYTES..];
+            frame.resize(front + length, 0);
+            ethernet::emit(guest.mac, self.config.gateway_mac, key.pair.ethertype(), frame);
+            header.emit(self.next_id, Part::Atomic, length, &mut frame[ETHERNET_BYTES..]);
+            let message = &mut frame[front..];
             if link.config.trusted {
-                tcb.emit(&transmit, key.target.1, key.guest.1, message);
+                tcb.emit(&transmit, key.ports.1, key.ports.0, message);
             } else {
-                let sum = tcb.emit_summed(&transmit, key.target.1, key.guest.1, message);
+                let sum = tcb.emit_summed(&transmit, key.ports.1, key.ports.0, message);
                 put_checksum(&key, sum, message);
             }
-            if link.config.burst.is_some() && transmit.payload_len() > 0 {
-                link.credit -= 1;
+            if cut {
+                link.train = Train::new(flow_id, guest, &whole, part_bytes, frame, !link.config.trusted);
             }
-            link.turn_segments += 1;
+            if link.config.burst.is_some() && whole.payload_len() > 0 {
+                link.credit -= segments as u16;
+            }
+            link.turn_segments += segments;
             if link.turn_segments >= TURN_SEGMENTS {
                 link.turn_segments = 0;
                 link.senders.rotate_left(1);
@@ -302,9 +311,14 @@ impl Stack {
     }
 }
 
+/// The IP header of a segment of ours.
+const fn segment_header(key: &Key, checksum: bool) -> Header {
+    Header { pair: key.pair.reversed(), protocol: ip::TCP, hop_limit: HOP_LIMIT, checksum }
+}
+
 /// Completes a segment of ours whose sum, with the checksum field zero, is `sum`.
 fn put_checksum(key: &Key, sum: u32, message: &mut [u8]) {
-    let checksum = !fold(pseudo_header_v4(key.target.0, key.guest.0, ipv4::TCP, message.len()) + sum);
+    let checksum = !fold(key.pair.pseudo_header(ip::TCP, message.len()) + sum);
     message[16..18].copy_from_slice(&checksum.to_be_bytes());
 }
 

@@ -3,6 +3,7 @@
 mod buffer;
 mod config;
 mod congestion;
+mod large;
 mod options;
 mod ranges;
 mod receive;

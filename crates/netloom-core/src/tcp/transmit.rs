@@ -10,9 +10,9 @@ use crate::time::Instant;
 /// A segment of the stream that may leave now.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Next {
-    seq: SeqNumber,
-    length: usize,
-    fin: bool,
+    pub(super) seq: SeqNumber,
+    pub(super) length: usize,
+    pub(super) fin: bool,
 }
 
 impl Tcb {
@@ -35,6 +35,18 @@ impl Tcb {
     /// The next segment to send, of at most `max_payload` bytes. Call until `None`, or stop when the port is full.
     #[must_use]
     pub fn poll_transmit(&mut self, now: Instant, max_payload: usize) -> Option<Transmit> {
+        self.poll_transmit_large(now, max_payload, 1)
+    }
+
+    /// Like [`Self::poll_transmit`], but whole segments of new data, up to `max_segments`, may come as one of up to 64 KiB. Cut it into
+    /// parts of [`Self::segment_bytes`], or hand it to a port that takes it whole.
+    #[must_use]
+    pub fn poll_transmit_large(
+        &mut self,
+        now: Instant,
+        max_payload: usize,
+        max_segments: usize,
+    ) -> Option<Transmit> {
         match self.state {
             State::SynHeld | State::Closed => return None,
             State::SynSent | State::SynReceived if self.snd_nxt == self.iss => {
@@ -48,7 +60,12 @@ impl Tcb {
             self.congestion.idle();
         }
         if let Some(next) = self.next_segment(max_payload) {
-            return Some(self.send_segment(now, next));
+            let whole = self.enlarge(next, max_payload, max_segments);
+            if whole.length > next.length {
+                // The acknowledgment of the first part may come alone.
+                self.rtt.sent(now, next.seq + next.length);
+            }
+            return Some(self.send_segment(now, whole));
         }
         if std::mem::take(&mut self.probe_due) && !self.send.is_empty() {
             let seq = self.snd_una;
@@ -148,7 +165,7 @@ impl Tcb {
     }
 
     /// How many bytes a segment may carry beside its options.
-    fn payload_bytes(&self, max_payload: usize) -> usize {
+    pub(super) fn payload_bytes(&self, max_payload: usize) -> usize {
         self.max_payload.min(max_payload).saturating_sub(self.sack_option_bytes()).max(1)
     }
 
@@ -158,7 +175,7 @@ impl Tcb {
     }
 
     /// Bytes held to be under way (RFC 6675 4).
-    fn pipe(&self) -> usize {
+    pub(super) fn pipe(&self) -> usize {
         let sent = self.snd_nxt.since(self.snd_una);
         let held = self.sacked.bytes_within(self.snd_una, self.snd_nxt);
         let lost = self.recovery.map_or(0, |recovery| {

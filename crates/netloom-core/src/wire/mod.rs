@@ -2,4 +2,7 @@
 
 pub mod checksum;
 pub(crate) mod ethernet;
+pub(crate) mod ip;
 pub(crate) mod ipv4;
+pub(crate) mod ipv6;
+pub(crate) mod segmentation;

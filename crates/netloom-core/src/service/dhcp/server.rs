@@ -92,11 +92,10 @@ impl DhcpServer {
         self.pool.lease_of(mac).filter(|lease| lease.bound && lease.is_active(now))
     }
 
-    /// The address of the client with this host name: one label, in any case.
+    /// The lease of the client with this host name: one label, in any case.
     #[must_use]
-    pub fn address_of_name(&self, now: Instant, name: &str) -> Option<Ipv4Addr> {
-        let lease = self.pool.holder(now, &name.to_ascii_lowercase())?;
-        lease.bound.then_some(lease.address)
+    pub fn lease_of_name(&self, now: Instant, name: &str) -> Option<&Lease> {
+        self.pool.holder(now, &name.to_ascii_lowercase()).filter(|lease| lease.bound)
     }
 
     /// The host name of the client that holds an address.

@@ -9,7 +9,7 @@ use super::message::{
     CLASS_ANY, CLASS_IN, Edns, FLAG_AA, Header, OPCODE, Question, TYPE_A, TYPE_AAAA, TYPE_ANY, TYPE_PTR,
     edns, question,
 };
-use crate::addr::Ipv4Net;
+use crate::addr::{Ipv4Net, Ipv6Net};
 
 /// What to do with a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,10 +27,12 @@ pub enum Answer {
 pub struct Names<'a> {
     /// The LAN's network: names of its addresses are not asked outside.
     pub subnet: Ipv4Net,
-    /// The address of a guest, by one label in lower case.
-    pub address_of: &'a dyn Fn(&str) -> Option<Ipv4Addr>,
+    /// The LAN's IPv6 prefix, for which the same holds.
+    pub prefix: Option<Ipv6Net>,
+    /// The addresses of a guest, by one label in lower case; none if there is no such guest.
+    pub addresses_of: &'a dyn Fn(&str) -> Vec<IpAddr>,
     /// The label of the guest with an address.
-    pub name_of: &'a dyn Fn(Ipv4Addr) -> Option<String>,
+    pub name_of: &'a dyn Fn(IpAddr) -> Option<String>,
 }
 
 /// What is known about one of our own names.
@@ -157,24 +159,32 @@ fn reverse(config: &DnsConfig, names: Names<'_>, name: &str) -> Option<Found> {
     if let Some((owner, _)) = config.records.iter().find(|(_, a)| a.contains(&address)) {
         return Some(Found::Pointer(trim_dot(owner).to_owned()));
     }
-    let IpAddr::V4(v4) = address else {
-        return (address == Ipv6Addr::LOCALHOST).then(|| Found::Pointer("localhost".to_owned()));
+    let (localhost, zone) = match address {
+        IpAddr::V4(v4) if names.subnet.contains(v4) => (false, Some(reverse_zone(names.subnet))),
+        IpAddr::V4(v4) => {
+            (v4 == Ipv4Addr::LOCALHOST, v4.is_loopback().then(|| "127.in-addr.arpa".to_owned()))
+        }
+        IpAddr::V6(v6) => {
+            let prefix = names.prefix.filter(|prefix| prefix.contains(v6));
+            (v6.is_loopback(), prefix.map(reverse_zone_v6))
+        }
     };
-    if v4 == Ipv4Addr::LOCALHOST {
+    if localhost {
         return Some(Found::Pointer("localhost".to_owned()));
     }
-    if !names.subnet.contains(v4) {
-        return v4.is_loopback().then(|| Found::Nothing("127.in-addr.arpa".to_owned()));
-    }
-    Some(match (names.name_of)(v4) {
+    let zone = zone?;
+    Some(match (names.name_of)(address) {
         Some(label) => Found::Pointer(with_domain(config, &label)),
-        None => Found::Nothing(reverse_zone(names.subnet)),
+        None => Found::Nothing(zone),
     })
 }
 
 /// Names of leased guests, and everything else under their domain.
 fn guest(config: &DnsConfig, names: Names<'_>, name: &str) -> Option<Found> {
-    let of_label = |label: &str| (names.address_of)(label).map(|a| Found::Addresses(vec![IpAddr::V4(a)]));
+    let of_label = |label: &str| {
+        let addresses = (names.addresses_of)(label);
+        (!addresses.is_empty()).then_some(Found::Addresses(addresses))
+    };
     let domain = own_domain(config);
     if !domain.is_empty() {
         if name == domain {
@@ -215,6 +225,13 @@ fn reverse_zone(subnet: Ipv4Net) -> String {
     let octets = subnet.network().octets();
     let whole = octets.iter().take(usize::from(subnet.prefix() / 8)).rev();
     whole.map(|octet| format!("{octet}.")).collect::<String>() + "in-addr.arpa"
+}
+
+/// The zone of a network's addresses: under ip6.arpa, by the whole half octets of its prefix.
+fn reverse_zone_v6(prefix: Ipv6Net) -> String {
+    let digits = format!("{:032x}", prefix.network().to_bits());
+    let whole = digits.chars().take(usize::from(prefix.prefix() / 4)).collect::<Vec<_>>();
+    whole.iter().rev().map(|digit| format!("{digit}.")).collect::<String>() + "ip6.arpa"
 }
 
 /// The address that a name under in-addr.arpa or ip6.arpa stands for (RFC 1035 section 3.5, RFC 3596 section 2.5).

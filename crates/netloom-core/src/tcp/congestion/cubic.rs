@@ -94,6 +94,11 @@ impl Cubic {
         ((flight as f64 * BETA) as usize).max(2 * mss)
     }
 
+    /// Nothing was sent for long, and the window began anew: growth goes on from what slow start reaches.
+    pub(super) const fn idle(&mut self) {
+        self.epoch = None;
+    }
+
     /// The retransmission timer expired: the next stretch begins from what slow start reaches (RFC 9438 4.8).
     pub(super) const fn timed_out(&mut self) {
         self.w_max = 0.0;

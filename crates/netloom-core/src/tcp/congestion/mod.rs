@@ -150,8 +150,11 @@ impl CongestionWindow {
 
     /// Nothing was sent for longer than the retransmission timeout: what the window says about the path is out of date (RFC 5681 4.1).
     pub(super) fn idle(&mut self) {
-        if self.is_limiting() {
-            self.cwnd = self.cwnd.min(self.initial());
+        if self.cwnd > self.initial() && self.is_limiting() {
+            self.cwnd = self.initial();
+            if let Algorithm::Cubic(cubic) = &mut self.algorithm {
+                cubic.idle();
+            }
         }
     }
 }

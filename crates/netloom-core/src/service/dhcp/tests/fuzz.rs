@@ -62,7 +62,7 @@ proptest! {
             for lease in &leases {
                 prop_assert_eq!(server.lease_of(at_s(now_s), lease.mac), Some(*lease));
                 if let Some(name) = &lease.name {
-                    prop_assert_eq!(server.address_of_name(at_s(now_s), name), Some(lease.address));
+                    prop_assert_eq!(server.lease_of_name(at_s(now_s), name), Some(*lease));
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Arbitrary messages: no panic, no answer longer than a message, nothing denied passed on.
 
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 
@@ -8,7 +8,7 @@ use super::super::{
     Answer, DnsConfig, Names, addresses, answer, matches, servfail, truncate_for_udp, without_denied,
 };
 use super::wire;
-use crate::addr::Ipv4Net;
+use crate::addr::{Ipv4Net, Ipv6Net};
 use crate::time::Duration;
 
 fn asked(query: &[u8]) -> Answer {
@@ -20,7 +20,8 @@ fn asked(query: &[u8]) -> Answer {
     };
     let names = Names {
         subnet: Ipv4Net::new(Ipv4Addr::new(10, 0, 0, 0), 8),
-        address_of: &|_| Some(Ipv4Addr::new(10, 0, 0, 2)),
+        prefix: Some(Ipv6Net::new(Ipv6Addr::LOCALHOST, 64)),
+        addresses_of: &|_| vec![Ipv4Addr::new(10, 0, 0, 2).into(), Ipv6Addr::LOCALHOST.into()],
         name_of: &|_| Some("web".to_owned()),
     };
     answer(&config, names, query)

@@ -1,10 +1,10 @@
 //! Which names are answered here, and how.
 
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::super::{Answer, DnsConfig, Names, answer, servfail};
 use super::wire::*;
-use crate::addr::Ipv4Net;
+use crate::addr::{Ipv4Net, Ipv6Net};
 use crate::time::Duration;
 
 const TTL_S: u32 = 30;
@@ -25,10 +25,13 @@ fn config() -> DnsConfig {
 
 fn asked(config: &DnsConfig, query: &[u8]) -> Answer {
     let web = Ipv4Addr::new(192, 168, 86, 100);
+    let web_v6: Ipv6Addr = "fd12:3456:789a:1::64".parse().unwrap();
+    let of_web = [IpAddr::V4(web), IpAddr::V6(web_v6)];
     let names = Names {
         subnet: Ipv4Net::new(web, 24),
-        address_of: &|name| (name == "web").then_some(web),
-        name_of: &|address| (address == web).then(|| "web".to_owned()),
+        prefix: Some(Ipv6Net::new(web_v6, 64)),
+        addresses_of: &|name| if name == "web" { of_web.to_vec() } else { Vec::new() },
+        name_of: &|address| of_web.contains(&address).then(|| "web".to_owned()),
     };
     answer(config, names, query)
 }
@@ -62,7 +65,7 @@ fn addresses(read: &Read) -> Vec<IpAddr> {
 
 #[test]
 fn names_with_addresses() {
-    let cases: [(&str, u16, &[&str]); 17] = [
+    let cases: [(&str, u16, &[&str]); 18] = [
         ("host.lan", A, &["192.168.86.254"]),
         ("HOST.LAN", A, &["192.168.86.254"]),
         ("host.lan", AAAA, &[]),
@@ -76,7 +79,8 @@ fn names_with_addresses() {
         ("six.example", A, &[]),
         ("web.lan", A, &["192.168.86.100"]),
         ("web", A, &["192.168.86.100"]),
-        ("web", AAAA, &[]),
+        ("web", AAAA, &["fd12:3456:789a:1::64"]),
+        ("WEB.lan", AAAA, &["fd12:3456:789a:1::64"]),
         ("localhost", A, &["127.0.0.1"]),
         ("any.localhost", AAAA, &["::1"]),
         ("lan", A, &[]),
@@ -132,12 +136,23 @@ fn addresses_have_names() {
         ("1.0.0.127.IN-ADDR.ARPA", "localhost"),
         ("6.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa", "six.example"),
         ("1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa", "localhost"),
+        ("4.6.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.0.a.9.8.7.6.5.4.3.2.1.d.f.ip6.arpa", "web.lan"),
     ] {
         let read = told(&query(asked, PTR));
         assert_eq!(read.of_kind(PTR)[0].data, name(expected), "{asked}");
         assert_eq!((read.rcode(), read.records.len(), read.records[0].ttl), (0, 1, TTL_S));
         assert_eq!(told(&query(asked, A)).records, []);
     }
+}
+
+#[test]
+fn nobody_outside_is_asked_about_the_prefix() {
+    let unused = "5.6.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.0.a.9.8.7.6.5.4.3.2.1.d.f.ip6.arpa";
+    let read = told(&query(unused, PTR));
+    assert_eq!((read.rcode(), read.records[0].section), (3, 2));
+    assert_eq!(read.records[0].owner, "1.0.0.0.a.9.8.7.6.5.4.3.2.1.d.f.ip6.arpa");
+    let beside = unused.replace("1.0.0.0.a", "2.0.0.0.a");
+    assert!(is_forwarded(&query(&beside, PTR)));
 }
 
 #[test]
