@@ -94,6 +94,8 @@ impl Lab {
         join_by_veth((&host, "up0", "10.77.0.1/24"), (&server, "down0", "10.77.0.2/24"))?;
         host.add_address("up0", Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1), 64)?;
         server.add_address("down0", SERVER_V6, 64)?;
+        // Without a route it would tell that there is none.
+        server.ip(&["-6", "route", "add", "blackhole", "default"])?;
         for gateway in [SERVER.to_string(), SERVER_V6.to_string()] {
             host.ip(&["route", "add", "default", "via", &gateway])?;
         }
