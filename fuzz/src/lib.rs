@@ -3,5 +3,6 @@
 pub mod frame;
 pub mod machine;
 pub mod replay;
+pub mod tcp;
 pub mod template;
 pub mod websocket;

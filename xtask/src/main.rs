@@ -91,7 +91,7 @@ fn relay_program() -> PathBuf {
 
 /// Builds and runs a benchmark in the open; stdout is the benchmark's alone.
 fn bench(name: &str, arguments: &[String]) -> Result<()> {
-    if name == "relay" {
+    if name == "relay" || name == "linux" {
         needs::interop()?;
     }
     build_relay()?;

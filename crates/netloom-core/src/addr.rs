@@ -18,6 +18,12 @@ impl MacAddr {
         self.0[0] & 1 != 0
     }
 
+    /// The address of a group of IPv4 or IPv6 (RFC 1112 6.4, RFC 2464 7).
+    #[must_use]
+    pub const fn is_ip_multicast(self) -> bool {
+        matches!(self.0, [0x33, 0x33, ..] | [0x01, 0x00, 0x5e, ..])
+    }
+
     /// Fit to be a source: neither group nor all zero.
     #[must_use]
     pub fn is_unicast(self) -> bool {

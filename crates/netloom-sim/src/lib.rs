@@ -15,6 +15,7 @@ pub mod link;
 pub mod outside;
 pub mod packet;
 pub mod probe;
+pub mod rate;
 pub mod rng;
 pub mod scenario;
 pub mod script;

@@ -284,7 +284,8 @@ impl Running {
             acted |= self.app.sees_fin();
         }
         while !self.blocked {
-            let offer = self.app.offer(usize::MAX);
+            // One byte more than fits, so that the machine tells when there is room again.
+            let offer = self.app.offer(lan.room(id) + 1);
             if offer.is_empty() {
                 break;
             }

@@ -2,7 +2,7 @@
 
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-use netloom_core::{Duration, Instant, Ipv4Net, LanConfig, PortConfig};
+use netloom_core::{Congestion, Duration, Instant, Ipv4Net, LanConfig, PortConfig};
 
 use crate::app::{Outcome, Plan};
 use crate::check::Checker;
@@ -50,6 +50,10 @@ pub struct Scenario {
     pub mtu: u16,
     /// Buffers of each flow at both ends: the largest window.
     pub buffer_bytes: usize,
+    /// How both machines' sending rates answer to loss.
+    pub congestion: Congestion,
+    /// Whether both machines offer timestamps.
+    pub timestamps: bool,
     /// Whether the port is trusted, so that nobody computes checksums.
     pub trusted: bool,
     /// How long the outside takes to accept.
@@ -85,6 +89,8 @@ impl Default for Scenario {
             link: LinkConfig::default(),
             mtu: 1500,
             buffer_bytes: 256 * 1024,
+            congestion: Congestion::default(),
+            timestamps: true,
             trusted: false,
             dial: Duration::ZERO,
             seed: 1,
@@ -156,7 +162,12 @@ impl Scenario {
     }
 
     fn lan(&self) -> LanConfig {
-        LanConfig { limits: limits(self.buffer_bytes), ..lan_config(self.mtu) }
+        LanConfig {
+            congestion: self.congestion,
+            timestamps: self.timestamps,
+            limits: limits(self.buffer_bytes),
+            ..lan_config(self.mtu)
+        }
     }
 
     fn guest(&self) -> Box<dyn Host> {
@@ -192,6 +203,8 @@ impl Scenario {
                     address: guest_address(0),
                     mtu: self.mtu,
                     limits: limits(self.buffer_bytes),
+                    congestion: self.congestion,
+                    timestamps: self.timestamps,
                     trusted: self.trusted,
                 };
                 let outside = Outside::default().with(TARGET_PORT, Answer::Serve(self.dial, self.plan));

@@ -37,6 +37,7 @@ themes!(
     close,
     far,
     keepalive,
+    rack,
     mss,
     open,
     reassembly,
@@ -45,6 +46,7 @@ themes!(
     rto,
     send,
     time_wait,
+    timestamps,
     window,
     zero_window
 );

@@ -7,16 +7,20 @@
 //! Everything here needs root and Linux. What a test makes, it removes when it is dropped, also after a panic; what a
 //! killed run left behind is removed by the next one.
 
+pub mod cell;
 pub mod client;
 pub mod dhcp;
 pub mod dns;
 pub mod echo;
 pub mod frame;
+pub mod host;
 pub mod iperf;
 pub mod lab;
 pub mod link;
 pub mod namespace;
+pub mod path;
 pub mod process;
+pub mod program;
 pub mod relay;
 pub mod splice;
 pub mod tap;

@@ -46,7 +46,7 @@ impl Stack {
             (Pair::V6(source, destination), kind) if ndp::TYPES.contains(&kind) => {
                 self.handle_ndp(now, from, (source, destination), packet);
             }
-            _ => self.handle_error(packet.pair, message),
+            _ => self.handle_error(now, packet.pair, message),
         }
     }
 
@@ -70,7 +70,7 @@ impl Stack {
     }
 
     /// An error about a packet of ours, if it quotes one.
-    fn handle_error(&mut self, pair: Pair, message: &[u8]) {
+    fn handle_error(&mut self, now: Instant, pair: Pair, message: &[u8]) {
         let rest = u32::from_be_bytes([message[4], message[5], message[6], message[7]]);
         let heard = match (pair, message[0], message[1]) {
             (Pair::V4(..), 3, 4) => Some(Heard::Mtu(rest & 0xffff)),
@@ -91,7 +91,7 @@ impl Stack {
                 Heard::Mtu(mtu) => {
                     let headers = pair.header_bytes() as u32 + 20;
                     let payload = mtu.saturating_sub(headers).min(u32::from(u16::MAX));
-                    tcb.handle_mtu(seq, payload as u16);
+                    tcb.handle_mtu(now, seq, payload as u16);
                 }
                 Heard::Unreachable { hard } => tcb.handle_unreachable(seq, hard),
             }

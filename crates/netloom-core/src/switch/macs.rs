@@ -66,6 +66,12 @@ impl MacTable {
         (entry.mac == mac).then_some(entry.owner)
     }
 
+    /// The address that stands at `place`, if it is the port's.
+    pub(super) fn address_at(&self, place: u32, port: PortId) -> Option<MacAddr> {
+        let entry = self.entries.get(place as usize)?.as_ref()?;
+        (entry.owner == port).then_some(entry.mac)
+    }
+
     /// Notes a frame of an address that stands at `place`, if it does and is the port's.
     pub(super) fn touch(&mut self, now: Instant, place: u32, mac: MacAddr, port: PortId) -> bool {
         let entry = self.entries.get_mut(place as usize).and_then(Option::as_mut);

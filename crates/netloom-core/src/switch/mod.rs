@@ -119,7 +119,7 @@ impl Switch {
                 self.drops.count(Drop::Isolated);
             }
             Some(port) => {
-                if let Some(mtu) = self.forward(port, frame) {
+                if let Some(mtu) = self.forward(port, frame, None) {
                     return Forwarding::TooBig(mtu);
                 }
             }
@@ -198,16 +198,24 @@ impl Switch {
             }
             return;
         }
+        let multicast = ethernet::destination(frame).is_ip_multicast();
         for index in 0..self.ports.len() {
             let to = PortId(index as u32);
             if to != from && !self.is_isolated(to) {
-                self.forward(to, frame);
+                let alone = if multicast { self.unicast_for(to) } else { None };
+                self.forward(to, frame, alone);
             }
         }
     }
 
-    /// Queues a frame for a port; the port's MTU if it is too big for it.
-    fn forward(&mut self, to: PortId, frame: &[u8]) -> Option<u16> {
+    /// The one address behind a port, if multicast goes to it alone.
+    fn unicast_for(&self, port: PortId) -> Option<MacAddr> {
+        let Port { config, macs, recent, .. } = self.ports.get(port.index())?.as_ref()?;
+        if config.multicast_to_unicast && *macs == 1 { self.macs.address_at(*recent, port) } else { None }
+    }
+
+    /// Queues a frame for a port, perhaps under another destination; the port's MTU if it is too big for it.
+    fn forward(&mut self, to: PortId, frame: &[u8], destination: Option<MacAddr>) -> Option<u16> {
         let port = self.ports.get_mut(to.index())?.as_mut()?;
         let tag = if matches!(frame.get(12..14), Some([0x81, 0x00] | [0x88, 0xa8])) { 4 } else { 0 };
         if frame.len() > MIN_FRAME_BYTES + tag + usize::from(port.config.mtu) {
@@ -215,7 +223,15 @@ impl Switch {
             return Some(port.config.mtu);
         }
         if port.queue.has_room(frame.len(), port.config.queue_bytes) {
-            port.queue.push(&mut self.chunks, frame);
+            match destination {
+                None => port.queue.push(&mut self.chunks, frame),
+                Some(address) => {
+                    if let Some(place) = port.queue.place(&mut self.chunks, frame.len()) {
+                        place.copy_from_slice(frame);
+                        place[..6].copy_from_slice(&address.0);
+                    }
+                }
+            }
             self.turns.list(to);
         } else {
             self.drops.count(Drop::QueueFull);

@@ -22,9 +22,9 @@ pub struct Config {
     pub max_payload: u16,
     /// Largest payload that the peer is told to send, in bytes.
     pub advertised_mss: u16,
-    /// Largest receive buffer, in bytes, up to 1 GiB.
+    /// Largest receive buffer, in bytes, up to 1 GiB. Beyond 256 KiB it grows only as far as rate and round trip need.
     pub receive_buffer_bytes: usize,
-    /// Largest send buffer, in bytes, up to 1 GiB.
+    /// Largest send buffer, in bytes, up to 1 GiB, likewise.
     pub send_buffer_bytes: usize,
     /// Whether small writes wait for the acknowledgment of earlier ones (RFC 9293 3.7.4).
     pub nagle: bool,
@@ -37,6 +37,8 @@ pub struct Config {
     pub rto_min: Duration,
     /// How long data may stay unacknowledged, or a keepalive unanswered, before the connection is given up (R2 of RFC 9293 3.8.3).
     pub give_up_after: Duration,
+    /// How long a connection of ours may wait for an answer to its SYN (R2 of RFC 9293 3.8.3: at least 3 minutes).
+    pub open_for: Duration,
     /// How long a closed connection remembers its sequence numbers.
     pub time_wait: Duration,
     /// How the sending rate answers to loss.
@@ -55,6 +57,7 @@ impl Default for Config {
             keepalive: None,
             rto_min: Duration::from_millis(200),
             give_up_after: Duration::from_secs(120),
+            open_for: Duration::from_secs(180),
             time_wait: Duration::from_secs(30),
             congestion: Congestion::Cubic,
         }

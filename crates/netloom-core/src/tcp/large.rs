@@ -1,6 +1,7 @@
 //! Segments larger than the wire: new data that the connection sends in one go, to be cut into segments of its size by whoever carries it
 //! on, as TCP segmentation offload does.
 
+use super::acknowledge::Recovery;
 use super::segment::{Flags, Transmit};
 use super::seq::SeqNumber;
 use super::tcb::Tcb;
@@ -33,7 +34,7 @@ impl Tcb {
     /// Lets a whole segment of new data grow by those that may follow it at once, to at most `max_segments`.
     pub(super) fn enlarge(&self, next: Next, max_payload: usize, max_segments: usize) -> Next {
         let payload = self.payload_bytes(max_payload);
-        let new = next.seq == self.snd_max && self.snd_nxt == self.snd_max && self.recovery.is_none();
+        let new = next.seq == self.snd_max && matches!(self.recovery, Recovery::None);
         if max_segments < 2 || next.length < payload || next.fin || !new {
             return next;
         }

@@ -1,4 +1,5 @@
-//! TCP options: maximum segment size (RFC 9293 3.7.1), window scale (RFC 7323 2) and selective acknowledgment (RFC 2018).
+//! TCP options: maximum segment size (RFC 9293 3.7.1), window scale and timestamps (RFC 7323 2, 3) and selective acknowledgment
+//! (RFC 2018).
 
 use super::seq::SeqNumber;
 
@@ -8,6 +9,12 @@ const MSS: u8 = 2;
 const WINDOW_SCALE: u8 = 3;
 const SACK_PERMITTED: u8 = 4;
 const SACK: u8 = 5;
+const TIMESTAMPS: u8 = 8;
+
+/// The option of timestamps as nearly everyone sends it: aligned, and alone (RFC 7323 appendix A).
+const TIMESTAMPS_ALIGNED: [u8; 4] = [NO_OPERATION, NO_OPERATION, TIMESTAMPS, 10];
+/// Its length.
+pub(super) const TIMESTAMPS_BYTES: usize = 12;
 
 /// RFC 7323 2.3: a larger shift count is used as this.
 pub(super) const MAX_WINDOW_SCALE: u8 = 14;
@@ -21,8 +28,27 @@ pub struct Options {
     pub window_scale: Option<u8>,
     /// Whether the sender of this segment understands selective acknowledgments. Only on SYN.
     pub sack_permitted: bool,
-    /// What the sender of this segment holds beyond its acknowledgment number.
+    /// When the segment left, and what is echoed.
+    pub timestamps: Option<Timestamps>,
+    /// What the sender of this segment holds beyond its acknowledgment number. The first block may instead tell of data that arrived twice
+    /// (RFC 2883).
     pub sack: SackBlocks,
+}
+
+/// Timestamps of a segment, in units of the senders' own choice (RFC 7323 3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timestamps {
+    /// TSval: when the segment left.
+    pub value: u32,
+    /// TSecr: the peer's value that is echoed; counts if ACK is set.
+    pub echo: u32,
+}
+
+impl Timestamps {
+    fn read(bytes: [u8; 8]) -> Self {
+        let [a, b, c, d, e, f, g, h] = bytes;
+        Self { value: u32::from_be_bytes([a, b, c, d]), echo: u32::from_be_bytes([e, f, g, h]) }
+    }
 }
 
 /// Up to four ranges of sequence numbers, the last one exclusive.
@@ -53,6 +79,12 @@ impl Options {
     #[must_use]
     pub fn parse(mut bytes: &[u8]) -> Self {
         let mut options = Self::default();
+        if let Some((&TIMESTAMPS_ALIGNED, rest)) = bytes.split_first_chunk()
+            && let Some((&values, rest)) = rest.split_first_chunk()
+        {
+            options.timestamps = Some(Timestamps::read(values));
+            bytes = rest;
+        }
         loop {
             match *bytes {
                 [NO_OPERATION, ref rest @ ..] => bytes = rest,
@@ -73,6 +105,11 @@ impl Options {
             (MSS, &[high, low]) => self.mss = Some(u16::from_be_bytes([high, low])),
             (WINDOW_SCALE, &[shift]) => self.window_scale = Some(shift.min(MAX_WINDOW_SCALE)),
             (SACK_PERMITTED, []) => self.sack_permitted = true,
+            (TIMESTAMPS, values) => {
+                if let Ok(values) = values.try_into() {
+                    self.timestamps = Some(Timestamps::read(values));
+                }
+            }
             (SACK, blocks) if blocks.len().is_multiple_of(8) => {
                 for block in blocks.chunks_exact(8) {
                     let at = |i: usize| {
@@ -95,6 +132,7 @@ impl Options {
         4 * usize::from(self.mss.is_some())
             + 4 * usize::from(self.window_scale.is_some())
             + 4 * usize::from(self.sack_permitted)
+            + TIMESTAMPS_BYTES * usize::from(self.timestamps.is_some())
             + sack_bytes
     }
 
@@ -120,6 +158,11 @@ impl Options {
         }
         if self.sack_permitted {
             put(&[NO_OPERATION, NO_OPERATION, SACK_PERMITTED, 2]);
+        }
+        if let Some(Timestamps { value, echo }) = self.timestamps {
+            put(&TIMESTAMPS_ALIGNED);
+            put(&value.to_be_bytes());
+            put(&echo.to_be_bytes());
         }
         if self.sack.count > 0 {
             put(&[NO_OPERATION, NO_OPERATION, SACK, 2 + 8 * self.sack.count]);

@@ -73,16 +73,6 @@ impl Ranges {
         (range.0 <= seq).then_some(range)
     }
 
-    /// Where the first range after `seq` begins.
-    pub(super) fn next_start(&self, seq: SeqNumber) -> Option<SeqNumber> {
-        self.ranges.get(self.ranges.partition_point(|range| range.0 <= seq)).map(|range| range.0)
-    }
-
-    /// The bytes of the set that lie in `start..end`.
-    pub(super) fn bytes_within(&self, start: SeqNumber, end: SeqNumber) -> usize {
-        self.ranges.iter().map(|range| range.1.min(end).since(range.0.max(start))).sum()
-    }
-
     pub(super) fn clear(&mut self) {
         self.ranges = Vec::new();
         self.bytes = 0;

@@ -1,16 +1,17 @@
-//! What arrives: sequence and acknowledgment checks, the receive window, reassembly, FIN (RFC 9293 3.10.7, RFC 5961, RFC 6582, RFC 6675).
+//! What arrives: sequence checks, the receive window, reassembly, FIN (RFC 9293 3.10.7, RFC 5961, RFC 7323 5). Acknowledgments are worked on in
+//! `acknowledge`.
 
+use super::options::Options;
+use super::rack::Rack;
 use super::segment::{Flags, Segment, Transmit};
 use super::seq::SeqNumber;
-use super::tcb::{Ack, Event, Recovery, State, Tcb};
+use super::tcb::{Ack, Event, State, Tcb};
 use super::timer::{DELAYED_ACK, Timer};
 use crate::flow::ResetReason;
 use crate::time::{Duration, Instant};
 
 /// Least time between answers to segments that should not be (RFC 5961 7).
 const CHALLENGE_INTERVAL: Duration = Duration::from_millis(500);
-/// Duplicate acknowledgments that show a loss.
-const DUPLICATE_ACKS: usize = 3;
 
 impl Tcb {
     /// Takes a segment of this connection. Returns the RST that answers it, if one does.
@@ -23,7 +24,7 @@ impl Tcb {
                     self.break_off(ResetReason::Reset);
                 } else if segment.opens() {
                     // Repeated, or of a peer that has begun anew: nothing was answered yet.
-                    self.synchronize(segment);
+                    self.synchronize(now, segment);
                 }
                 None
             }
@@ -64,7 +65,7 @@ impl Tcb {
         if !segment.has(Flags::SYN) {
             return None;
         }
-        self.synchronize(segment);
+        self.synchronize(now, segment);
         self.heard_at = now;
         if has_ack {
             self.establish(now, segment);
@@ -84,8 +85,13 @@ impl Tcb {
         if self.rtt.backoffs() > 1 {
             self.congestion.lost_syns();
         }
-        self.rtt.acknowledged(now, segment.ack);
+        if self.sent_at == self.unacked_since {
+            // The SYN left only once.
+            self.rtt.sample(now.since(self.sent_at));
+        }
         self.rtt.established();
+        self.rtt_from = self.snd_una;
+        self.rack = Rack::new(self.snd_una);
         self.timers.stop(Timer::Retransmission);
         self.unacked_since = now;
         self.snd_wl1 = segment.seq;
@@ -106,6 +112,10 @@ impl Tcb {
     fn handle_synchronized(&mut self, now: Instant, segment: &Segment<'_>) -> Option<Transmit> {
         if segment.has(Flags::RST) {
             self.handle_reset(now, segment);
+            return None;
+        }
+        let options = segment.options();
+        if !segment.has(Flags::SYN) && !self.is_of_now(now, segment, &options) {
             return None;
         }
         if segment.has(Flags::SYN) {
@@ -134,11 +144,14 @@ impl Tcb {
             self.heard_at = now;
             if segment.sequence_len() > 0 {
                 self.ack = Ack::Now;
+                if segment.seq < self.rcv_nxt {
+                    self.note_duplicate(segment.seq, (segment.seq + segment.payload.len()).min(self.rcv_nxt));
+                }
                 if self.state == State::TimeWait {
                     self.timers.arm(Timer::TimeWait, now + self.config.time_wait);
                 }
                 // What it acknowledges counts: of two sides with closed windows none would go on otherwise.
-                self.handle_ack(now, segment);
+                self.handle_ack(now, segment, &options);
                 return None;
             }
             self.challenge(now);
@@ -167,11 +180,32 @@ impl Tcb {
         if let Some(interval) = self.config.keepalive {
             self.timers.arm(Timer::Keepalive, now + interval);
         }
-        self.handle_ack(now, segment);
+        self.handle_ack(now, segment, &options);
         if self.state != State::Closed {
             self.handle_data(now, segment);
         }
         None
+    }
+
+    /// Judges a segment by its timestamp (RFC 7323 3.2, 5.3) and takes note of that.
+    fn is_of_now(&mut self, now: Instant, segment: &Segment<'_>, options: &Options) -> bool {
+        let acceptable = self.is_in_window(segment);
+        let Some(clock) = &mut self.clock else { return true };
+        // Once agreed upon, every segment has timestamps.
+        let Some(timestamps) = options.timestamps else { return false };
+        if clock.is_old(now, timestamps.value) {
+            self.heard_at = now;
+            if segment.sequence_len() > 0 {
+                self.ack = Ack::Now;
+            } else {
+                self.challenge(now);
+            }
+            return false;
+        }
+        if acceptable {
+            clock.note(now, timestamps.value, segment.seq, self.last_ack);
+        }
+        true
     }
 
     /// Whether any of the segment lies in the window, or it stands exactly where the next one is due (RFC 9293 3.10.7.4).
@@ -179,8 +213,8 @@ impl Tcb {
         let length = segment.sequence_len();
         let end = segment.seq + length;
         if length == 0 {
-            return segment.seq == self.rcv_nxt
-                || (segment.seq > self.rcv_nxt && segment.seq < self.rcv_edge);
+            // At the edge stands whoever has filled the window; what it acknowledges counts all the same.
+            return segment.seq >= self.rcv_nxt && segment.seq <= self.rcv_edge.max(self.rcv_nxt);
         }
         end > self.rcv_nxt && (segment.seq < self.rcv_edge || segment.seq <= self.rcv_nxt)
     }
@@ -210,140 +244,10 @@ impl Tcb {
         }
     }
 
-    fn handle_ack(&mut self, now: Instant, segment: &Segment<'_>) {
-        let ack = segment.ack;
-        if ack > self.snd_max || ack < self.snd_una {
-            return;
-        }
-        let window = usize::from(segment.window) << self.snd_scale;
-        // A segment that is sent again stands lower than the last one, but what it acknowledges for the first time makes it newer.
-        let follows = self.snd_wl1 < segment.seq || (self.snd_wl1 == segment.seq && self.snd_wl2 <= ack);
-        let newer = follows || ack > self.snd_una;
-        let window_changed = newer && window != self.snd_wnd;
-        if newer {
-            if self.snd_wnd == 0 && window > 0 {
-                self.unacked_since = now;
-            }
-            self.snd_wnd = window;
-            self.largest_wnd = self.largest_wnd.max(window);
-            self.snd_wl1 = segment.seq;
-            self.snd_wl2 = ack;
-            if window > 0 {
-                self.probes = 0;
-                self.probe_due = false;
-                self.timers.stop(Timer::ZeroWindowProbe);
-            }
-        }
-        let news = self.note_sack(segment);
-        if ack > self.snd_una {
-            self.acknowledged(now, ack);
-        } else if self.snd_max > self.snd_una
-            && segment.payload.is_empty()
-            && (news || !window_changed)
-            && window > 0
-        {
-            self.duplicate_ack();
-        }
-        self.arm_probe(now);
-    }
-
-    /// Notes what the peer holds beyond its acknowledgment; true if that was not known.
-    fn note_sack(&mut self, segment: &Segment<'_>) -> bool {
-        if segment.option_bytes.is_empty() {
-            return false;
-        }
-        let before = self.sacked.bytes();
-        for (start, end) in segment.options().sack.as_slice() {
-            if *start > self.snd_una && *start > segment.ack && *end > *start && *end <= self.snd_max {
-                self.sacked.insert(*start, *end);
-            }
-        }
-        self.sacked.bytes() > before
-    }
-
-    fn acknowledged(&mut self, now: Instant, ack: SeqNumber) {
-        let limited =
-            self.snd_nxt.since(self.snd_una) + 2 * self.max_payload >= self.congestion.cwnd().min(1 << 30);
-        let fin_acked = self.fin_queued && ack == self.data_end() + 1;
-        let bytes = ack.since(self.data_start()) - usize::from(fin_acked);
-        self.send.consume(bytes);
-        self.snd_una = ack;
-        self.snd_nxt = self.snd_nxt.max(ack);
-        self.sacked.remove_before(ack);
-        self.rtt.acknowledged(now, ack);
-        self.unacked_since = now;
-        self.duplicate_acks = 0;
-        match &mut self.recovery {
-            Some(_) if ack >= self.recover => {
-                self.recovery = None;
-                self.congestion.recovered();
-            }
-            Some(recovery) => {
-                // A partial acknowledgment: what stands next is lost too (RFC 6582 3.2).
-                recovery.next = recovery.next.max(ack);
-                if recovery.next == ack {
-                    recovery.until = recovery.until.max(ack + self.max_payload);
-                    recovery.forced = true;
-                }
-            }
-            None => {
-                self.recover = self.recover.max(ack);
-                self.congestion.acknowledged(now, bytes, limited, self.rtt.smoothed());
-            }
-        }
-        if self.snd_una == self.snd_max {
-            self.timers.stop(Timer::Retransmission);
-        } else {
-            self.timers.arm(Timer::Retransmission, now + self.rtt.rto());
-        }
-        if self.send.is_empty() {
-            self.send.rewind();
-            if self.send.capacity() > 0 {
-                self.timers.arm(Timer::IdleBuffers, now + super::timer::IDLE_BUFFERS);
-            }
-        }
-        if self.write_blocked && self.room() >= self.config.send_buffer_bytes / 4 {
-            self.write_blocked = false;
-            self.tell(Event::Writable);
-        }
-        if fin_acked {
-            self.fin_is_acknowledged(now);
-        }
-    }
-
-    fn fin_is_acknowledged(&mut self, now: Instant) {
-        match self.state {
-            State::FinWait1 => self.state = State::FinWait2,
-            State::Closing => self.wait(now),
-            State::LastAck => {
-                self.state = State::Closed;
-                self.timers.stop_all();
-            }
-            _ => {}
-        }
-    }
-
-    fn wait(&mut self, now: Instant) {
+    pub(super) fn wait(&mut self, now: Instant) {
         self.state = State::TimeWait;
         self.timers.stop_all();
         self.timers.arm(Timer::TimeWait, now + self.config.time_wait);
-    }
-
-    fn duplicate_ack(&mut self) {
-        self.duplicate_acks += 1;
-        let lost =
-            self.duplicate_acks >= DUPLICATE_ACKS || self.sacked.bytes() >= DUPLICATE_ACKS * self.max_payload;
-        // What was lost before a time-out is being sent again anyway.
-        if self.recovery.is_none() && lost && self.snd_una >= self.recover && self.snd_nxt == self.snd_max {
-            self.congestion.lost(self.snd_max.since(self.snd_una));
-            self.congestion.set_cwnd(self.congestion.ssthresh());
-            self.recover = self.snd_max;
-            let until = self.snd_una + self.max_payload;
-            self.recovery = Some(Recovery { next: self.snd_una, until, forced: true });
-        }
-        if let (Some(recovery), Some((start, _))) = (&mut self.recovery, self.sacked.as_slice().last()) {
-            recovery.until = recovery.until.max(*start);
-        }
     }
 
     fn handle_data(&mut self, now: Instant, segment: &Segment<'_>) {
@@ -362,6 +266,9 @@ impl Tcb {
             }
         }
         let old = self.rcv_nxt.since(seq).min(payload.len());
+        if old > 0 {
+            self.note_duplicate(seq, seq + old);
+        }
         payload = &payload[old..];
         seq += old;
         let fits = self.rcv_edge.since(seq).min(payload.len());
@@ -383,8 +290,13 @@ impl Tcb {
     }
 
     fn store(&mut self, now: Instant, seq: SeqNumber, payload: &[u8]) {
-        let limit = self.receive_limit;
+        let limit = self.tuning.receive_limit();
         if seq != self.rcv_nxt {
+            let end = seq + payload.len();
+            if self.out_of_order.containing(seq).is_some_and(|(_, known)| end <= known) {
+                self.note_duplicate(seq, end);
+                self.latest = seq;
+            }
             if self.out_of_order.insert(seq, seq + payload.len()) {
                 self.receive.put(seq.since(self.rcv_nxt), payload, limit);
                 self.latest = seq;
@@ -394,6 +306,14 @@ impl Tcb {
         }
         self.receive.push(payload, limit);
         self.advance(now, payload.len());
+    }
+
+    /// What was here already arrived again (RFC 2883).
+    fn note_duplicate(&mut self, start: SeqNumber, end: SeqNumber) {
+        if self.sack && start < end {
+            self.duplicate = Some((start, end));
+            self.duplicate_told = false;
+        }
     }
 
     /// So many bytes that were due have joined the receive buffer.
@@ -411,7 +331,7 @@ impl Tcb {
         self.fresh_bytes += length;
         self.timers.stop(Timer::IdleBuffers);
         self.unacked_bytes += length;
-        let enough = (2 * usize::from(self.config.advertised_mss)).min(self.receive_limit / 4);
+        let enough = (2 * usize::from(self.config.advertised_mss)).min(self.tuning.receive_limit() / 4);
         if self.unacked_bytes >= enough.max(1) {
             self.ack = Ack::Now;
         } else if self.ack == Ack::None {

@@ -1,7 +1,6 @@
-//! The retransmission timeout (RFC 6298), from one timed segment per round trip (Karn's algorithm: never a retransmitted one).
+//! The retransmission timeout (RFC 6298), from one measurement per round trip.
 
-use super::seq::SeqNumber;
-use crate::time::{Duration, Instant};
+use crate::time::Duration;
 
 /// RFC 6298 2.1 and 5.7: before the first measurement, without and with a retransmitted SYN.
 const RTO_INITIAL: Duration = Duration::from_secs(1);
@@ -16,12 +15,11 @@ pub(super) struct RttEstimator {
     rto_min: Duration,
     smoothed_and_variance: Option<(Duration, Duration)>,
     backoff: u32,
-    timed: Option<(SeqNumber, Instant)>,
 }
 
 impl RttEstimator {
     pub(super) const fn new(rto_min: Duration) -> Self {
-        Self { rto: RTO_INITIAL, rto_min, smoothed_and_variance: None, backoff: 0, timed: None }
+        Self { rto: RTO_INITIAL, rto_min, smoothed_and_variance: None, backoff: 0 }
     }
 
     /// The timeout, backed off.
@@ -39,32 +37,19 @@ impl RttEstimator {
         self.backoff
     }
 
-    /// A segment that ends before `end` leaves for the first time.
-    pub(super) const fn sent(&mut self, now: Instant, end: SeqNumber) {
-        if self.timed.is_none() {
-            self.timed = Some((end, now));
-        }
+    /// Whether a round trip was measured.
+    pub(super) const fn is_measured(&self) -> bool {
+        self.smoothed_and_variance.is_some()
     }
 
-    /// Something is sent again: an acknowledgment could now be for either.
-    pub(super) const fn retransmitted(&mut self) {
-        self.timed = None;
+    /// Data was acknowledged, but its round trip cannot be told: one step of back-off stays until one is measured.
+    pub(super) fn progressed(&mut self) {
+        self.backoff = self.backoff.min(1);
     }
 
-    /// New data was acknowledged.
-    pub(super) fn acknowledged(&mut self, now: Instant, ack: SeqNumber) {
-        match self.timed {
-            Some((end, sent)) if ack >= end => {
-                self.timed = None;
-                self.backoff = 0;
-                self.sample(now.since(sent));
-            }
-            // Progress, but perhaps of what was sent first and is only slow: one step of back-off stays until a round trip is measured.
-            _ => self.backoff = self.backoff.min(1),
-        }
-    }
-
-    fn sample(&mut self, rtt: Duration) {
+    /// A round trip was measured.
+    pub(super) fn sample(&mut self, rtt: Duration) {
+        self.backoff = 0;
         let (smoothed, variance) = match self.smoothed_and_variance {
             None => (rtt, rtt / 2),
             Some((smoothed, variance)) => {
@@ -79,7 +64,6 @@ impl RttEstimator {
     /// The timer expired.
     pub(super) fn back_off(&mut self) {
         self.backoff = (self.backoff + 1).min(MAX_BACKOFF);
-        self.timed = None;
     }
 
     /// The handshake is done. Without a measurement by now, the SYN was sent more than once.

@@ -4,15 +4,21 @@
 
 use std::collections::VecDeque;
 
+use super::acknowledge::{Recovery, TailProbe, Undo};
 use super::buffer::Ring;
 use super::config::Config;
 use super::congestion::CongestionWindow;
 use super::options::{MAX_WINDOW_SCALE, Options};
+use super::path_mtu::Lowered;
+use super::rack::Rack;
 use super::ranges::Ranges;
 use super::rtt::RttEstimator;
+use super::scoreboard::Scoreboard;
 use super::segment::{Flags, HEADER_BYTES, Segment, Transmit};
 use super::seq::SeqNumber;
 use super::timer::{IDLE_BUFFERS, KEEPALIVE_PROBES, Timer, Timers};
+use super::timestamps::Clock;
+use super::tuning::Tuning;
 use crate::flow::ResetReason;
 use crate::time::{Duration, Instant};
 use crate::wire::checksum::sum;
@@ -72,17 +78,6 @@ pub(super) enum Ack {
     Now,
 }
 
-/// What is known about a loss that is being repaired (RFC 6582, RFC 6675).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Recovery {
-    /// Repaired up to here; what lies below is sent again already.
-    pub(super) next: SeqNumber,
-    /// Held to be lost up to here.
-    pub(super) until: SeqNumber,
-    /// The first segment leaves whatever the congestion window says.
-    pub(super) forced: bool,
-}
-
 /// One connection.
 #[derive(Debug)]
 pub struct Tcb {
@@ -108,13 +103,23 @@ pub struct Tcb {
     pub(super) fin_queued: bool,
     pub(super) write_blocked: bool,
     pub(super) sack: bool,
-    pub(super) sacked: Ranges,
+    pub(super) board: Scoreboard,
+    pub(super) rack: Rack,
     pub(super) duplicate_acks: usize,
     pub(super) recover: SeqNumber,
-    pub(super) recovery: Option<Recovery>,
+    pub(super) recovery: Recovery,
+    pub(super) undo: Option<Box<Undo>>,
+    pub(super) tail_probe: Option<TailProbe>,
+    pub(super) tail_probe_due: bool,
     pub(super) congestion: CongestionWindow,
     pub(super) rtt: RttEstimator,
+    /// A round trip is measured again once more than this is acknowledged.
+    pub(super) rtt_from: SeqNumber,
+    /// `None` if timestamps are not used.
+    pub(super) clock: Option<Clock>,
     pub(super) unacked_since: Instant,
+    /// Whether ICMP said since the last acknowledgment that the peer cannot be reached.
+    pub(super) unreachable: bool,
     pub(super) sent_at: Instant,
     pub(super) probe_due: bool,
     pub(super) probes: u32,
@@ -129,10 +134,16 @@ pub struct Tcb {
     /// Whether the peer's SYN had a window scale.
     pub(super) scaling: bool,
     pub(super) receive: Ring,
-    pub(super) receive_limit: usize,
+    pub(super) tuning: Tuning,
+    pub(super) lowered: Option<Lowered>,
     pub(super) out_of_order: Ranges,
     /// The range that arrived last, which a SACK option names first (RFC 2018 4).
     pub(super) latest: SeqNumber,
+    /// What arrived though it was here already, and whether the peer was told (RFC 2883).
+    pub(super) duplicate: Option<(SeqNumber, SeqNumber)>,
+    pub(super) duplicate_told: bool,
+    /// The acknowledgment number sent last (Last.ACK.sent, RFC 7323 4.3).
+    pub(super) last_ack: SeqNumber,
     pub(super) fin_at: Option<SeqNumber>,
     pub(super) ack: Ack,
     pub(super) unacked_bytes: usize,
@@ -141,14 +152,14 @@ pub struct Tcb {
 }
 
 /// The MSS of a peer that announced none (RFC 9293 3.7.1).
-const DEFAULT_MSS: u16 = 536;
+pub(super) const DEFAULT_MSS: u16 = 536;
 
 impl Tcb {
     /// A connection that a peer's SYN asks for. Nothing is sent until [`Self::accept`]; repeated SYNs are absorbed.
     #[must_use]
     pub fn passive(now: Instant, config: &Config, syn: &Segment<'_>, isn: u32) -> Self {
         let mut tcb = Self::new(now, config, isn, State::SynHeld);
-        tcb.synchronize(syn);
+        tcb.synchronize(now, syn);
         tcb
     }
 
@@ -185,13 +196,20 @@ impl Tcb {
             fin_queued: false,
             write_blocked: false,
             sack: false,
-            sacked: Ranges::default(),
+            board: Scoreboard::default(),
+            rack: Rack::new(iss),
             duplicate_acks: 0,
             recover: iss,
-            recovery: None,
+            recovery: Recovery::None,
+            undo: None,
+            tail_probe: None,
+            tail_probe_due: false,
             congestion: CongestionWindow::new(config.congestion, usize::from(config.max_payload)),
             rtt: RttEstimator::new(config.rto_min),
+            rtt_from: iss,
+            clock: config.timestamps.then(|| Clock::new(now, isn)),
             unacked_since: now,
+            unreachable: false,
             sent_at: now,
             probe_due: false,
             probes: 0,
@@ -203,9 +221,13 @@ impl Tcb {
             rcv_scale,
             scaling: false,
             receive: Ring::default(),
-            receive_limit: config.receive_buffer_bytes,
+            tuning: Tuning::new(now, config.receive_buffer_bytes, config.send_buffer_bytes),
+            lowered: None,
             out_of_order: Ranges::default(),
             latest: SeqNumber(0),
+            duplicate: None,
+            duplicate_told: false,
+            last_ack: SeqNumber(0),
             fin_at: None,
             ack: Ack::None,
             unacked_bytes: 0,
@@ -216,13 +238,14 @@ impl Tcb {
     }
 
     /// Takes over what the peer's SYN says.
-    pub(super) fn synchronize(&mut self, syn: &Segment<'_>) {
+    pub(super) fn synchronize(&mut self, now: Instant, syn: &Segment<'_>) {
         self.irs = syn.seq;
         let offered = self.rcv_edge.since(self.rcv_nxt);
         self.rcv_nxt = syn.seq + 1;
         self.rcv_edge = self.rcv_nxt + offered;
         self.latest = self.rcv_nxt;
-        let Options { mss, window_scale, sack_permitted, .. } = syn.options();
+        self.last_ack = self.rcv_nxt;
+        let Options { mss, window_scale, sack_permitted, timestamps, .. } = syn.options();
         // An MSS of next to nothing would make a packet of every byte.
         let mss = mss.unwrap_or(DEFAULT_MSS).max(48).min(self.config.max_payload);
         self.max_payload = usize::from(mss);
@@ -232,10 +255,13 @@ impl Tcb {
         if !self.scaling {
             self.rcv_scale = 0;
             // No window field can tell of more.
-            self.config.receive_buffer_bytes = self.config.receive_buffer_bytes.min(usize::from(u16::MAX));
-            self.set_receive_limit(self.receive_limit);
+            self.tuning.cap_receive(usize::from(u16::MAX));
         }
         self.sack = sack_permitted;
+        match (&mut self.clock, timestamps) {
+            (Some(clock), Some(timestamps)) => clock.begin(now, timestamps.value),
+            (clock, _) => *clock = None,
+        }
         self.snd_wnd = usize::from(syn.window);
         self.largest_wnd = self.snd_wnd;
         self.snd_wl1 = syn.seq;
@@ -254,6 +280,12 @@ impl Tcb {
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.timers.fires(now, Timer::Retransmission) {
             self.retransmission_timeout(now);
+        }
+        if self.timers.fires(now, Timer::Reordering) {
+            self.reordering_timeout(now);
+        }
+        if self.timers.fires(now, Timer::TailLossProbe) {
+            self.tail_probe_due = true;
         }
         if self.timers.fires(now, Timer::ZeroWindowProbe) {
             if now.since(self.heard_at) > self.config.give_up_after && self.probes > 3 {
@@ -283,31 +315,12 @@ impl Tcb {
             if self.send.is_empty() {
                 self.send.release();
             }
+            self.board.release();
             if self.receive.is_empty() && self.out_of_order.is_empty() {
                 self.receive.release();
             }
         }
         self.timers.settle();
-    }
-
-    fn retransmission_timeout(&mut self, now: Instant) {
-        // A peer with a closed window may acknowledge nothing for as long as it answers (RFC 9293 3.8.6.1, MUST-37).
-        let since = if self.snd_wnd == 0 { self.heard_at } else { self.unacked_since };
-        if now.since(since) >= self.config.give_up_after {
-            self.break_off(ResetReason::Timeout);
-            return;
-        }
-        if !self.is_opening() {
-            let flight = self.snd_max.since(self.snd_una);
-            self.congestion.timed_out(flight, self.rtt.backoffs() == 0);
-        }
-        self.rtt.back_off();
-        self.sacked.clear();
-        self.recovery = None;
-        self.duplicate_acks = 0;
-        self.recover = self.snd_max;
-        self.snd_nxt = self.snd_una;
-        self.arm_probe(now);
     }
 
     /// When [`Self::handle_timeout`] must be called, and why.
@@ -393,6 +406,7 @@ impl Tcb {
     /// Removes the first `n` bytes of [`Self::peek`], which opens the window again.
     pub fn take(&mut self, now: Instant, n: usize) {
         self.receive.consume(n);
+        self.tuning.taken(now, n, self.rtt.smoothed());
         if self.receive.is_empty() && self.out_of_order.is_empty() {
             self.receive.rewind();
             if self.receive.capacity() > 0 {
@@ -401,7 +415,8 @@ impl Tcb {
         }
         let more = self.window_edge().since(self.rcv_edge);
         if self.peer_may_send()
-            && more >= (2 * usize::from(self.config.advertised_mss)).min(self.receive_limit / 2).max(1)
+            && more
+                >= (2 * usize::from(self.config.advertised_mss)).min(self.tuning.receive_limit() / 2).max(1)
         {
             self.ack = Ack::Now;
         }
@@ -414,11 +429,7 @@ impl Tcb {
             self.state,
             State::SynHeld | State::SynSent | State::SynReceived | State::Established | State::CloseWait
         );
-        if open && !self.fin_queued {
-            self.config.send_buffer_bytes.saturating_sub(self.send.len())
-        } else {
-            0
-        }
+        if open && !self.fin_queued { self.tuning.send_limit().saturating_sub(self.send.len()) } else { 0 }
     }
 
     /// Queues bytes for the peer; returns how many were taken.
@@ -426,7 +437,7 @@ impl Tcb {
         let n = bytes.len().min(self.room());
         self.write_blocked = n < bytes.len();
         if n > 0 {
-            self.send.push(&bytes[..n], self.config.send_buffer_bytes);
+            self.send.push(&bytes[..n], self.tuning.send_limit());
             self.timers.stop(Timer::IdleBuffers);
             self.arm_probe(now);
         }
@@ -498,37 +509,35 @@ impl Tcb {
 
     /// Bounds what the peer is offered further, in bytes; what it was offered already stays.
     pub fn set_receive_limit(&mut self, bytes: usize) {
-        self.receive_limit = bytes.min(self.config.receive_buffer_bytes);
+        self.tuning.bound_receive(bytes);
     }
 
     /// ICMP says that the peer cannot be reached by a segment of ours: for good (`hard`), or perhaps only now.
     pub fn handle_unreachable(&mut self, seq: u32, hard: bool) {
-        // An established connection survives either (RFC 5927 5.2); a connect need not wait for its time-out.
-        if self.state == State::SynSent && self.is_under_way(SeqNumber(seq)) {
-            self.break_off(if hard { ResetReason::Refused } else { ResetReason::Unreachable });
+        if !self.is_under_way(SeqNumber(seq)) {
+            return;
         }
-    }
-
-    /// ICMP says of a segment of ours that only payloads of up to `mtu_payload` bytes get through.
-    pub fn handle_mtu(&mut self, seq: u32, mtu_payload: u16) {
-        let mtu_payload = usize::from(mtu_payload);
-        if mtu_payload < self.max_payload && self.is_under_way(SeqNumber(seq)) {
-            // A forged message must not make packets of a few bytes (RFC 1191 5).
-            self.max_payload = mtu_payload.max(usize::from(DEFAULT_MSS).min(self.max_payload));
-            self.congestion.set_mss(self.max_payload);
-            self.snd_nxt = self.snd_una;
+        // An established connection survives either (RFC 5927 5.2), and says why if nothing else comes; a connect need not wait.
+        if self.state == State::SynSent {
+            self.break_off(if hard { ResetReason::Refused } else { ResetReason::Unreachable });
+        } else {
+            self.unreachable = true;
         }
     }
 
     /// Whether a segment of ours may be on its way: what others than the peer cannot know (RFC 5927 4.1).
-    fn is_under_way(&self, seq: SeqNumber) -> bool {
+    pub(super) fn is_under_way(&self, seq: SeqNumber) -> bool {
         self.snd_una <= seq && seq < self.snd_max
     }
 
     /// Whether a SYN for the addresses of this connection opens a new one in its place: it is in TIME-WAIT and the SYN is newer.
     #[must_use]
     pub fn time_wait_accepts(&self, syn: &Segment<'_>) -> bool {
-        self.state == State::TimeWait && syn.opens() && syn.seq > self.rcv_nxt
+        let newer = || {
+            let value = syn.options().timestamps.map(|timestamps| timestamps.value);
+            self.clock.zip(value).is_some_and(|(clock, value)| clock.precedes(value))
+        };
+        self.state == State::TimeWait && syn.opens() && (syn.seq > self.rcv_nxt || newer())
     }
 
     /// The sequence number of the first byte in the send buffer.
@@ -538,7 +547,7 @@ impl Tcb {
     }
 
     /// Whether our SYN is not acknowledged.
-    fn is_opening(&self) -> bool {
+    pub(super) fn is_opening(&self) -> bool {
         matches!(self.state, State::SynHeld | State::SynSent | State::SynReceived)
     }
 
@@ -557,7 +566,7 @@ impl Tcb {
 
     /// Where the window's right edge may be now.
     pub(super) fn window_edge(&self) -> SeqNumber {
-        self.rcv_edge.max(self.rcv_nxt + self.receive_limit.saturating_sub(self.receive.len()))
+        self.rcv_edge.max(self.rcv_nxt + self.tuning.receive_limit().saturating_sub(self.receive.len()))
     }
 
     /// Watches over a closed window when nothing under way would bring news of it.

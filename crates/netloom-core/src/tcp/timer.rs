@@ -14,6 +14,8 @@ pub(super) const KEEPALIVE_PROBES: u32 = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timer {
     Retransmission,
+    TailLossProbe,
+    Reordering,
     ZeroWindowProbe,
     DelayedAck,
     Keepalive,
@@ -21,8 +23,10 @@ pub(super) enum Timer {
     IdleBuffers,
 }
 
-const REASONS: [&str; 6] = [
+const REASONS: [&str; 8] = [
     "tcp retransmission",
+    "tcp tail loss probe",
+    "tcp reordering",
     "tcp zero-window probe",
     "tcp delayed ack",
     "tcp keepalive",

@@ -1,6 +1,7 @@
-//! What leaves: which segment is next, and with which header (RFC 9293 3.8, RFC 5681, RFC 6675, RFC 2018).
+//! What leaves: which segment is next, and with which header (RFC 9293 3.8, RFC 5681, RFC 3042, RFC 6675, RFC 2018, RFC 8985 7).
 
-use super::options::{Options, SackBlocks};
+use super::acknowledge::Recovery;
+use super::options::{Options, SackBlocks, TIMESTAMPS_BYTES};
 use super::segment::{Flags, Transmit};
 use super::seq::SeqNumber;
 use super::tcb::{Ack, State, Tcb};
@@ -27,6 +28,7 @@ impl Tcb {
                 self.ack == Ack::Now
                     || self.probe_due
                     || self.keepalive_due
+                    || self.tail_probe_due
                     || self.next_segment(usize::MAX).is_some()
             }
         }
@@ -47,6 +49,12 @@ impl Tcb {
         max_payload: usize,
         max_segments: usize,
     ) -> Option<Transmit> {
+        if let Some(clock) = &mut self.clock {
+            clock.advance(now);
+        }
+        if std::mem::take(&mut self.duplicate_told) {
+            self.duplicate = None;
+        }
         match self.state {
             State::SynHeld | State::Closed => return None,
             State::SynSent | State::SynReceived if self.snd_nxt == self.iss => {
@@ -59,13 +67,16 @@ impl Tcb {
         if self.snd_una == self.snd_max && now.since(self.sent_at) > self.rtt.rto() {
             self.congestion.idle();
         }
+        let probes = std::mem::take(&mut self.tail_probe_due);
         if let Some(next) = self.next_segment(max_payload) {
             let whole = self.enlarge(next, max_payload, max_segments);
-            if whole.length > next.length {
-                // The acknowledgment of the first part may come alone.
-                self.rtt.sent(now, next.seq + next.length);
-            }
             return Some(self.send_segment(now, whole));
+        }
+        if probes && let Some(next) = self.next_tail_probe(max_payload) {
+            let resent = next.seq < self.snd_nxt;
+            let transmit = self.send_segment(now, next);
+            self.tail_probed(now, resent);
+            return Some(transmit);
         }
         if std::mem::take(&mut self.probe_due) && !self.send.is_empty() {
             let seq = self.snd_una;
@@ -75,7 +86,6 @@ impl Tcb {
                 return Some(self.send_segment(now, Next { seq, length, fin: false }));
             }
             self.snd_max = self.snd_max.max(seq + 1);
-            self.rtt.retransmitted();
             let transmit = Transmit { payload_len: 1, ..self.acknowledgment_at(seq) };
             self.acknowledgment_sent();
             self.arm_probe(now);
@@ -98,18 +108,16 @@ impl Tcb {
 
     fn send_syn(&mut self, now: Instant) -> Transmit {
         if self.snd_max == self.iss {
-            self.rtt.sent(now, self.iss + 1);
             self.unacked_since = now;
-        } else {
-            self.rtt.retransmitted();
         }
+        self.sent_at = now;
         self.snd_nxt = self.iss + 1;
         self.snd_max = self.snd_nxt;
         self.timers.arm(Timer::Retransmission, now + self.rtt.rto());
         let active = self.state == State::SynSent;
         let flags = if active { Flags::SYN } else { Flags::SYN | Flags::ACK };
         let offered = self.rcv_edge.since(self.rcv_nxt);
-        let window = self.receive_limit.max(offered).min(usize::from(u16::MAX));
+        let window = self.tuning.receive_limit().max(offered).min(usize::from(u16::MAX));
         // Before the peer's SYN both are counted from zero.
         self.rcv_edge = self.rcv_edge.max(self.rcv_nxt + window);
         let ack = if active { SeqNumber(0) } else { self.rcv_nxt };
@@ -117,46 +125,48 @@ impl Tcb {
         Transmit { seq: self.iss, ack, flags, window: window as u16, options_len, payload_len: 0 }
     }
 
-    /// The next segment of the stream, if the windows and Nagle let it go.
+    /// The next segment of the stream, if the windows and Nagle let it go: what is lost first, then what is new.
     pub(super) fn next_segment(&self, max_payload: usize) -> Option<Next> {
         let payload = self.payload_bytes(max_payload);
+        match self.board.first_lost(payload + 1) {
+            Some(lost) => self.next_retransmission(lost, payload),
+            None => self.next_new(payload, self.congestion.cwnd().saturating_sub(self.pipe())),
+        }
+    }
+
+    fn next_retransmission(&self, (seq, lost_end): (SeqNumber, SeqNumber), payload: usize) -> Option<Next> {
         let end = self.data_end();
-        let cwnd = self.congestion.cwnd();
-        if let Some(recovery) = self.recovery {
-            let mut seq = recovery.next.max(self.snd_una);
-            while let Some((_, end)) = self.sacked.containing(seq) {
-                seq = end;
-            }
-            if seq < recovery.until && seq < self.snd_max {
-                let length = self.unsacked(seq, end.min(self.snd_max)).min(payload);
-                let fin = self.fin_queued && seq + length == end && self.snd_max > end;
-                let allowed = recovery.forced || self.pipe() + length <= cwnd;
-                return ((length > 0 || fin) && allowed).then_some(Next { seq, length, fin });
-            }
-        }
-        let mut seq = self.snd_nxt;
-        while let Some((_, end)) = self.sacked.containing(seq) {
-            seq = end;
-        }
-        if seq > end || self.fin_acked() {
+        let window = (self.snd_una + self.snd_wnd).since(seq);
+        let length = lost_end.min(end).since(seq).min(payload).min(window);
+        let pipe = self.pipe();
+        let fin = lost_end > end && seq + length == end && (window > length || pipe == 0);
+        let forced = matches!(self.recovery, Recovery::Timeout { forced: true });
+        let allowed = forced || pipe == 0 || pipe + length <= self.congestion.cwnd();
+        ((length > 0 || fin) && allowed).then_some(Next { seq, length, fin })
+    }
+
+    /// What was not sent yet, with `room` in the congestion window.
+    fn next_new(&self, payload: usize, room: usize) -> Option<Next> {
+        let seq = self.snd_nxt;
+        let end = self.data_end();
+        if seq > end || self.fin_acked() || self.board.is_full() {
             return None;
         }
-        let waiting = self.unsacked(seq, end);
+        let idle = self.board.pipe() == 0;
+        let waiting = end.since(seq);
         let window = (self.snd_una + self.snd_wnd).since(seq);
-        let room = cwnd.saturating_sub(self.pipe());
         // A window that lets a part of a segment go waits until it lets the whole go, or nothing is under way.
-        let room = if room < payload.min(waiting) && self.pipe() > 0 { 0 } else { room };
+        let room = if room < payload.min(waiting) && !idle { 0 } else { room };
         let length = waiting.min(payload).min(window).min(room);
-        let last = seq + length == end;
+        let last = length == waiting;
         // FIN takes room in the window too; alone, with nothing under way, it probes a closed one itself.
-        let fin_fits = window > length && (length > 0 || room > 0) || self.pipe() == 0 && length == 0;
+        let fin_fits = window > length && (length > 0 || room > 0) || idle && length == 0;
         let fin = self.fin_queued && last && fin_fits;
         if length == 0 {
             return fin.then_some(Next { seq, length, fin });
         }
-        let resent = seq < self.snd_max;
-        let whole =
-            length == payload || length < waiting && length == self.unsacked(seq, end) || fin || resent;
+        // A probe of a closed window may have carried the first byte already.
+        let whole = length == payload || fin || seq < self.snd_max;
         let nothing_under_way = self.snd_una == self.snd_max;
         let small_may_go = last && (!self.config.nagle || nothing_under_way);
         // The peer's buffer may be smaller than two segments (RFC 9293 3.8.6.2.1).
@@ -164,55 +174,53 @@ impl Tcb {
         (whole || small_may_go || half_of_window).then_some(Next { seq, length, fin })
     }
 
+    /// What probes the tail: something new whatever the congestion window says, or else what left last (RFC 8985 7.3).
+    fn next_tail_probe(&self, max_payload: usize) -> Option<Next> {
+        let payload = self.payload_bytes(max_payload);
+        let last = self.board.last()?;
+        self.next_new(payload, payload).or_else(|| {
+            let end = self.data_end().min(last.end);
+            let length = end.since(last.start).min(payload);
+            Some(Next { seq: end - length, length, fin: last.end > end })
+        })
+    }
+
     /// How many bytes a segment may carry beside its options.
     pub(super) fn payload_bytes(&self, max_payload: usize) -> usize {
-        self.max_payload.min(max_payload).saturating_sub(self.sack_option_bytes()).max(1)
+        self.max_payload.min(max_payload).saturating_sub(self.options_bytes()).max(1)
     }
 
-    /// Bytes from `seq` to `end`, or to where the peer holds the rest.
-    fn unsacked(&self, seq: SeqNumber, end: SeqNumber) -> usize {
-        self.sacked.next_start(seq).map_or(end, |start| start.min(end)).since(seq)
-    }
-
-    /// Bytes held to be under way (RFC 6675 4).
+    /// Bytes held to be in the network (RFC 6675 4). Without SACK each duplicate acknowledgment tells of a segment that has left it; the
+    /// first two let new data go (limited transmit, RFC 3042).
     pub(super) fn pipe(&self) -> usize {
-        let sent = self.snd_nxt.since(self.snd_una);
-        let held = self.sacked.bytes_within(self.snd_una, self.snd_nxt);
-        let lost = self.recovery.map_or(0, |recovery| {
-            let from = recovery.next.max(self.snd_una);
-            let until = recovery.until.min(self.snd_nxt);
-            until.since(from).saturating_sub(self.sacked.bytes_within(from, until))
-        });
-        // Without SACK each duplicate acknowledgment tells of a segment that has left the network.
-        let gone = if self.sacked.is_empty() && self.recovery.is_some() {
-            self.duplicate_acks * self.max_payload
-        } else {
-            0
+        let left = match self.recovery {
+            _ if self.sack => 0,
+            Recovery::None => self.duplicate_acks.min(2),
+            Recovery::Fast(_) => self.duplicate_acks,
+            Recovery::Timeout { .. } => 0,
         };
-        sent.saturating_sub(held + lost + gone)
+        self.board.pipe().saturating_sub(left * self.max_payload)
     }
 
     fn send_segment(&mut self, now: Instant, next: Next) -> Transmit {
         let Next { seq, length, fin } = next;
         let after = seq + length + usize::from(fin);
-        let first_time = after > self.snd_max;
-        if let Some(recovery) = &mut self.recovery
-            && seq < recovery.until
-            && seq >= recovery.next
-        {
-            recovery.next = after;
-            recovery.forced = false;
-        }
         if self.snd_una == self.snd_max {
             self.unacked_since = now;
         }
-        if seq < self.snd_max {
-            self.rtt.retransmitted();
-        } else if first_time {
-            self.rtt.sent(now, after);
+        if seq < self.snd_nxt {
+            self.board.sent_again(now, seq, after);
+            self.note_resent(after);
+        } else {
+            self.board.sent(now, seq, after);
+            self.snd_nxt = after;
+            self.snd_max = self.snd_max.max(after);
         }
-        self.snd_nxt = self.snd_nxt.max(after);
-        self.snd_max = self.snd_max.max(after);
+        match &mut self.recovery {
+            Recovery::Fast(prr) => prr.sent(length),
+            Recovery::Timeout { forced } => *forced = false,
+            Recovery::None => self.arm_tail_probe(now),
+        }
         self.sent_at = now;
         if !self.timers.is_armed(Timer::Retransmission) {
             self.timers.arm(Timer::Retransmission, now + self.rtt.rto());
@@ -240,7 +248,7 @@ impl Tcb {
         }
         let window = window.min(usize::from(u16::MAX));
         self.rcv_edge = self.rcv_edge.max(self.rcv_nxt + (window << scale));
-        let options_len = self.sack_option_bytes() as u8;
+        let options_len = self.options_bytes() as u8;
         Transmit {
             seq,
             ack: self.rcv_nxt,
@@ -252,6 +260,8 @@ impl Tcb {
     }
 
     fn acknowledgment_sent(&mut self) {
+        self.last_ack = self.rcv_nxt;
+        self.duplicate_told = self.duplicate.is_some();
         self.ack = Ack::None;
         self.unacked_bytes = 0;
         self.timers.stop(Timer::DelayedAck);
@@ -265,30 +275,38 @@ impl Tcb {
 
     fn sack_blocks(&self) -> SackBlocks {
         let mut blocks = SackBlocks::default();
-        if self.sack && !self.out_of_order.is_empty() {
+        if self.sack {
             let latest = self.out_of_order.containing(self.latest);
             let others = self.out_of_order.as_slice().iter().copied().filter(|range| Some(*range) != latest);
-            for (start, end) in latest.into_iter().chain(others).take(3) {
+            // Four, or three beside timestamps, fill the header.
+            let most = if self.clock.is_some() { 3 } else { 4 };
+            for (start, end) in self.duplicate.into_iter().chain(latest).chain(others).take(most) {
                 blocks.push(start, end);
             }
         }
         blocks
     }
 
-    fn sack_option_bytes(&self) -> usize {
-        if self.out_of_order.is_empty() { 0 } else { self.options(Flags::ACK).len() }
+    /// The length of the options of all but a SYN.
+    fn options_bytes(&self) -> usize {
+        if !self.out_of_order.is_empty() || self.duplicate.is_some() {
+            return self.options(Flags::ACK).len();
+        }
+        if self.clock.is_some() { TIMESTAMPS_BYTES } else { 0 }
     }
 
     /// The options of a segment of ours: a SYN says what we can do, an ACK what we hold beyond a gap.
     pub(super) fn options(&self, flags: Flags) -> Options {
+        let timestamps = self.clock.map(|clock| clock.option());
         if !flags.contains(Flags::SYN) {
-            return Options { sack: self.sack_blocks(), ..Options::default() };
+            return Options { timestamps, sack: self.sack_blocks(), ..Options::default() };
         }
         let active = !flags.contains(Flags::ACK);
         Options {
             mss: Some(self.config.advertised_mss),
             window_scale: (active || self.scaling).then_some(self.rcv_scale),
             sack_permitted: active || self.sack,
+            timestamps,
             sack: SackBlocks::default(),
         }
     }

@@ -85,6 +85,12 @@ impl EngineHost {
         self.connections.len()
     }
 
+    /// Bytes that the programs of all connections have received.
+    #[must_use]
+    pub fn received_bytes(&self) -> u64 {
+        self.connections.values().map(|connection| connection.app.progress().1).sum()
+    }
+
     /// The state and progress of each connection, for messages.
     #[must_use]
     pub fn states(&self) -> String {
@@ -189,7 +195,8 @@ impl Connection {
             self.app.sees_fin();
         }
         while self.established && !self.blocked {
-            let offer = self.app.offer(usize::MAX);
+            // One byte more than fits, so that the connection tells when there is room again.
+            let offer = self.app.offer(self.tcb.room() + 1);
             if offer.is_empty() {
                 break;
             }

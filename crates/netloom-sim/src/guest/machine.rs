@@ -33,6 +33,10 @@ pub struct MachineHostConfig {
     pub mtu: u16,
     /// Its buffers.
     pub limits: Limits,
+    /// How its sending rate answers to loss.
+    pub congestion: Congestion,
+    /// Whether it offers timestamps.
+    pub timestamps: bool,
     /// Whether it computes and verifies no checksums.
     pub trusted: bool,
 }
@@ -55,8 +59,8 @@ impl MachineHost {
             echo: false,
             answer_all_pings: false,
             nagle: true,
-            timestamps: true,
-            congestion: Congestion::default(),
+            timestamps: config.timestamps,
+            congestion: config.congestion,
             rto_min: Duration::from_millis(200),
             policy: Policy { private: true, ..Policy::default() },
             limits: config.limits,

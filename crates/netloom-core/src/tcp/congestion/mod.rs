@@ -109,17 +109,19 @@ impl CongestionWindow {
 
     /// A loss: the window to return to once it is repaired becomes smaller. `flight` bytes were under way.
     pub(super) fn lost(&mut self, flight: usize) {
+        // Limited transmit does not count (RFC 5681 3.2).
+        let flight = flight.min(self.cwnd);
         self.ssthresh = match &mut self.algorithm {
             Algorithm::Reno(acknowledged) => {
                 *acknowledged = 0;
                 (flight / 2).max(2 * self.mss)
             }
-            Algorithm::Cubic(cubic) => cubic.lost(flight.min(self.cwnd), self.mss),
+            Algorithm::Cubic(cubic) => cubic.lost(flight, self.mss),
             Algorithm::None => usize::MAX,
         };
     }
 
-    /// The retransmission timer expired; `first` if not for the second time on the same data.
+    /// The retransmission timer expired; `first` unless a loss is being repaired, which was answered already.
     pub(super) fn timed_out(&mut self, flight: usize, first: bool) {
         if first {
             self.lost(flight);

@@ -2,18 +2,20 @@
 
 use proptest::prelude::*;
 
-use crate::tcp::options::{MAX_WINDOW_SCALE, Options, SackBlocks};
+use crate::tcp::options::{MAX_WINDOW_SCALE, Options, SackBlocks, Timestamps};
 use crate::tcp::{Segment, SeqNumber};
 
 fn options() -> impl Strategy<Value = Options> {
     let block = (any::<u32>(), any::<u32>());
     let sack = proptest::collection::vec(block, 0..=4);
     let scale = proptest::option::of(0..=MAX_WINDOW_SCALE);
-    (proptest::option::of(any::<u16>()), scale, any::<bool>(), sack).prop_map(
-        |(mss, window_scale, sack_permitted, blocks)| {
+    let timestamps = (any::<u32>(), any::<u32>()).prop_map(|(value, echo)| Timestamps { value, echo });
+    let timestamps = proptest::option::of(timestamps);
+    (proptest::option::of(any::<u16>()), scale, any::<bool>(), timestamps, sack).prop_map(
+        |(mss, window_scale, sack_permitted, timestamps, blocks)| {
             let mut sack = SackBlocks::default();
             blocks.iter().for_each(|(start, end)| sack.push(SeqNumber(*start), SeqNumber(*end)));
-            Options { mss, window_scale, sack_permitted, sack }
+            Options { mss, window_scale, sack_permitted, timestamps, sack }
         },
     )
 }

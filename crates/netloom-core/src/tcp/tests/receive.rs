@@ -1,5 +1,7 @@
 //! The receiving side against a receiver that remembers single positions: which of them arrived inside the window that was offered.
 
+use core::ops::Range;
+
 use proptest::prelude::*;
 
 use crate::tcp::{Config, Event, Flags, Options, Segment, SeqNumber, State, Tcb};
@@ -48,6 +50,10 @@ struct Pair {
     /// Whether each position arrived in the window, those taken included, and the first that did not.
     arrived: Vec<bool>,
     due: usize,
+    /// From the first to the last byte of the latest segment that had arrived before.
+    twice: Option<Range<usize>>,
+    /// Whether that is its front or all of it, which is told.
+    must_tell: bool,
     taken: usize,
     /// Where the stream ends, once its end was heard.
     end: Option<usize>,
@@ -85,6 +91,8 @@ impl Pair {
             irs,
             arrived: vec![false; 20_000],
             due: 0,
+            twice: None,
+            must_tell: false,
             taken: 0,
             end: None,
             edge: 0,
@@ -136,6 +144,10 @@ impl Pair {
         let payload: Vec<u8> = (from..from + length).map(byte).collect();
         let flags = if fin { Flags::ACK | Flags::FIN } else { Flags::ACK };
         let over = self.end == Some(due);
+        let old = (from..from + length).filter(|position| *position < due || self.arrived[*position]);
+        let count = old.clone().count();
+        self.twice = old.clone().min().zip(old.max()).map(|(first, last)| first..last + 1);
+        self.must_tell = count > 0 && (from < due || count == length);
         self.hear(self.irs + 1 + from, ack, flags, &payload, from.is_multiple_of(2));
         if over {
             return;
@@ -173,6 +185,26 @@ impl Pair {
         let held = self.tcb.peek().concat();
         assert!(held.iter().copied().eq((self.taken..due).map(byte)), "{} to {due}", self.taken);
         assert!(held.len() <= BUFFER_BYTES, "{} bytes held", held.len());
+    }
+
+    /// What the answer to a segment holds beyond the acknowledgment.
+    fn check_blocks(&self, from: usize, length: usize) {
+        let mut blocks = &self.sacked[..];
+        // What arrived twice is told first, and before the range around it, if it lies in one (RFC 2883 4).
+        if let Some((twice, &(start, end))) = self.twice.as_ref().zip(blocks.first()) {
+            let within = blocks.get(1).is_some_and(|around| around.0 <= start && end <= around.1);
+            let told = twice.start <= start && end <= twice.end && (end <= self.due || within);
+            assert!(told || !self.must_tell, "{start}..{end} is not of {twice:?}");
+            blocks = &blocks[usize::from(told)..];
+        }
+        for &(start, end) in blocks {
+            assert!(start > self.due && self.arrived[start..end].iter().all(|arrived| *arrived));
+        }
+        // Then what arrived last beyond a gap (RFC 2018 4).
+        if from > self.due && length > 0 && self.arrived[from] {
+            let (start, end) = blocks[0];
+            assert!(start <= from && from < end, "{start}..{end} does not hold {from}");
+        }
     }
 
     /// Waits for the acknowledgment, which must say what the model knows.
@@ -217,16 +249,9 @@ proptest! {
                     let length = end.map_or(length, |end: usize| length.min(end.saturating_sub(from)));
                     highest = highest.max(from + length);
                     pair.arrive(from, length, false, ack);
-                    // What arrived last beyond a gap is told first (RFC 2018 4).
                     pair.agree();
-                    pair.transmit();
-                    let due = pair.due;
-                    for (start, end) in &pair.sacked {
-                        prop_assert!(*start > due && pair.arrived[*start..*end].iter().all(|arrived| *arrived));
-                    }
-                    if from > due && length > 0 && pair.arrived[from] {
-                        let (start, end) = *pair.sacked.first().unwrap();
-                        prop_assert!(start <= from && from < end, "{start}..{end} does not hold {from}");
+                    if pair.transmit().is_some() {
+                        pair.check_blocks(from, length);
                     }
                 }
                 Op::Take(n) => {

@@ -1,0 +1,259 @@
+//! What was sent and is not acknowledged, in pieces of a segment each, and what became of them (RFC 2018 8, RFC 6675 3, RFC 8985 6.1).
+
+use std::collections::VecDeque;
+
+use super::seq::SeqNumber;
+use crate::time::Instant;
+
+/// Most pieces: a bound on what one acknowledgment may cost. With segments of 1460 bytes it is 5 MiB.
+const MAX_PIECES: usize = 4096;
+/// Most pieces after some were cut in parts.
+const MAX_PARTS: usize = 2 * MAX_PIECES;
+
+/// What is known of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    UnderWay,
+    /// The peer holds it beyond a gap.
+    Sacked,
+    /// To be sent again.
+    Lost,
+}
+
+/// Sequence numbers that left as one segment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Piece {
+    pub(super) start: SeqNumber,
+    pub(super) end: SeqNumber,
+    /// When it left last.
+    pub(super) sent_at: Instant,
+    pub(super) fate: Fate,
+    /// Whether it left more than once.
+    pub(super) resent: bool,
+}
+
+impl Piece {
+    pub(super) const fn len(&self) -> usize {
+        self.end.since(self.start)
+    }
+}
+
+/// The pieces, in the order of their numbers and without gaps.
+#[derive(Debug, Default)]
+pub(super) struct Scoreboard {
+    pieces: VecDeque<Piece>,
+    bytes: usize,
+    lost_bytes: usize,
+    sacked_bytes: usize,
+    sacked_pieces: usize,
+    resent_pieces: usize,
+    /// No piece before this one is lost.
+    lost_from: usize,
+}
+
+impl Scoreboard {
+    pub(super) fn is_full(&self) -> bool {
+        self.pieces.len() >= MAX_PIECES
+    }
+
+    /// All that was sent and is not acknowledged.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Bytes held to be in the network (RFC 6675 4).
+    pub(super) const fn pipe(&self) -> usize {
+        self.bytes - self.lost_bytes - self.sacked_bytes
+    }
+
+    pub(super) const fn sacked_pieces(&self) -> usize {
+        self.sacked_pieces
+    }
+
+    /// How many segments the peer holds beyond a gap. A piece that left as a larger one counts for as many.
+    pub(super) fn sacked_segments(&self, segment_bytes: usize) -> usize {
+        self.sacked_pieces.max(self.sacked_bytes / segment_bytes.max(1))
+    }
+
+    /// Whether pieces may have been delivered in another order than that of their numbers.
+    pub(super) const fn is_in_order(&self) -> bool {
+        self.sacked_pieces == 0 && self.resent_pieces == 0
+    }
+
+    pub(super) fn first(&self) -> Option<&Piece> {
+        self.pieces.front()
+    }
+
+    pub(super) fn last(&self) -> Option<&Piece> {
+        self.pieces.back()
+    }
+
+    /// What is to be sent again first: a lost piece and those right behind it that are lost too, up to `most` bytes if the first is not
+    /// longer.
+    pub(super) fn first_lost(&self, most: usize) -> Option<(SeqNumber, SeqNumber)> {
+        if self.lost_bytes == 0 {
+            return None;
+        }
+        let mut pieces = self.pieces.range(self.lost_from..).skip_while(|piece| piece.fate != Fate::Lost);
+        let first = pieces.next()?;
+        let joined =
+            pieces.take_while(|piece| piece.fate == Fate::Lost && piece.end.since(first.start) <= most);
+        Some((first.start, joined.last().map_or(first.end, |piece| piece.end)))
+    }
+
+    /// A segment leaves for the first time, behind all others.
+    pub(super) fn sent(&mut self, now: Instant, start: SeqNumber, end: SeqNumber) {
+        self.bytes += end.since(start);
+        self.pieces.push_back(Piece { start, end, sent_at: now, fate: Fate::UnderWay, resent: false });
+    }
+
+    /// What lies in `start..end` leaves again, as one segment: a part of a piece, or lost pieces in a row.
+    pub(super) fn sent_again(&mut self, now: Instant, start: SeqNumber, end: SeqNumber) {
+        let at = self.pieces.partition_point(|piece| piece.end <= start);
+        let at = if self.split(at, start) { at + 1 } else { at };
+        let behind = at + self.pieces.range(at..).take_while(|piece| piece.end < end).count();
+        self.split(behind, end);
+        let joined: Vec<Piece> = self.pieces.drain(at + 1..(behind + 1).min(self.pieces.len())).collect();
+        self.resent_pieces -= joined.iter().filter(|piece| piece.resent).count();
+        let Some(piece) = self.pieces.get_mut(at) else { return };
+        piece.end = joined.last().map_or(piece.end, |piece| piece.end);
+        self.resent_pieces += usize::from(!piece.resent);
+        (piece.sent_at, piece.resent) = (now, true);
+        if piece.fate == Fate::Lost {
+            // Lost pieces leave in order.
+            piece.fate = Fate::UnderWay;
+            self.lost_bytes -= piece.len();
+            self.lost_from = at + 1;
+        }
+    }
+
+    /// The peer has all before `ack`. Calls `delivered` with each piece of which that was not known; returns their bytes.
+    pub(super) fn acknowledge(&mut self, ack: SeqNumber, mut delivered: impl FnMut(&Piece)) -> usize {
+        let mut bytes = 0;
+        while let Some(first) = self.pieces.front_mut() {
+            let gone = ack.min(first.end).since(first.start);
+            if gone == 0 {
+                break;
+            }
+            self.bytes -= gone;
+            match first.fate {
+                Fate::UnderWay => bytes += gone,
+                Fate::Lost => {
+                    bytes += gone;
+                    self.lost_bytes -= gone;
+                }
+                Fate::Sacked => self.sacked_bytes -= gone,
+            }
+            if first.end > ack {
+                if first.fate != Fate::Sacked {
+                    delivered(&Piece { end: ack, ..*first });
+                }
+                first.start = ack;
+                break;
+            }
+            if first.fate == Fate::Sacked {
+                self.sacked_pieces -= 1;
+            } else {
+                delivered(first);
+            }
+            self.resent_pieces -= usize::from(first.resent);
+            self.pieces.pop_front();
+            self.lost_from = self.lost_from.saturating_sub(1);
+        }
+        bytes
+    }
+
+    /// The peer has what lies in `start..end`. Calls `delivered` with each piece of which that was not known; returns their bytes.
+    pub(super) fn sack(
+        &mut self,
+        start: SeqNumber,
+        end: SeqNumber,
+        mut delivered: impl FnMut(&Piece),
+    ) -> usize {
+        let mut at = self.pieces.partition_point(|piece| piece.end <= start);
+        at += usize::from(
+            self.pieces.get(at).is_some_and(|piece| piece.start < start) && self.split(at, start),
+        );
+        let mut bytes = 0;
+        while let Some(piece) =
+            self.pieces.get(at).copied().filter(|piece| piece.start >= start && piece.start < end)
+        {
+            if piece.end > end {
+                self.split(at, end);
+            }
+            let piece = &mut self.pieces[at];
+            if piece.fate != Fate::Sacked && piece.end <= end {
+                if piece.fate == Fate::Lost {
+                    self.lost_bytes -= piece.len();
+                }
+                piece.fate = Fate::Sacked;
+                self.sacked_bytes += piece.len();
+                self.sacked_pieces += 1;
+                bytes += piece.len();
+                delivered(piece);
+            }
+            at += 1;
+        }
+        bytes
+    }
+
+    /// Holds each piece under way of which `is_lost` says so to be lost; returns their bytes.
+    pub(super) fn lose(&mut self, mut is_lost: impl FnMut(&Piece) -> bool) -> usize {
+        let mut bytes = 0;
+        for (at, piece) in self.pieces.iter_mut().enumerate() {
+            if piece.fate == Fate::UnderWay && is_lost(piece) {
+                piece.fate = Fate::Lost;
+                bytes += piece.len();
+                self.lost_from = self.lost_from.min(at);
+            }
+        }
+        self.lost_bytes += bytes;
+        bytes
+    }
+
+    /// Holds the first segment of so many bytes to be lost; returns its bytes, or 0 if it was known to be.
+    pub(super) fn lose_first(&mut self, mss: usize) -> usize {
+        let Some(start) = self.first().map(|piece| piece.start) else { return 0 };
+        self.split(0, start + mss);
+        self.lose(|piece| piece.start == start)
+    }
+
+    /// Nothing is lost after all: what seemed so is only late.
+    pub(super) fn find_again(&mut self) {
+        self.pieces
+            .iter_mut()
+            .filter(|piece| piece.fate == Fate::Lost)
+            .for_each(|piece| piece.fate = Fate::UnderWay);
+        self.lost_bytes = 0;
+    }
+
+    /// The peer no longer holds what it said it does (RFC 2018 8).
+    pub(super) fn forget_sacks(&mut self) {
+        self.pieces
+            .iter_mut()
+            .filter(|piece| piece.fate == Fate::Sacked)
+            .for_each(|piece| piece.fate = Fate::UnderWay);
+        (self.sacked_bytes, self.sacked_pieces) = (0, 0);
+    }
+
+    /// Gives the memory back that no piece needs.
+    pub(super) fn release(&mut self) {
+        self.pieces.shrink_to_fit();
+    }
+
+    /// Makes two of the piece at an index if a number lies inside it; false if it does not, or there are too many pieces.
+    fn split(&mut self, at: usize, seq: SeqNumber) -> bool {
+        let has_room = self.pieces.len() < MAX_PARTS;
+        let Some(piece) =
+            self.pieces.get_mut(at).filter(|piece| piece.start < seq && seq < piece.end && has_room)
+        else {
+            return false;
+        };
+        let rest = Piece { start: seq, ..*piece };
+        piece.end = seq;
+        self.resent_pieces += usize::from(rest.resent);
+        self.sacked_pieces += usize::from(rest.fate == Fate::Sacked);
+        self.pieces.insert(at + 1, rest);
+        true
+    }
+}

@@ -1,0 +1,81 @@
+//! How large a connection's buffers become. They start at what suits a link without delay, and grow only where a round trip takes long enough
+//! for more to be under way: memory that is not needed is memory that no cache holds.
+
+use crate::time::{Duration, Instant};
+
+/// What a buffer may hold before a round trip asks for more.
+const FIRST_BYTES: usize = 256 * 1024;
+/// Round trips below this are no reason to grow: such a link is filled by any buffer.
+const REAL_RTT: Duration = Duration::from_millis(1);
+
+/// The bounds of both buffers.
+#[derive(Debug)]
+pub(super) struct Tuning {
+    receive_bytes: usize,
+    receive_most: usize,
+    /// What the owner allows at present.
+    receive_bound: usize,
+    send_bytes: usize,
+    send_most: usize,
+    /// When the round trip began in which `taken` bytes were taken.
+    since: Instant,
+    taken: usize,
+}
+
+impl Tuning {
+    pub(super) fn new(now: Instant, receive_most: usize, send_most: usize) -> Self {
+        Self {
+            receive_bytes: receive_most.min(FIRST_BYTES),
+            receive_most,
+            receive_bound: receive_most,
+            send_bytes: send_most.min(FIRST_BYTES),
+            send_most,
+            since: now,
+            taken: 0,
+        }
+    }
+
+    /// What the receive buffer may hold now.
+    pub(super) fn receive_limit(&self) -> usize {
+        self.receive_bytes.min(self.receive_bound)
+    }
+
+    /// What the send buffer may hold now.
+    pub(super) const fn send_limit(&self) -> usize {
+        self.send_bytes
+    }
+
+    /// The owner allows no more than this for now.
+    pub(super) const fn bound_receive(&mut self, bytes: usize) {
+        self.receive_bound = bytes;
+    }
+
+    /// No window field can tell of more.
+    pub(super) fn cap_receive(&mut self, bytes: usize) {
+        self.receive_most = self.receive_most.min(bytes);
+        self.receive_bytes = self.receive_bytes.min(bytes);
+    }
+
+    /// Bytes were taken by their owner. Where half of what may be under way is taken in a round trip, the next one may need twice as much,
+    /// since its sender may double its rate.
+    pub(super) fn taken(&mut self, now: Instant, bytes: usize, rtt: Duration) {
+        if rtt < REAL_RTT || self.receive_bytes >= self.receive_most {
+            return;
+        }
+        if now.since(self.since) >= rtt {
+            (self.since, self.taken) = (now, 0);
+        }
+        self.taken += bytes;
+        if 2 * self.taken >= self.receive_bytes {
+            self.receive_bytes = self.receive_most.min(2 * self.receive_bytes);
+            (self.since, self.taken) = (now, 0);
+        }
+    }
+
+    /// The congestion window has become this large: twice as much keeps it filled while what it lets go is unacknowledged.
+    pub(super) fn sends(&mut self, cwnd: usize, rtt: Duration) {
+        if rtt >= REAL_RTT && self.send_bytes < self.send_most && cwnd > self.send_bytes / 2 {
+            self.send_bytes = self.send_most.min(2 * self.send_bytes);
+        }
+    }
+}
