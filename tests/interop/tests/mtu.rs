@@ -43,7 +43,9 @@ fn ipv6_is_whole(mtu: u16, length: u64) {
     let lab = Lab::new(&["--mtu", &mtu.to_string(), "--ipv6", "ula", "--no-dhcp"]).unwrap();
     let guest = lab.guest("/", None).unwrap();
     // A router may ask for less than the link has, never for more (RFC 4861 section 6.3.4).
-    guest.namespace.ip(&["link", "set", INTERFACE, "mtu", "65521"]).unwrap();
+    for change in [&["down"][..], &["mtu", "65521"], &["up"]] {
+        guest.namespace.ip(&[&["link", "set", INTERFACE], change].concat()).unwrap();
+    }
     let address = guest.advertised_address().unwrap();
     everything_is_whole(&lab, &guest, (address.into(), SERVER_V6.into()), mtu, length);
     assert!(guest.pings(GATEWAY_V6, 1));
