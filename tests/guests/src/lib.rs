@@ -2,14 +2,11 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use netloom_interop::lab::Lab;
 use serde_json::Value;
-
-/// The network cards that v86 emulates.
-pub const NICS: [&str; 2] = ["virtio", "ne2k"];
 
 /// A guest on a lab's default LAN, killed on drop.
 #[derive(Debug)]
@@ -20,12 +17,12 @@ pub struct V86 {
 }
 
 impl V86 {
-    /// Restores the saved guest with the network card `nic`.
+    /// Restores the saved guest with the network card `nic`: `virtio` or `ne2k`.
     ///
     /// # Errors
     /// When Node does not start. That the guest is not there shows at its first command.
     pub fn restore(lab: &Lab, nic: &str) -> Result<Self> {
-        let mut command: Command = lab.host.command("node");
+        let mut command = lab.host.command("node");
         let mut child = command
             .args(["shell.mjs", nic, &format!("ws://{}/", lab.relay.address())])
             .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))

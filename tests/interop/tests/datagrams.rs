@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use netloom_interop::echo::UdpEcho;
-use netloom_interop::lab::{Guest, Lab, SERVER_V6, SERVERS};
+use netloom_interop::lab::{GATEWAY, GATEWAY_V6, Guest, Lab, SERVER_V6, SERVERS};
 use netloom_interop::transfer::Pattern;
 
 fn lab(flags: &[&str]) -> (Lab, Guest) {
@@ -64,6 +64,22 @@ fn ipv6_carries_datagrams_that_ipv4_cannot() {
     let sent = datagram(65_527, 1);
     socket.send_to(&sent, echo.address()).unwrap();
     assert!(receive(&socket).0 == sent);
+}
+
+#[test]
+fn the_gateway_tells_the_time_and_echoes_over_both_families() {
+    let (_lab, guest) = lab(&[]);
+    for gateway in [GATEWAY.into(), GATEWAY_V6.into()] {
+        let socket = socket(&guest, gateway);
+        let sent = datagram(3000, 1);
+        socket.send_to(&sent, (gateway, 7)).unwrap();
+        assert!(receive(&socket) == (sent, (gateway, 7).into()), "{gateway} echoes");
+        // Version 4, mode 3: a client's question (RFC 5905 section 7.3).
+        let question = [&[0x23][..], &[0; 47]].concat();
+        socket.send_to(&question, (gateway, 123)).unwrap();
+        let (answer, _) = receive(&socket);
+        assert_eq!((answer.len(), answer[0] & 7), (48, 4), "{gateway} answers as a server");
+    }
 }
 
 #[test]
