@@ -194,7 +194,11 @@ impl Player {
             }
             Op::Limit(bytes) => self.tcb.set_receive_limit(2048 + usize::from(bytes)),
             Op::TooBig { payload, back } => {
-                self.tcb.handle_mtu(self.peer.highest_heard().wrapping_sub(u32::from(back) * 100), payload);
+                self.tcb.handle_mtu(
+                    self.now,
+                    self.peer.highest_heard().wrapping_sub(u32::from(back) * 100),
+                    payload,
+                );
             }
             Op::Advance { steps, unit } => {
                 self.now +=

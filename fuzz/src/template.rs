@@ -1,12 +1,14 @@
 //! A LAN to fuzz, and frames that a guest on it might send, to be bent afterwards.
 
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 
 use netloom_core::service::dhcp::DhcpConfig;
 use netloom_core::service::dns::DnsConfig;
 use netloom_core::{Duration, LanConfig, Limits, MacAddr};
-use netloom_sim::packet::{self, Ipv4, Segment, flag};
-use netloom_sim::world::{self, GATEWAY, GATEWAY_MAC, guest_address, guest_mac};
+use netloom_sim::packet::{self, Ipv4, Ipv6, Segment, flag};
+use netloom_sim::world::{
+    self, GATEWAY, GATEWAY_MAC, GATEWAY_V6, guest_address, guest_address_v6, guest_mac,
+};
 
 /// Flows that one guest may have in the fuzzed LAN.
 pub const FLOWS_PER_GUEST: usize = 32;
@@ -41,7 +43,7 @@ pub fn lan_config() -> LanConfig {
             udp_idle: Duration::from_secs(30),
             queries_per_guest: 4,
         },
-        ..world::lan_config(1500)
+        ..world::dual_config(1500)
     }
 }
 
@@ -49,9 +51,9 @@ pub fn lan_config() -> LanConfig {
 #[derive(Clone, Copy, Debug)]
 pub struct Heard {
     /// The machine's end.
-    pub from: SocketAddrV4,
+    pub from: SocketAddr,
     /// The guest's end.
-    pub to: SocketAddrV4,
+    pub to: SocketAddr,
     /// The sequence number after what it sent.
     pub next: u32,
     /// What it expects.
@@ -83,15 +85,33 @@ pub fn frame(kind: u8, guest: u8, variant: u16, heard: Option<Heard>, payload: &
     let ip = |protocol, to, payload: &[u8]| {
         packet::ethernet(GATEWAY_MAC, mac, 0x0800, &Ipv4::new(address, to, protocol).packet(payload))
     };
-    let outside = Ipv4Addr::new(93, 184, 216, (variant % 4) as u8);
-    let port = 1024 + variant % 16;
-    let udp = |to, to_port, data: &[u8]| {
-        let (from, to_socket) = (SocketAddrV4::new(address, port), SocketAddrV4::new(to, to_port));
-        ip(17, to, &packet::udp(from, to_socket, data))
+    let address_v6 =
+        if variant & 0x800 == 0 { guest_address_v6(guest) } else { guest_mac(guest).link_local() };
+    let ip_v6 = |next_header, to: Ipv6Addr, payload: &[u8]| {
+        let packet = Ipv6::new(address_v6, to, next_header).packet(payload);
+        packet::ethernet(mac_for(to), mac, 0x86dd, &packet)
     };
-    let tcp = |flags: u8, to: SocketAddrV4, from_port, seq, ack, payload: &[u8]| {
+    let outside = Ipv4Addr::new(93, 184, 216, (variant % 4) as u8);
+    let outside_v6 = Ipv6Addr::new(0x2a00, 0, 0, 0, 0, 0, 0, variant % 4);
+    let port = 1024 + variant % 16;
+    let send = |protocol, to, message: &[u8]| match to {
+        IpAddr::V4(v4) => ip(protocol, v4, message),
+        IpAddr::V6(v6) => ip_v6(protocol, v6, message),
+    };
+    let own = |to| match to {
+        IpAddr::V4(_) => IpAddr::V4(address),
+        IpAddr::V6(_) => IpAddr::V6(address_v6),
+    };
+    let udp = |to: IpAddr, to_port, data: &[u8]| {
+        let (from, to_socket) = (SocketAddr::new(own(to), port), SocketAddr::new(to, to_port));
+        send(17, to, &packet::udp(from, to_socket, data))
+    };
+    let icmp_v6 = |to: Ipv6Addr, (kind, code), rest, payload: &[u8]| {
+        ip_v6(58, to, &packet::icmpv6((address_v6, to), kind, code, rest, payload))
+    };
+    let tcp = |flags: u8, to: SocketAddr, from_port, seq, ack, payload: &[u8]| {
         let segment = Segment {
-            source: SocketAddrV4::new(address, from_port),
+            source: SocketAddr::new(own(to.ip()), from_port),
             destination: to,
             seq,
             ack,
@@ -102,16 +122,16 @@ pub fn frame(kind: u8, guest: u8, variant: u16, heard: Option<Heard>, payload: &
             options_bytes: 0,
             payload,
         };
-        ip(6, *to.ip(), &packet::tcp(&segment))
+        send(6, to.ip(), &packet::tcp(&segment))
     };
     let go_on = |flags: u8, payload: &[u8]| match heard {
         Some(Heard { from, to, next, ack }) => {
             let skew = u32::from(variant >> 12) * 100;
             tcp(flags, from, to.port(), ack.wrapping_add(skew), Some(next), payload)
         }
-        None => tcp(flags, SocketAddrV4::new(outside, 80), port, 7, Some(9), payload),
+        None => tcp(flags, SocketAddr::new(outside.into(), 80), port, 7, Some(9), payload),
     };
-    match kind % 20 {
+    match kind % 32 {
         0 => packet::ethernet(
             MacAddr::BROADCAST,
             mac,
@@ -124,15 +144,15 @@ pub fn frame(kind: u8, guest: u8, variant: u16, heard: Option<Heard>, payload: &
             0x0806,
             &packet::arp(2, (mac, address), (GATEWAY_MAC, GATEWAY)),
         ),
-        2 | 3 => tcp(flag::SYN, SocketAddrV4::new(outside, 80), port, 1000, None, &[]),
+        2 | 3 => tcp(flag::SYN, SocketAddr::new(outside.into(), 80), port, 1000, None, &[]),
         4 | 5 => go_on(flag::ACK, payload),
         6 => go_on(flag::FIN | flag::ACK, payload),
         7 => go_on(flag::RST, &[]),
         8 => go_on(flag::SYN, &[]),
-        9 => udp(outside, 4000 + variant % 4, payload),
-        10 => udp(GATEWAY, 53, &dns_query(variant, payload)),
-        11 => udp(GATEWAY, 123, &[&[0x23; 48][..], payload].concat()),
-        12 => udp(GATEWAY, 7, payload),
+        9 => udp(outside.into(), 4000 + variant % 4, payload),
+        10 => udp(GATEWAY.into(), 53, &dns_query(variant, payload)),
+        11 => udp(GATEWAY.into(), 123, &[&[0x23; 48][..], payload].concat()),
+        12 => udp(GATEWAY.into(), 7, payload),
         13 => ip(1, outside, &packet::icmp(8, 0, u32::from(variant), payload)),
         14 => ip(1, GATEWAY, &packet::icmp(8, 0, u32::from(variant), payload)),
         15 => dhcp(mac, variant, payload),
@@ -147,8 +167,61 @@ pub fn frame(kind: u8, guest: u8, variant: u16, heard: Option<Heard>, payload: &
             ip(1, GATEWAY, &packet::icmp(3, (variant % 16) as u8, u32::from(variant), &quoted))
         }
         18 => packet::ethernet(guest_mac((variant % 5) as u8), mac, 0x8137, payload),
+        19 | 20 => tcp(flag::SYN, SocketAddr::new(outside_v6.into(), 80), port, 1000, None, &[]),
+        21 => udp(outside_v6.into(), 4000 + variant % 4, payload),
+        22 => udp(GATEWAY_V6.into(), [53, 123, 7, 9][usize::from(variant % 4)], &dns_query(variant, payload)),
+        23 => icmp_v6([outside_v6, GATEWAY_V6][usize::from(variant % 2)], (128, 0), variant.into(), payload),
+        24 => {
+            let targets = [GATEWAY_V6, GATEWAY_MAC.link_local(), address_v6, guest_address_v6(3)];
+            let target = targets[usize::from(variant % 4)];
+            let option = [&[1, 1][..], &mac.0].concat();
+            let kind = [135, 136][usize::from(variant >> 2 & 1)];
+            let to = [group_of(target), target][usize::from(variant >> 3 & 1)];
+            let rest = u32::from(variant) << 20;
+            icmp_v6(to, (kind, 0), rest, &[&target.octets()[..], &option, payload].concat())
+        }
+        25 => icmp_v6(ALL_ROUTERS, ([133, 134, 137][usize::from(variant % 3)], 0), 0, payload),
+        26 | 27 => {
+            // One extension header after another, the last before a datagram.
+            let kinds = [0, 60, 43, 44, 51, 59];
+            let (first, second) = (kinds[usize::from(variant % 6)], kinds[usize::from(variant / 6 % 6)]);
+            let chain = |next: u8, rest: [u8; 6]| [&[next, 0][..], &rest].concat();
+            let option = [(variant >> 8) as u8, 4, 0, 0, 0, 0];
+            let datagram = packet::udp(
+                SocketAddr::new(address_v6.into(), port),
+                SocketAddr::new(outside_v6.into(), 4000),
+                payload,
+            );
+            let rest = if first == 44 { [0; 6] } else { option };
+            let headers = [chain(second, rest), chain(17, [1, 4, 0, 0, 0, 0])].concat();
+            ip_v6(first, outside_v6, &[headers, datagram].concat())
+        }
+        28 | 29 => {
+            let field = (variant >> 1) % 64 * 8 | variant & 1;
+            let header = [&[17, 0][..], &field.to_be_bytes(), &[0, 0, 0, (variant >> 8) as u8 % 3]].concat();
+            ip_v6(44, outside_v6, &[header, payload.to_vec()].concat())
+        }
+        30 => {
+            let quoted = Ipv6::new(GATEWAY_V6, address_v6, 6).packet(payload);
+            let kind = [1, 2, 3, 4][usize::from(variant % 4)];
+            icmp_v6(GATEWAY_V6, (kind, (variant >> 2) as u8 % 8), variant.into(), &quoted)
+        }
         _ => packet::ethernet(MacAddr::BROADCAST, mac, variant, payload),
     }
+}
+
+const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
+
+/// The solicited-node group of an address.
+fn group_of(address: Ipv6Addr) -> Ipv6Addr {
+    let [.., a, b, c] = address.octets();
+    Ipv6Addr::from_bits(0xff02 << 112 | 0x1_ff00_0000 | u128::from(u32::from_be_bytes([0, a, b, c])))
+}
+
+/// Where a frame with a packet to this address goes.
+fn mac_for(to: Ipv6Addr) -> MacAddr {
+    let [.., a, b, c, d] = to.octets();
+    if to.is_multicast() { MacAddr([0x33, 0x33, a, b, c, d]) } else { GATEWAY_MAC }
 }
 
 fn dns_query(variant: u16, name: &[u8]) -> Vec<u8> {
@@ -174,34 +247,44 @@ fn dhcp(mac: MacAddr, variant: u16, options: &[u8]) -> Vec<u8> {
     packet::ethernet(MacAddr::BROADCAST, mac, 0x0800, &ip)
 }
 
-/// Makes the checksums of a bent IPv4 frame right again, so that it reaches what lies behind them.
+/// Makes the checksums of a bent frame right again, so that it reaches what lies behind them.
 pub fn repair(frame: &mut [u8]) {
-    if frame.get(12..14) != Some(&[8, 0]) || frame.len() < 34 {
-        return;
+    let Some((head, ip)) = frame.split_at_mut_checked(14) else { return };
+    match head[12..] {
+        [0x08, 0x00] if ip.len() >= 20 => repair_ipv4(ip),
+        [0x86, 0xdd] if ip.len() >= 40 => {
+            let total = (40 + usize::from(u16::from_be_bytes([ip[4], ip[5]]))).min(ip.len());
+            let (header, data) = ip[..total].split_at_mut(40);
+            repair_transport(header[6], &header[8..], data);
+        }
+        _ => {}
     }
-    let ip = &mut frame[14..];
+}
+
+fn repair_ipv4(ip: &mut [u8]) {
     let header = (usize::from(ip[0] & 15) * 4).clamp(20, ip.len());
     let total = usize::from(u16::from_be_bytes([ip[2], ip[3]])).clamp(header, ip.len());
     ip[10..12].fill(0);
     let sum = packet::checksum(&[&ip[..header]]);
     ip[10..12].copy_from_slice(&sum.to_be_bytes());
-    let at = match ip[9] {
-        1 => 2,
+    let (header, data) = ip[..total].split_at_mut(header);
+    repair_transport(header[9], &header[12..20], data);
+}
+
+/// `addresses` is what the pseudo-header begins with.
+fn repair_transport(protocol: u8, addresses: &[u8], data: &mut [u8]) {
+    let at = match protocol {
+        1 | 58 => 2,
         6 => 16,
         17 => 6,
         _ => return,
     };
-    let length = total - header;
-    if length < at + 2 {
+    if data.len() < at + 2 {
         return;
     }
-    let mut pseudo = [0; 12];
-    pseudo[..8].copy_from_slice(&ip[12..20]);
-    pseudo[9] = ip[9];
-    pseudo[10..].copy_from_slice(&(length as u16).to_be_bytes());
-    let protocol = ip[9];
-    let data = &mut ip[header..total];
     data[at..at + 2].fill(0);
-    let sum = if protocol == 1 { packet::checksum(&[data]) } else { packet::checksum(&[&pseudo, data]) };
+    let tail = [&(data.len() as u32).to_be_bytes()[..], &[0, 0, 0, protocol]].concat();
+    let parts: [&[u8]; 3] = if protocol == 1 { [&[], &[], data] } else { [addresses, &tail, data] };
+    let sum = packet::checksum(&parts);
     data[at..at + 2].copy_from_slice(&if sum == 0 { 0xffff } else { sum }.to_be_bytes());
 }

@@ -116,7 +116,7 @@ impl End {
             gateway_address: address(host, 0),
             gateway_mac: MacAddr([2, 0, 0, 0, 0, host]),
             gateway: false,
-            virtual_addresses: vec![address(host, 0), address(host, 1)],
+            virtual_addresses: vec![address(host, 0).into(), address(host, 1).into()],
             ipv6: None,
             mtu: setup.mtu,
             dhcp: None,

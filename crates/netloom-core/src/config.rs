@@ -1,6 +1,6 @@
 //! What a LAN is configured with.
 
-use core::net::{Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::addr::{Ipv4Net, Ipv6Net, MacAddr};
 use crate::policy::Policy;
@@ -21,7 +21,7 @@ pub struct LanConfig {
     /// Whether the gateway forwards: without, guests reach each other and the services, but nothing outside.
     pub gateway: bool,
     /// Further addresses that the gateway answers for; flows to them are announced with that destination.
-    pub virtual_addresses: Vec<Ipv4Addr>,
+    pub virtual_addresses: Vec<IpAddr>,
     /// What the LAN speaks of IPv6; without, nothing of it is said or answered, though the switch still carries it between guests.
     pub ipv6: Option<Ipv6Config>,
     /// The LAN's MTU in bytes, told to guests by DHCP: 576 to 65,535.

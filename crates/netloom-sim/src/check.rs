@@ -3,7 +3,7 @@
 //! It watches each frame twice, where it is sent and where it is received, and so knows of each end what it has said and what it can
 //! know. It owns a record of each connection with the bytes sent, and the violations it has found.
 
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 
 use netloom_core::Instant;
@@ -44,12 +44,12 @@ struct Connection {
 /// The checker: see the module's documentation.
 #[derive(Clone, Debug, Default)]
 pub struct Checker {
-    connections: BTreeMap<[SocketAddrV4; 2], Connection>,
+    connections: BTreeMap<[SocketAddr; 2], Connection>,
     violations: Vec<String>,
     segments: u64,
     ignore_checksums: bool,
     /// Who may round windows down, and how often they did.
-    rounders: Vec<Ipv4Addr>,
+    rounders: Vec<IpAddr>,
     rounded_windows: u64,
 }
 
@@ -67,8 +67,8 @@ impl Checker {
     }
 
     /// The windows of this address come from smoltcp: [`Faults::rounded_windows`](crate::Faults) is counted for them, not a violation.
-    pub fn excuse_rounding(&mut self, address: Ipv4Addr) {
-        self.rounders.push(address);
+    pub fn excuse_rounding(&mut self, address: impl Into<IpAddr>) {
+        self.rounders.push(address.into());
     }
 
     /// See [`Faults::rounded_windows`](crate::Faults).
@@ -128,7 +128,7 @@ impl Checker {
     }
 
     fn segment_sent(&mut self, segment: &Segment<'_>, mtu: u16) -> Result<(), String> {
-        let rounds = self.rounders.contains(segment.source.ip());
+        let rounds = self.rounders.contains(&segment.source.ip());
         let (key, side) = key(segment);
         if segment.has(flag::RST) {
             if let Some(connection) = self.connections.get_mut(&key) {
@@ -223,7 +223,8 @@ fn check_data(me: &mut End, peer: &End, segment: &Segment<'_>, start: i64, mtu: 
             return Err("data or FIN with the SYN, where nobody asked for TFO".into());
         }
         // A peer's MSS is known only once its SYN was received; until then nothing may be sent.
-        let most = peer.mss.min(mtu.saturating_sub(40));
+        let headers = if segment.source.is_ipv4() { 40 } else { 60 };
+        let most = peer.mss.min(mtu.saturating_sub(headers));
         if data.len() + segment.options_bytes > usize::from(most) {
             return Err(format!(
                 "{} bytes of data, {} of options, MSS {most}",
@@ -295,7 +296,7 @@ fn position(isn: u32, seq: u32, near: u64) -> i64 {
 }
 
 /// A connection's name, and which of its ends sends.
-fn key(segment: &Segment<'_>) -> ([SocketAddrV4; 2], usize) {
+fn key(segment: &Segment<'_>) -> ([SocketAddr; 2], usize) {
     let (a, b) = (segment.source, segment.destination);
     if a <= b { ([a, b], 0) } else { ([b, a], 1) }
 }
@@ -324,7 +325,7 @@ pub fn describe(frame: &[u8]) -> String {
         Ok(Packet::Icmp(from, to, message)) => {
             format!("{from} > {to} ICMP type {} code {} len {}", message[0], message[1], message.len())
         }
-        Ok(Packet::Ipv4(from, to)) => format!("{from} > {to} IPv4 len {}", frame.len()),
+        Ok(Packet::Ip(from, to)) => format!("{from} > {to} IP len {}", frame.len()),
         Ok(Packet::Arp(operation, mac, from, to)) => format!("ARP {operation} {from} is {mac}, about {to}"),
         Ok(Packet::Other(ethertype)) => format!("ethertype {ethertype:04x} len {}", frame.len()),
         Err(what) => format!("{what}, len {}", frame.len()),

@@ -29,7 +29,8 @@ pub struct LinkConfig {
     pub rate_bytes_per_s: Option<u64>,
     /// Bytes that may wait for the rate; what comes on top is lost. 0 is unlimited.
     pub queue_bytes: u64,
-    /// Whether frames other than IPv4 are neither lost nor held back: a host asks by ARP only a few times before it gives up.
+    /// Whether frames other than IP, and neighbour discovery, are neither lost nor held back: a host asks for a MAC address only a few times
+    /// before it gives up.
     pub spares_arp: bool,
 }
 
@@ -99,9 +100,9 @@ impl Link {
             self.counters.overflowed += 1;
             return;
         };
-        let is_ipv4 = frame.get(12..14) == Some(&[0x08, 0x00]) && frame.len() > 14;
-        let spared = config.spares_arp && !is_ipv4;
-        if (lost || (corrupted && !is_ipv4)) && !spared {
+        let is_ip = matches!(frame.get(12..14), Some([0x08, 0x00] | [0x86, 0xdd])) && frame.len() > 14;
+        let spared = config.spares_arp && (!is_ip || is_neighbor_discovery(frame));
+        if (lost || (corrupted && !is_ip)) && !spared {
             self.counters.lost += 1;
             return;
         }
@@ -172,4 +173,9 @@ impl Link {
         self.busy_until_ns = self.busy_until_ns.max(now_ns).saturating_add(takes_ns);
         Some(Instant::from_us(self.busy_until_ns.div_ceil(1000)))
     }
+}
+
+fn is_neighbor_discovery(frame: &[u8]) -> bool {
+    let is_icmpv6 = frame.get(12..14) == Some(&[0x86, 0xdd]) && frame.get(20) == Some(&58);
+    is_icmpv6 && matches!(frame.get(54), Some(133..=137))
 }

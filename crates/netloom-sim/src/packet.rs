@@ -1,7 +1,7 @@
 //! Frames by hand: a strict reader for the checker and writers for tests. Written apart from the machine's own wire code on purpose,
-//! so that a mistake there cannot hide itself here (RFC 791, 792, 768, 9293; RFC 826 for ARP).
+//! so that a mistake there cannot hide itself here (RFC 791, 792, 768, 9293; RFC 826 for ARP; RFC 8200, 4443, 4861 for IPv6).
 
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use netloom_core::MacAddr;
 
@@ -26,9 +26,9 @@ pub mod flag {
 #[derive(Clone, Debug)]
 pub struct Segment<'a> {
     /// Where it comes from.
-    pub source: SocketAddrV4,
+    pub source: SocketAddr,
     /// Where it goes.
-    pub destination: SocketAddrV4,
+    pub destination: SocketAddr,
     /// Sequence number.
     pub seq: u32,
     /// Acknowledgement number, if the flag says so.
@@ -58,14 +58,14 @@ impl Segment<'_> {
 /// What a frame turned out to be.
 #[derive(Clone, Debug)]
 pub enum Packet<'a> {
-    /// TCP over IPv4.
+    /// TCP.
     Tcp(Segment<'a>),
-    /// UDP over IPv4: source, destination, data.
-    Udp(SocketAddrV4, SocketAddrV4, &'a [u8]),
-    /// ICMP over IPv4: source, destination, message.
-    Icmp(Ipv4Addr, Ipv4Addr, &'a [u8]),
-    /// A fragment, or another protocol, over IPv4.
-    Ipv4(Ipv4Addr, Ipv4Addr),
+    /// UDP: source, destination, data.
+    Udp(SocketAddr, SocketAddr, &'a [u8]),
+    /// ICMP, of the addresses' family: source, destination, message.
+    Icmp(IpAddr, IpAddr, &'a [u8]),
+    /// A fragment, or another protocol, over IPv4 or IPv6.
+    Ip(IpAddr, IpAddr),
     /// ARP about IPv4: operation, sender's MAC and address, target's address.
     Arp(u16, MacAddr, Ipv4Addr, Ipv4Addr),
     /// Another ethertype.
@@ -87,19 +87,24 @@ pub fn checksum(parts: &[&[u8]]) -> u16 {
     !(sum as u16)
 }
 
-fn pseudo_header(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, bytes: usize) -> [u8; 12] {
-    let mut header = [0; 12];
-    header[..4].copy_from_slice(&source.octets());
-    header[4..8].copy_from_slice(&destination.octets());
-    header[9] = protocol;
-    header[10..].copy_from_slice(&(bytes as u16).to_be_bytes());
-    header
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    }
 }
 
-/// The checksum of a TCP or UDP message whose checksum field is zero.
+/// The checksum of a TCP, UDP or ICMPv6 message whose checksum field is zero.
 #[must_use]
-pub fn transport_checksum(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, message: &[u8]) -> u16 {
-    checksum(&[&pseudo_header(source, destination, protocol, message.len()), message])
+pub fn transport_checksum(
+    source: impl Into<IpAddr>,
+    destination: impl Into<IpAddr>,
+    protocol: u8,
+    message: &[u8],
+) -> u16 {
+    // For IPv4 the same fields stand in less room, which a sum does not notice.
+    let tail = [&(message.len() as u32).to_be_bytes()[..], &[0, 0, 0, protocol]].concat();
+    checksum(&[&octets(source.into()), &octets(destination.into()), &tail, message])
 }
 
 fn be16(bytes: &[u8], at: usize) -> u16 {
@@ -112,6 +117,13 @@ fn be32(bytes: &[u8], at: usize) -> u32 {
 
 fn address(bytes: &[u8], at: usize) -> Ipv4Addr {
     Ipv4Addr::from_bits(be32(bytes, at))
+}
+
+/// The IPv6 address at a place, behind which there must be room for it.
+fn address_v6(bytes: &[u8], at: usize) -> Ipv6Addr {
+    let mut octets = [0; 16];
+    octets.copy_from_slice(&bytes[at..at + 16]);
+    octets.into()
 }
 
 /// The MAC addresses of a frame: destination, source.
@@ -132,6 +144,7 @@ pub fn read(frame: &[u8], checksums: bool) -> Result<Packet<'_>, String> {
     match be16(frame, 12) {
         0x0800 => read_ipv4(payload, checksums),
         0x0806 => read_arp(payload),
+        0x86dd => read_ipv6(payload, checksums),
         other => Ok(Packet::Other(other)),
     }
 }
@@ -165,31 +178,85 @@ fn read_ipv4(packet: &[u8], checksums: bool) -> Result<Packet<'_>, String> {
     }
     let data = &packet[header..total];
     if be16(packet, 6) & 0x3fff != 0 {
-        return Ok(Packet::Ipv4(source, destination));
+        return Ok(Packet::Ip(source.into(), destination.into()));
     }
-    let sums_to_zero =
-        |protocol| checksum(&[&pseudo_header(source, destination, protocol, data.len()), data]) == 0;
-    match packet[9] {
-        1 if checksums && checksum(&[data]) != 0 => Err("ICMP checksum is wrong".into()),
-        1 if data.len() < 8 => Err("ICMP of less than 8 bytes".into()),
-        1 => Ok(Packet::Icmp(source, destination, data)),
-        6 if checksums && data.len() >= 20 && !sums_to_zero(6) => Err("TCP checksum is wrong".into()),
+    if packet[9] == 1 {
+        if checksums && checksum(&[data]) != 0 {
+            return Err("ICMP checksum is wrong".into());
+        }
+        return if data.len() < 8 {
+            Err("ICMP of less than 8 bytes".into())
+        } else {
+            Ok(Packet::Icmp(source.into(), destination.into(), data))
+        };
+    }
+    read_transport(source.into(), destination.into(), packet[9], data, checksums)
+}
+
+fn read_ipv6(packet: &[u8], checksums: bool) -> Result<Packet<'_>, String> {
+    if packet.len() < 40 || packet[0] >> 4 != 6 {
+        return Err("no IPv6 header".into());
+    }
+    let total = 40 + usize::from(be16(packet, 4));
+    if total > packet.len() {
+        return Err(format!("IPv6 packet of {total} bytes, in {}", packet.len()));
+    }
+    let (source, destination) = (address_v6(packet, 8), address_v6(packet, 24));
+    if source.is_multicast() || source.to_ipv4_mapped().is_some() || destination.to_ipv4_mapped().is_some() {
+        return Err(format!("from {source} to {destination}"));
+    }
+    let (mut next, mut data) = (packet[6], &packet[40..total]);
+    if next == 0 && data.len() >= 8 {
+        // The router alert of MLD.
+        let length = 8 * (1 + usize::from(data[1]));
+        (next, data) = (data[0], data.get(length..).ok_or("hop-by-hop options reach beyond the packet")?);
+    }
+    let (from, to) = (IpAddr::from(source), IpAddr::from(destination));
+    if next != 58 {
+        if packet[7] == 0 {
+            return Err("hop limit is 0 on the wire".into());
+        }
+        return read_transport(from, to, next, data, checksums);
+    }
+    if data.len() < 4 {
+        return Err("ICMPv6 of less than 4 bytes".into());
+    }
+    if checksums && transport_checksum(from, to, 58, data) != 0 {
+        return Err("ICMPv6 checksum is wrong".into());
+    }
+    if (133..=137).contains(&data[0]) && packet[7] != 255 {
+        return Err(format!("neighbour discovery with a hop limit of {}", packet[7]));
+    }
+    Ok(Packet::Icmp(from, to, data))
+}
+
+fn read_transport(
+    source: IpAddr,
+    destination: IpAddr,
+    protocol: u8,
+    data: &[u8],
+    checksums: bool,
+) -> Result<Packet<'_>, String> {
+    let sums_to_zero = || transport_checksum(source, destination, protocol, data) == 0;
+    match protocol {
+        6 if checksums && data.len() >= 20 && !sums_to_zero() => Err("TCP checksum is wrong".into()),
         6 => read_tcp(source, destination, data).map(Packet::Tcp),
         17 => {
             if data.len() < 8 || usize::from(be16(data, 4)) != data.len() {
                 return Err("UDP length is not that of the packet".into());
             }
-            if checksums && be16(data, 6) != 0 && !sums_to_zero(17) {
+            let has_checksum = be16(data, 6) != 0;
+            if checksums && (has_checksum || source.is_ipv6()) && !(has_checksum && sums_to_zero()) {
                 return Err("UDP checksum is wrong".into());
             }
             let (from, to) = (be16(data, 0), be16(data, 2));
-            Ok(Packet::Udp(SocketAddrV4::new(source, from), SocketAddrV4::new(destination, to), &data[8..]))
+            Ok(Packet::Udp(SocketAddr::new(source, from), SocketAddr::new(destination, to), &data[8..]))
         }
-        _ => Ok(Packet::Ipv4(source, destination)),
+        _ => Ok(Packet::Ip(source, destination)),
     }
 }
 
-fn read_tcp(source: Ipv4Addr, destination: Ipv4Addr, tcp: &[u8]) -> Result<Segment<'_>, String> {
+fn read_tcp(source: IpAddr, destination: IpAddr, tcp: &[u8]) -> Result<Segment<'_>, String> {
     if tcp.len() < 20 {
         return Err("no TCP header".into());
     }
@@ -219,8 +286,8 @@ fn read_tcp(source: Ipv4Addr, destination: Ipv4Addr, tcp: &[u8]) -> Result<Segme
         }
     }
     Ok(Segment {
-        source: SocketAddrV4::new(source, be16(tcp, 0)),
-        destination: SocketAddrV4::new(destination, be16(tcp, 2)),
+        source: SocketAddr::new(source, be16(tcp, 0)),
+        destination: SocketAddr::new(destination, be16(tcp, 2)),
         seq: be32(tcp, 4),
         ack: (flags & flag::ACK != 0).then(|| be32(tcp, 8)),
         flags,
@@ -236,6 +303,20 @@ fn read_tcp(source: Ipv4Addr, destination: Ipv4Addr, tcp: &[u8]) -> Result<Segme
 #[must_use]
 pub fn ethernet(destination: MacAddr, source: MacAddr, ethertype: u16, payload: &[u8]) -> Vec<u8> {
     [&destination.0[..], &source.0, &ethertype.to_be_bytes(), payload].concat()
+}
+
+/// A frame from one MAC address to another with an ordinary packet from one IP address to another.
+///
+/// # Panics
+/// If the addresses are of different families.
+#[must_use]
+pub fn ip_frame(macs: (MacAddr, MacAddr), pair: (IpAddr, IpAddr), protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let (ethertype, packet) = match pair {
+        (IpAddr::V4(from), IpAddr::V4(to)) => (0x0800, Ipv4::new(from, to, protocol).packet(payload)),
+        (IpAddr::V6(from), IpAddr::V6(to)) => (0x86dd, Ipv6::new(from, to, protocol).packet(payload)),
+        _ => panic!("{pair:?}"),
+    };
+    ethernet(macs.1, macs.0, ethertype, &packet)
 }
 
 /// An ARP packet, without its Ethernet header.
@@ -289,16 +370,59 @@ impl Ipv4 {
     }
 }
 
-/// A UDP datagram, checksummed, without IPv4 header.
+/// What an IPv6 header says besides its addresses.
+#[derive(Clone, Copy, Debug)]
+pub struct Ipv6 {
+    /// Source address.
+    pub source: Ipv6Addr,
+    /// Destination address.
+    pub destination: Ipv6Addr,
+    /// What follows the header.
+    pub next_header: u8,
+    /// Hop limit.
+    pub hop_limit: u8,
+}
+
+impl Ipv6 {
+    /// A header with the usual hop limit: 255 in front of ICMPv6, which may be neighbour discovery.
+    #[must_use]
+    pub const fn new(source: Ipv6Addr, destination: Ipv6Addr, next_header: u8) -> Self {
+        Self { source, destination, next_header, hop_limit: if next_header == 58 { 255 } else { 64 } }
+    }
+
+    /// The packet with its header.
+    #[must_use]
+    pub fn packet(&self, payload: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0x60, 0, 0, 0];
+        packet.extend_from_slice(&(payload.len() as u16).to_be_bytes());
+        packet.extend_from_slice(&[self.next_header, self.hop_limit]);
+        packet.extend_from_slice(&self.source.octets());
+        packet.extend_from_slice(&self.destination.octets());
+        packet.extend_from_slice(payload);
+        packet
+    }
+}
+
+/// An ICMPv6 message, checksummed, without IPv6 header. `rest` is what stands in bytes 4 to 8.
 #[must_use]
-pub fn udp(source: SocketAddrV4, destination: SocketAddrV4, payload: &[u8]) -> Vec<u8> {
+pub fn icmpv6(pair: (Ipv6Addr, Ipv6Addr), kind: u8, code: u8, rest: u32, payload: &[u8]) -> Vec<u8> {
+    let mut icmp = [&[kind, code, 0, 0], &rest.to_be_bytes()[..], payload].concat();
+    let sum = transport_checksum(pair.0, pair.1, 58, &icmp);
+    icmp[2..4].copy_from_slice(&sum.to_be_bytes());
+    icmp
+}
+
+/// A UDP datagram, checksummed, without IP header.
+#[must_use]
+pub fn udp(source: impl Into<SocketAddr>, destination: impl Into<SocketAddr>, payload: &[u8]) -> Vec<u8> {
+    let (source, destination) = (source.into(), destination.into());
     let mut udp = Vec::with_capacity(8 + payload.len());
     udp.extend_from_slice(&source.port().to_be_bytes());
     udp.extend_from_slice(&destination.port().to_be_bytes());
     udp.extend_from_slice(&((8 + payload.len()) as u16).to_be_bytes());
     udp.extend_from_slice(&[0, 0]);
     udp.extend_from_slice(payload);
-    let sum = transport_checksum(*source.ip(), *destination.ip(), 17, &udp);
+    let sum = transport_checksum(source.ip(), destination.ip(), 17, &udp);
     udp[6..8].copy_from_slice(&if sum == 0 { 0xffff } else { sum }.to_be_bytes());
     udp
 }
@@ -312,7 +436,7 @@ pub fn icmp(kind: u8, code: u8, rest: u32, payload: &[u8]) -> Vec<u8> {
     icmp
 }
 
-/// A TCP segment, checksummed, without IPv4 header and without options but an MSS if one is given.
+/// A TCP segment, checksummed, without IP header and without options but an MSS if one is given.
 #[must_use]
 pub fn tcp(segment: &Segment<'_>) -> Vec<u8> {
     let options = segment.mss.map(|mss| [&[2, 4], &mss.to_be_bytes()[..]].concat()).unwrap_or_default();
@@ -326,7 +450,7 @@ pub fn tcp(segment: &Segment<'_>) -> Vec<u8> {
     tcp[14..16].copy_from_slice(&segment.window.to_be_bytes());
     tcp.extend_from_slice(&options);
     tcp.extend_from_slice(segment.payload);
-    let sum = transport_checksum(*segment.source.ip(), *segment.destination.ip(), 6, &tcp);
+    let sum = transport_checksum(segment.source.ip(), segment.destination.ip(), 6, &tcp);
     tcp[16..18].copy_from_slice(&sum.to_be_bytes());
     tcp
 }

@@ -1,8 +1,8 @@
 //! A transfer from one end to the other under stated conditions, judged by what must hold of every transfer.
 
-use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use netloom_core::{Congestion, Duration, Instant, Ipv4Net, LanConfig, PortConfig};
+use netloom_core::{Congestion, Duration, Instant, IpNet, LanConfig, PortConfig};
 
 use crate::app::{Outcome, Plan};
 use crate::check::Checker;
@@ -13,7 +13,10 @@ use crate::guest::{Host, MachineHost, SmoltcpHost};
 use crate::link::LinkConfig;
 use crate::outside::{Answer, Outside};
 use crate::rng::Rng;
-use crate::world::{GATEWAY, VIRTUAL, World, guest_address, guest_mac, lan_config, limits};
+use crate::world::{
+    GATEWAY, GATEWAY_V6, VIRTUAL, VIRTUAL_V6, World, dual_config, guest_address, guest_address_v6, guest_mac,
+    limits,
+};
 
 /// Whose stack the guest runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +57,8 @@ pub struct Scenario {
     pub congestion: Congestion,
     /// Whether both machines offer timestamps.
     pub timestamps: bool,
+    /// Whether all of it is over IPv6.
+    pub ipv6: bool,
     /// Whether the port is trusted, so that nobody computes checksums.
     pub trusted: bool,
     /// How long the outside takes to accept.
@@ -91,6 +96,7 @@ impl Default for Scenario {
             buffer_bytes: 256 * 1024,
             congestion: Congestion::default(),
             timestamps: true,
+            ipv6: false,
             trusted: false,
             dial: Duration::ZERO,
             seed: 1,
@@ -122,7 +128,7 @@ impl Scenario {
         world.name = format!("{self:?}");
         world.checker = Checker::new(!self.trusted);
         if self.peer == Peer::Smoltcp {
-            world.checker.excuse_rounding(guest_address(0));
+            world.checker.excuse_rounding(self.address(0));
         }
         let port = PortConfig {
             mtu: self.mtu,
@@ -134,7 +140,7 @@ impl Scenario {
         world.join(guest, port, self.link);
         if self.opener == Opener::Outside {
             for _ in 0..self.flows {
-                let target = SocketAddr::V4(SocketAddrV4::new(guest_address(0), TARGET_PORT));
+                let target = SocketAddr::new(self.address(0), TARGET_PORT);
                 let World { outside, lan, .. } = &mut world;
                 outside.connect(Instant::ZERO, lan, target, self.plan).expect("the guest is on the LAN");
             }
@@ -166,22 +172,33 @@ impl Scenario {
             congestion: self.congestion,
             timestamps: self.timestamps,
             limits: limits(self.buffer_bytes),
-            ..lan_config(self.mtu)
+            ..dual_config(self.mtu)
         }
     }
 
+    /// The `n`th guest's address.
+    const fn address(&self, n: u8) -> IpAddr {
+        if self.ipv6 { IpAddr::V6(guest_address_v6(n)) } else { IpAddr::V4(guest_address(n)) }
+    }
+
     fn guest(&self) -> Box<dyn Host> {
-        let target = match self.peer {
-            Peer::Smoltcp => SocketAddrV4::new(Ipv4Addr::new(93, 184, 216, 34), TARGET_PORT),
-            Peer::Machine => SocketAddrV4::new(VIRTUAL, TARGET_PORT),
+        let (gateway, prefix): (IpAddr, _) =
+            if self.ipv6 { (GATEWAY_V6.into(), 64) } else { (GATEWAY.into(), 24) };
+        let target: IpAddr = match (self.peer, self.ipv6) {
+            (Peer::Smoltcp, false) => Ipv4Addr::new(93, 184, 216, 34).into(),
+            (Peer::Smoltcp, true) => Ipv6Addr::new(0x2606, 0x2800, 0, 0, 0, 0, 0, 0x34).into(),
+            (Peer::Machine, false) => VIRTUAL.into(),
+            (Peer::Machine, true) => VIRTUAL_V6.into(),
         };
+        let target = SocketAddr::new(target, TARGET_PORT);
         let mut rng = Rng::new(self.seed ^ 0x0067_7565_7374);
         match self.peer {
             Peer::Smoltcp => {
                 let mut host = SmoltcpHost::new(SmoltcpHostConfig {
                     mac: guest_mac(0),
-                    address: Some((guest_address(0), 24)),
-                    router: Some(GATEWAY),
+                    address: Some((self.address(0), prefix)),
+                    router: Some(gateway),
+                    slaac: false,
                     mtu: self.mtu,
                     buffer_bytes: self.buffer_bytes,
                     checksums: !self.trusted,
@@ -197,10 +214,10 @@ impl Scenario {
             }
             Peer::Machine => {
                 let config = MachineHostConfig {
-                    subnet: Ipv4Net::new(GATEWAY, 24),
+                    net: IpNet::new(gateway, prefix),
                     mac: guest_mac(0),
-                    own: guest_address(1),
-                    address: guest_address(0),
+                    own: self.address(1),
+                    address: self.address(0),
                     mtu: self.mtu,
                     limits: limits(self.buffer_bytes),
                     congestion: self.congestion,
@@ -211,7 +228,7 @@ impl Scenario {
                 let mut host = MachineHost::new(config, outside, rng.seed());
                 if self.opener == Opener::Guest {
                     for _ in 0..self.flows {
-                        let opened = host.connect(Instant::ZERO, SocketAddr::V4(target), self.plan);
+                        let opened = host.connect(Instant::ZERO, target, self.plan);
                         opened.expect("the target is on the LAN");
                     }
                 }

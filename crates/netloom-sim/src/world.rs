@@ -3,10 +3,11 @@
 //! It owns all of them and the time. A step moves frames and programs until nothing moves at this instant, then time jumps to the
 //! next deadline of anyone; nobody waits, and the same seed gives the same run.
 
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 use netloom_core::{
-    Congestion, Duration, Instant, Ipv4Net, Lan, LanConfig, Limits, MacAddr, Policy, PortConfig, PortId,
+    Congestion, Duration, Instant, Ipv4Net, Ipv6Config, Ipv6Net, Lan, LanConfig, Limits, MacAddr, Policy,
+    PortConfig, PortId,
 };
 
 use crate::app::{Outcome, Role};
@@ -25,6 +26,11 @@ pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 168, 86, 1);
 /// A virtual address in [`lan_config`].
 pub const VIRTUAL: Ipv4Addr = Ipv4Addr::new(192, 168, 86, 254);
 
+/// The gateway's address in [`dual_config`].
+pub const GATEWAY_V6: Ipv6Addr = Ipv6Addr::new(0xfd86, 0x192, 0x168, 0x86, 0, 0, 0, 1);
+/// A virtual address in [`dual_config`].
+pub const VIRTUAL_V6: Ipv6Addr = Ipv6Addr::new(0xfd86, 0x192, 0x168, 0x86, 0, 0, 0, 0xfe);
+
 /// Frames and calls at one instant after which the world counts as caught in a loop.
 const MAX_ROUNDS: u64 = 2_000_000;
 
@@ -36,7 +42,7 @@ pub fn lan_config(mtu: u16) -> LanConfig {
         gateway_address: GATEWAY,
         gateway_mac: GATEWAY_MAC,
         gateway: true,
-        virtual_addresses: vec![VIRTUAL],
+        virtual_addresses: vec![VIRTUAL.into()],
         ipv6: None,
         mtu,
         dhcp: None,
@@ -51,6 +57,14 @@ pub fn lan_config(mtu: u16) -> LanConfig {
         policy: Policy::default(),
         limits: limits(256 * 1024),
     }
+}
+
+/// The same LAN with IPv6.
+#[must_use]
+pub fn dual_config(mtu: u16) -> LanConfig {
+    let ipv6 = Ipv6Config { prefix: Ipv6Net::new(GATEWAY_V6, 64), gateway_address: GATEWAY_V6 };
+    let virtual_addresses = vec![VIRTUAL.into(), VIRTUAL_V6.into()];
+    LanConfig { ipv6: Some(ipv6), virtual_addresses, ..lan_config(mtu) }
 }
 
 /// Limits that leave room for tests, with this many bytes of buffer each way per flow.
@@ -78,6 +92,12 @@ pub const fn guest_mac(n: u8) -> MacAddr {
 #[must_use]
 pub const fn guest_address(n: u8) -> Ipv4Addr {
     Ipv4Addr::new(192, 168, 86, 10 + n)
+}
+
+/// The static IPv6 address of the `n`th guest.
+#[must_use]
+pub const fn guest_address_v6(n: u8) -> Ipv6Addr {
+    Ipv6Addr::new(0xfd86, 0x192, 0x168, 0x86, 0, 0, 0, 0x10 + n as u16)
 }
 
 struct Station<H> {

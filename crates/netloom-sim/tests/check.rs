@@ -1,20 +1,20 @@
 //! The packet checker finds what it is there to find: a conversation that is in order, and the same with one thing wrong.
 
-use core::net::SocketAddrV4;
+use core::net::SocketAddr;
 
 use netloom_core::Instant;
 use netloom_sim::Checker;
-use netloom_sim::packet::{Ipv4, Segment, ethernet, flag, tcp};
+use netloom_sim::packet::{Segment, flag, ip_frame, tcp, transport_checksum};
 use netloom_sim::world::{GATEWAY_MAC, guest_address, guest_mac};
 
 const MTU: u16 = 1500;
 
-fn a() -> SocketAddrV4 {
-    SocketAddrV4::new(guest_address(0), 4000)
+fn a() -> SocketAddr {
+    SocketAddr::new(guest_address(0).into(), 4000)
 }
 
-fn b() -> SocketAddrV4 {
-    SocketAddrV4::new(guest_address(1), 80)
+fn b() -> SocketAddr {
+    SocketAddr::new(guest_address(1).into(), 80)
 }
 
 fn segment(from_a: bool, flags: u8, seq: u32, ack: Option<u32>, window: u16, payload: &[u8]) -> Segment<'_> {
@@ -24,8 +24,11 @@ fn segment(from_a: bool, flags: u8, seq: u32, ack: Option<u32>, window: u16, pay
 }
 
 fn frame(segment: &Segment<'_>) -> Vec<u8> {
-    let packet = Ipv4::new(*segment.source.ip(), *segment.destination.ip(), 6).packet(&tcp(segment));
-    ethernet(GATEWAY_MAC, guest_mac(0), 0x0800, &packet)
+    carry(segment, &tcp(segment))
+}
+
+fn carry(segment: &Segment<'_>, tcp: &[u8]) -> Vec<u8> {
+    ip_frame((guest_mac(0), GATEWAY_MAC), (segment.source.ip(), segment.destination.ip()), 6, tcp)
 }
 
 /// A conversation in order up to the middle: handshake, 600 bytes from `a` (seq 101), acknowledged by `b` (seq 501, window 2000).
@@ -146,19 +149,9 @@ fn scaled_windows_count_in_full_but_not_in_the_syn() {
             tcp[12] = 6 << 4;
         }
         tcp[16..18].fill(0);
-        let mut pseudo = [0; 12];
-        pseudo[..4].copy_from_slice(&s.source.ip().octets());
-        pseudo[4..8].copy_from_slice(&s.destination.ip().octets());
-        pseudo[9] = 6;
-        pseudo[11] = tcp.len() as u8;
-        let sum = netloom_sim::packet::checksum(&[&pseudo, &tcp]);
+        let sum = transport_checksum(s.source.ip(), s.destination.ip(), 6, &tcp);
         tcp[16..18].copy_from_slice(&sum.to_be_bytes());
-        let frame = ethernet(
-            GATEWAY_MAC,
-            guest_mac(0),
-            0x0800,
-            &Ipv4::new(*s.source.ip(), *s.destination.ip(), 6).packet(&tcp),
-        );
+        let frame = carry(s, &tcp);
         checker.sent(Instant::ZERO, &frame, MTU);
         checker.received(&frame);
     };

@@ -39,8 +39,9 @@ fn engine(n: u8, case: &Case) -> EngineHost {
 fn smoltcp(n: u8, case: &Case) -> SmoltcpHost {
     SmoltcpHost::new(SmoltcpHostConfig {
         mac: guest_mac(n),
-        address: Some((guest_address(n), 24)),
+        address: Some((guest_address(n).into(), 24)),
         router: None,
+        slaac: false,
         mtu: case.mtu,
         buffer_bytes: case.buffer_bytes,
         checksums: true,

@@ -14,8 +14,9 @@ use netloom_sim::{Checker, Host, Link, LinkConfig, Plan, SmoltcpHost};
 fn host(n: u8, buffer_bytes: usize) -> SmoltcpHost {
     SmoltcpHost::new(SmoltcpHostConfig {
         mac: guest_mac(n),
-        address: Some((guest_address(n), 24)),
+        address: Some((guest_address(n).into(), 24)),
         router: None,
+        slaac: false,
         mtu: 1500,
         buffer_bytes,
         checksums: true,
@@ -26,8 +27,8 @@ fn host(n: u8, buffer_bytes: usize) -> SmoltcpHost {
 /// The frame of a segment from guest 1 to guest 0.
 fn segment(flags: u8, seq: u32, ack: Option<u32>) -> Vec<u8> {
     let message = tcp(&Segment {
-        source: SocketAddrV4::new(guest_address(1), 5000),
-        destination: SocketAddrV4::new(guest_address(0), 80),
+        source: SocketAddrV4::new(guest_address(1), 5000).into(),
+        destination: SocketAddrV4::new(guest_address(0), 80).into(),
         seq,
         ack,
         flags,

@@ -14,8 +14,9 @@ fn world(config: LanConfig, outside: Outside, buffer_bytes: usize) -> World<Smol
     world.checker.excuse_rounding(guest_address(0));
     let host = SmoltcpHost::new(SmoltcpHostConfig {
         mac: guest_mac(0),
-        address: Some((guest_address(0), 24)),
-        router: Some(GATEWAY),
+        address: Some((guest_address(0).into(), 24)),
+        router: Some(GATEWAY.into()),
+        slaac: false,
         mtu: 1500,
         buffer_bytes,
         checksums: true,

@@ -1,6 +1,6 @@
 //! The services of a LAN with an independent client: DHCP, DNS, NTP, echo, and guests that talk to each other.
 
-use core::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use netloom_core::service::dhcp::DhcpConfig;
 use netloom_core::service::dns::DnsConfig;
@@ -39,6 +39,7 @@ fn guest(n: u8) -> SmoltcpHost {
         mac: guest_mac(n),
         address: None,
         router: None,
+        slaac: false,
         mtu: 1500,
         buffer_bytes: 65_535,
         checksums: true,
@@ -112,9 +113,9 @@ fn dns_query(id: u16, name: &str, kind: u16) -> Vec<u8> {
         .concat()
 }
 
-fn ask_dns(world: &mut World<SmoltcpHost>, server: Ipv4Addr, query: &[u8]) -> (SocketAddrV4, Vec<u8>) {
+fn ask_dns(world: &mut World<SmoltcpHost>, server: impl Into<IpAddr>, query: &[u8]) -> (SocketAddr, Vec<u8>) {
     let socket = world.host(0).open_udp(40_000 + u16::from(query[1]));
-    world.host(0).send_udp(socket, SocketAddrV4::new(server, 53), query);
+    world.host(0).send_udp(socket, SocketAddr::new(server.into(), 53), query);
     wait_for!(world, |host: &mut SmoltcpHost| host.receive_udp(socket))
 }
 
@@ -122,7 +123,7 @@ fn ask_dns(world: &mut World<SmoltcpHost>, server: Ipv4Addr, query: &[u8]) -> (S
 fn dns_answers_names_of_the_lan_itself() {
     let mut world = world(Outside::default(), &[0], LinkConfig::default());
     let (from, answer) = ask_dns(&mut world, GATEWAY, &dns_query(0x1201, "printer.lan", 1));
-    assert_eq!(from, SocketAddrV4::new(GATEWAY, 53));
+    assert_eq!(from, SocketAddrV4::new(GATEWAY, 53).into());
     assert_eq!(answer[..2], [0x12, 0x01]);
     assert_eq!(
         (answer[2] & 0x80, answer[3] & 15, answer[7]),
@@ -143,7 +144,7 @@ fn dns_passes_other_names_on_as_they_came() {
     for kind in [1, 28, 65] {
         let query = dns_query(0x3300 + kind, "example.org", kind);
         let (from, answer) = ask_dns(&mut world, GATEWAY, &query);
-        assert_eq!(from, SocketAddrV4::new(GATEWAY, 53));
+        assert_eq!(from, SocketAddrV4::new(GATEWAY, 53).into());
         assert_eq!(answer[..2], query[..2]);
         assert_eq!(answer[12..], query[12..]);
     }
@@ -168,7 +169,7 @@ fn ntp_tells_the_time() {
     request[40..48].copy_from_slice(&[1, 2, 3, 4, 5, 6, 7, 8]);
     world.host(0).send_udp(socket, SocketAddrV4::new(OUTSIDE, 123), &request);
     let (from, answer) = wait_for!(world, |host: &mut SmoltcpHost| host.receive_udp(socket));
-    assert_eq!(from, SocketAddrV4::new(OUTSIDE, 123), "the answer comes from the address asked");
+    assert_eq!(from, SocketAddrV4::new(OUTSIDE, 123).into(), "the answer comes from the address asked");
     assert_eq!(answer[24..32], request[40..48], "the origin timestamp is the request's");
     let seconds = u32::from_be_bytes([answer[40], answer[41], answer[42], answer[43]]);
     let unix = u64::from(seconds) + (1 << 32) * u64::from(seconds < 2_208_988_800) - 2_208_988_800;
@@ -184,7 +185,10 @@ fn the_gateway_echoes_and_so_does_the_outside() {
         for length in [0, 1, 1000, 1472] {
             let data = vec![length as u8; length];
             world.host(0).send_udp(socket, to, &data);
-            assert_eq!(wait_for!(world, |host: &mut SmoltcpHost| host.receive_udp(socket)), (to, data));
+            assert_eq!(
+                wait_for!(world, |host: &mut SmoltcpHost| host.receive_udp(socket)),
+                (to.into(), data)
+            );
         }
     }
     world.run_for(Duration::from_secs(120));
@@ -229,8 +233,9 @@ fn isolated_guests_do_not_find_each_other() {
     for n in 0..2 {
         let host = SmoltcpHost::new(SmoltcpHostConfig {
             mac: guest_mac(n),
-            address: Some((guest_address(n), 24)),
-            router: Some(GATEWAY),
+            address: Some((guest_address(n).into(), 24)),
+            router: Some(GATEWAY.into()),
+            slaac: false,
             mtu: 1500,
             buffer_bytes: 4096,
             checksums: true,

@@ -10,8 +10,9 @@ use netloom_sim::{Checker, Host, Link, LinkConfig, Outcome, Plan, SmoltcpHost};
 fn host(n: u8, mtu: u16, buffer_bytes: usize) -> SmoltcpHost {
     SmoltcpHost::new(SmoltcpHostConfig {
         mac: guest_mac(n),
-        address: Some((guest_address(n), 24)),
+        address: Some((guest_address(n).into(), 24)),
         router: None,
+        slaac: false,
         mtu,
         buffer_bytes,
         checksums: true,

@@ -237,8 +237,8 @@ fn fragments_that_never_complete_are_forgotten() {
 fn damaged_packets_are_counted_and_unanswered() {
     let (mut probe, port) = one_guest();
     let syn = Segment {
-        source: SocketAddrV4::new(guest_address(0), 4000),
-        destination: SocketAddrV4::new(OUTSIDE, 80),
+        source: SocketAddrV4::new(guest_address(0), 4000).into(),
+        destination: SocketAddrV4::new(OUTSIDE, 80).into(),
         seq: 1,
         ack: None,
         flags: flag::SYN,
@@ -288,7 +288,7 @@ fn an_empty_datagram_is_a_datagram() {
     let frames = probe.receive(port);
     assert_eq!(frames.len(), 1);
     let Ok(Packet::Udp(from, _, data)) = read(&frames[0], true) else { panic!("{frames:02x?}") };
-    assert_eq!((from, data), (SocketAddrV4::new(OUTSIDE, 9), &b""[..]));
+    assert_eq!((from, data), (SocketAddrV4::new(OUTSIDE, 9).into(), &b""[..]));
 }
 
 #[test]
@@ -349,8 +349,8 @@ fn a_lan_without_services_has_no_address() {
 fn a_segment_of_no_connection_is_reset() {
     let (mut probe, port) = one_guest();
     let stray = Segment {
-        source: SocketAddrV4::new(guest_address(0), 4000),
-        destination: SocketAddrV4::new(OUTSIDE, 80),
+        source: SocketAddrV4::new(guest_address(0), 4000).into(),
+        destination: SocketAddrV4::new(OUTSIDE, 80).into(),
         seq: 7777,
         ack: Some(8888),
         flags: flag::ACK,

@@ -35,6 +35,7 @@ fn point(peer: Peer, n: u64) -> Scenario {
         buffer_bytes: one_of(&mut rng, [4096, 32 * 1024, 256 * 1024, 1 << 20]),
         congestion: one_of(&mut rng, [Congestion::Cubic, Congestion::Reno, Congestion::None]),
         timestamps: one_of(&mut rng, [true, false]),
+        ipv6: one_of(&mut rng, [false, true]),
         seed: n,
         ..Scenario::default()
     }

@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use netloom_core::{Congestion, Ipv4Net, Limits, MacAddr};
+use netloom_core::{Congestion, IpNet, Limits, MacAddr};
 use netloom_sim::guest::machine::MachineHostConfig;
 use netloom_sim::{Answer, MachineHost, Outcome, Outside, Plan, Rng, Role, world};
 
@@ -167,10 +167,10 @@ fn kernel(congestion: Congestion, address: Ipv4Addr) -> Result<(Arc<Namespace>, 
 
 fn machine(congestion: Congestion, outside: Outside, seed: u64) -> MachineHost {
     let config = MachineHostConfig {
-        subnet: Ipv4Net::new(FAR, 24),
+        net: IpNet::new(FAR.into(), 24),
         mac: FAR_MAC,
-        own: FAR_OWN,
-        address: FAR,
+        own: FAR_OWN.into(),
+        address: FAR.into(),
         mtu: MTU,
         limits: Limits { lan_buffer_bytes: 1 << 30, ..world::limits(BUFFER_BYTES) },
         congestion,

@@ -6,15 +6,10 @@ use crate::config::LanConfig;
 use crate::wire::ip::Pair;
 
 impl LanConfig {
-    /// Whether the machine answers for an address. A LAN that offers nothing has none: a guest may be its router.
+    /// Whether the machine answers for an address. A LAN that offers nothing has no gateway: a guest may be its router.
     pub(super) fn is_ours(&self, address: IpAddr) -> bool {
-        match address {
-            IpAddr::V4(v4) => {
-                let offers = self.gateway || self.dhcp.is_some() || self.dns.is_some();
-                (offers && v4 == self.gateway_address) || self.virtual_addresses.contains(&v4)
-            }
-            IpAddr::V6(_) => self.is_gateway(address),
-        }
+        let offers = address.is_ipv6() || self.gateway || self.dhcp.is_some() || self.dns.is_some();
+        offers && self.is_gateway(address) || self.virtual_addresses.contains(&address)
     }
 
     /// Whether an address is the gateway's own.

@@ -84,7 +84,7 @@ impl Stack {
         self.next_id = self.next_id.wrapping_add(1);
         let (id, gateway) = (self.next_id, self.config.gateway_mac);
         let whole = length + header.len(Part::Whole) <= mtu;
-        let step = (mtu - header.len(Part::Fragment { offset: 0, more: true })) / 8 * 8;
+        let step = (mtu.saturating_sub(header.len(Part::Fragment { offset: 0, more: true })) / 8 * 8).max(8);
         let mut offset = 0;
         loop {
             let end = if whole { length } else { (offset + step).min(length) };

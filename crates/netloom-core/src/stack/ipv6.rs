@@ -2,13 +2,14 @@
 //!
 //! The machine is the end of every flow, so it acts on all extension headers, as a packet's destination does.
 
-use core::net::Ipv6Addr;
+use core::net::{IpAddr, Ipv6Addr};
 
 use super::Stack;
 use super::errors::Error;
 use super::ip::From;
 use super::ndp;
 use super::reassembly::Fragment;
+use crate::config::LanConfig;
 use crate::counters::Drop;
 use crate::time::Instant;
 use crate::wire::ip::{self, ICMPV6, Pair};
@@ -160,9 +161,15 @@ impl Stack {
     }
 
     fn is_our_group(&self, group: Ipv6Addr) -> bool {
-        let own = self.config.ipv6.map(|ipv6| [ipv6.gateway_address, self.config.gateway_mac.link_local()]);
-        let solicited = own.is_some_and(|own| own.into_iter().any(|own| ipv6::solicited_node(own) == group));
-        group == ipv6::ALL_NODES || group == ipv6::ALL_ROUTERS || solicited
+        let LanConfig { ipv6, gateway_mac, virtual_addresses, .. } = &self.config;
+        let gateway = ipv6.map(|ipv6| ipv6.gateway_address).into_iter().chain([gateway_mac.link_local()]);
+        let virtual_addresses = virtual_addresses.iter().filter_map(|address| match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(v6) => Some(*v6),
+        });
+        group == ipv6::ALL_NODES
+            || group == ipv6::ALL_ROUTERS
+            || gateway.chain(virtual_addresses).any(|own| ipv6::solicited_node(own) == group)
     }
 }
 

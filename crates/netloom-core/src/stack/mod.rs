@@ -89,7 +89,11 @@ impl Stack {
         secret.copy_from_slice(&seed[..16]);
         let (hash, secret) = (Seeded::new(&hash), Seeded::new(&secret));
         let dhcp = config.dhcp.clone().map(|dhcp| {
-            let reserved = config.virtual_addresses.iter().copied().chain([config.gateway_address]).collect();
+            let virtual_addresses = config.virtual_addresses.iter().filter_map(|address| match address {
+                IpAddr::V4(v4) => Some(*v4),
+                IpAddr::V6(_) => None,
+            });
+            let reserved = virtual_addresses.chain([config.gateway_address]).collect();
             let dns = if config.dns.is_some() { vec![config.gateway_address] } else { Vec::new() };
             let network = Network {
                 subnet: config.subnet,

@@ -1,6 +1,6 @@
-//! Neighbour discovery: answers for the gateway, questions about guests (RFC 4861 4, 6.1 and 7, RFC 4862 5.4, RFC 6085, 6980).
+//! Neighbour discovery: answers for the machine's addresses, questions about guests (RFC 4861 4, 6.1 and 7, RFC 4862 5.4, RFC 6085, 6980).
 //!
-//! The gateway's addresses are the LAN's by configuration, and no port may use its MAC address: it takes them without asking (an
+//! The machine's addresses are the LAN's by configuration, and no port may use its MAC address: it takes them without asking (an
 //! optimistic duplicate address detection in the sense of RFC 4429), and answers whoever tries one that it is taken. Redirects and others'
 //! advertisements are not acted on. Groups are not joined with MLD (RFC 3810), since the switch hands every multicast frame to the stack.
 
@@ -76,7 +76,7 @@ impl Stack {
         }
         match (kind, target) {
             (ROUTER_SOLICITATION, _) => self.advertise_to(from.guest, source),
-            (NEIGHBOR_SOLICITATION, Some(target)) if self.config.is_gateway(target.into()) => {
+            (NEIGHBOR_SOLICITATION, Some(target)) if self.config.is_ours(target.into()) => {
                 self.send_neighbor_advertisement(from, source, target);
             }
             (NEIGHBOR_SOLICITATION, _) => {}
@@ -85,7 +85,7 @@ impl Stack {
         }
     }
 
-    /// Answers who asks about an address of the gateway. Who has no address yet, because he is about to take that one, is told by a packet
+    /// Answers who asks about an address of ours. Who has no address yet, because he is about to take that one, is told by a packet
     /// to all nodes in a frame to him alone (RFC 6085): nobody else asked.
     fn send_neighbor_advertisement(&mut self, from: From, asker: Ipv6Addr, target: Ipv6Addr) {
         let (to, solicited) = if asker.is_unspecified() { (ipv6::ALL_NODES, 0) } else { (asker, SOLICITED) };

@@ -1,6 +1,6 @@
 //! Loss detection by time: what left well before something that has arrived is lost (RACK, RFC 8985 6).
 
-use super::scoreboard::{Piece, Scoreboard};
+use super::scoreboard::{Piece, Scoreboard, Verdict};
 use super::seq::SeqNumber;
 use crate::time::{Duration, Instant};
 
@@ -103,18 +103,16 @@ impl Rack {
             return (0, None);
         }
         let patience = self.rtt + self.window(board.sacked_segments(segment_bytes), recovering, smoothed_rtt);
-        let mut again = None;
-        let lost = board.lose(|piece| {
-            if (piece.sent_at, piece.end) >= (self.sent_at, self.end) {
-                return false;
-            }
+        board.lose_overdue(|piece| {
             let due = piece.sent_at + patience;
-            if due > now {
-                again = again.max(Some(due));
+            if (piece.sent_at, piece.end) >= (self.sent_at, self.end) {
+                Verdict::Open
+            } else if due > now {
+                Verdict::Wait(due)
+            } else {
+                Verdict::Lost
             }
-            due <= now
-        });
-        (lost, again)
+        })
     }
 
     /// Whether a piece is lost when the retransmission timer has expired (RFC 8985 6.3).

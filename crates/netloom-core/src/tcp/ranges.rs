@@ -3,7 +3,7 @@
 use super::seq::SeqNumber;
 
 /// Most ranges kept. A peer that makes more gaps sends again what does not fit.
-const MAX_RANGES: usize = 64;
+const MAX_RANGES: usize = 256;
 
 /// Disjoint ranges in ascending order, ends exclusive, no two touching.
 #[derive(Debug, Default)]
@@ -44,6 +44,14 @@ impl Ranges {
         self.ranges[first] = joined;
         self.ranges.drain(first + 1..last);
         true
+    }
+
+    /// The first part of `start..end` that is not in the set.
+    pub(super) fn first_gap(&self, start: SeqNumber, end: SeqNumber) -> Option<(SeqNumber, SeqNumber)> {
+        let start = self.containing(start).map_or(start, |range| range.1);
+        let next = self.ranges.get(self.ranges.partition_point(|range| range.1 <= start));
+        let end = next.map_or(end, |range| range.0.min(end));
+        (start < end).then_some((start, end))
     }
 
     /// Removes everything before `seq`.

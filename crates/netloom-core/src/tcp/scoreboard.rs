@@ -1,12 +1,15 @@
 //! What was sent and is not acknowledged, in pieces of a segment each, and what became of them (RFC 2018 8, RFC 6675 3, RFC 8985 6.1).
+//!
+//! An acknowledgment costs what it tells anew, however much is under way.
 
 use std::collections::VecDeque;
 
+use super::ranges::Ranges;
 use super::seq::SeqNumber;
 use crate::time::Instant;
 
-/// Most pieces: a bound on what one acknowledgment may cost. With segments of 1460 bytes it is 5 MiB.
-const MAX_PIECES: usize = 4096;
+/// Most pieces. With segments of 1460 bytes it is 11 MiB.
+const MAX_PIECES: usize = 8192;
 /// Most pieces after some were cut in parts.
 const MAX_PARTS: usize = 2 * MAX_PIECES;
 
@@ -38,6 +41,15 @@ impl Piece {
     }
 }
 
+/// Whether a piece that is under way is lost.
+pub(super) enum Verdict {
+    Lost,
+    /// To be judged again at this time.
+    Wait(Instant),
+    /// It left too late to be told.
+    Open,
+}
+
 /// The pieces, in the order of their numbers and without gaps.
 #[derive(Debug, Default)]
 pub(super) struct Scoreboard {
@@ -49,6 +61,12 @@ pub(super) struct Scoreboard {
     resent_pieces: usize,
     /// No piece before this one is lost.
     lost_from: usize,
+    /// What the peer said it holds.
+    sacked: Ranges,
+    /// No piece before this is under way for the first time.
+    judged: SeqNumber,
+    /// What left again, in the order of time.
+    again: VecDeque<(Instant, SeqNumber, SeqNumber)>,
 }
 
 impl Scoreboard {
@@ -103,6 +121,9 @@ impl Scoreboard {
 
     /// A segment leaves for the first time, behind all others.
     pub(super) fn sent(&mut self, now: Instant, start: SeqNumber, end: SeqNumber) {
+        if self.pieces.is_empty() {
+            self.judged = start;
+        }
         self.bytes += end.since(start);
         self.pieces.push_back(Piece { start, end, sent_at: now, fate: Fate::UnderWay, resent: false });
     }
@@ -119,6 +140,10 @@ impl Scoreboard {
         piece.end = joined.last().map_or(piece.end, |piece| piece.end);
         self.resent_pieces += usize::from(!piece.resent);
         (piece.sent_at, piece.resent) = (now, true);
+        if self.again.len() >= MAX_PARTS {
+            self.again.pop_front();
+        }
+        self.again.push_back((now, piece.start, piece.end));
         if piece.fate == Fate::Lost {
             // Lost pieces leave in order.
             piece.fate = Fate::UnderWay;
@@ -130,6 +155,12 @@ impl Scoreboard {
     /// The peer has all before `ack`. Calls `delivered` with each piece of which that was not known; returns their bytes.
     pub(super) fn acknowledge(&mut self, ack: SeqNumber, mut delivered: impl FnMut(&Piece)) -> usize {
         let mut bytes = 0;
+        if !self.sacked.is_empty() {
+            self.sacked.remove_before(ack);
+        }
+        if self.resent_pieces == 0 && !self.again.is_empty() {
+            self.again.clear();
+        }
         while let Some(first) = self.pieces.front_mut() {
             let gone = ack.min(first.end).since(first.start);
             if gone == 0 {
@@ -170,6 +201,17 @@ impl Scoreboard {
         end: SeqNumber,
         mut delivered: impl FnMut(&Piece),
     ) -> usize {
+        let (mut from, mut bytes) = (start, 0);
+        while let Some((start, end)) = self.sacked.first_gap(from, end) {
+            bytes += self.sack_anew(start, end, &mut delivered);
+            from = end;
+        }
+        // A full set forgets nothing: what does not fit is looked at again.
+        self.sacked.insert(start, end);
+        bytes
+    }
+
+    fn sack_anew(&mut self, start: SeqNumber, end: SeqNumber, delivered: &mut impl FnMut(&Piece)) -> usize {
         let mut at = self.pieces.partition_point(|piece| piece.end <= start);
         at += usize::from(
             self.pieces.get(at).is_some_and(|piece| piece.start < start) && self.split(at, start),
@@ -195,6 +237,60 @@ impl Scoreboard {
             at += 1;
         }
         bytes
+    }
+
+    /// Marks what is overdue by `judge`, to which a piece that left later must never seem to be so earlier; returns the bytes, and when the
+    /// last of what must wait is due.
+    pub(super) fn lose_overdue(&mut self, judge: impl Fn(&Piece) -> Verdict) -> (usize, Option<Instant>) {
+        let (mut bytes, mut when) = (0, None);
+        // For the first time, pieces leave in the order of their numbers.
+        let mut at = self.pieces.partition_point(|piece| piece.end <= self.judged);
+        while let Some(piece) = self.pieces.get_mut(at) {
+            if piece.fate == Fate::UnderWay && !piece.resent {
+                match judge(piece) {
+                    Verdict::Lost => {
+                        piece.fate = Fate::Lost;
+                        bytes += piece.len();
+                        self.lost_from = self.lost_from.min(at);
+                    }
+                    Verdict::Wait(due) => when = when.max(Some(due)),
+                    Verdict::Open => break,
+                }
+            }
+            at += 1;
+            if when.is_none() {
+                self.judged = piece.end;
+            }
+        }
+        let mut queued = 0;
+        'again: while let Some((sent_at, start, end)) = self.again.get(queued).copied() {
+            let mut at = self.pieces.partition_point(|piece| piece.end <= start);
+            let mut waits = false;
+            while let Some(piece) = self.pieces.get_mut(at).filter(|piece| piece.start < end) {
+                if piece.fate == Fate::UnderWay && piece.sent_at == sent_at && piece.resent {
+                    match judge(piece) {
+                        Verdict::Lost => {
+                            piece.fate = Fate::Lost;
+                            bytes += piece.len();
+                            self.lost_from = self.lost_from.min(at);
+                        }
+                        Verdict::Wait(due) => {
+                            when = when.max(Some(due));
+                            waits = true;
+                        }
+                        Verdict::Open => break 'again,
+                    }
+                }
+                at += 1;
+            }
+            if waits || queued > 0 {
+                queued += 1;
+            } else {
+                self.again.pop_front();
+            }
+        }
+        self.lost_bytes += bytes;
+        (bytes, when)
     }
 
     /// Holds each piece under way of which `is_lost` says so to be lost; returns their bytes.
@@ -225,6 +321,7 @@ impl Scoreboard {
             .filter(|piece| piece.fate == Fate::Lost)
             .for_each(|piece| piece.fate = Fate::UnderWay);
         self.lost_bytes = 0;
+        self.judge_anew();
     }
 
     /// The peer no longer holds what it said it does (RFC 2018 8).
@@ -234,11 +331,20 @@ impl Scoreboard {
             .filter(|piece| piece.fate == Fate::Sacked)
             .for_each(|piece| piece.fate = Fate::UnderWay);
         (self.sacked_bytes, self.sacked_pieces) = (0, 0);
+        self.sacked.clear();
+        self.judge_anew();
+    }
+
+    fn judge_anew(&mut self) {
+        if let Some(first) = self.pieces.front() {
+            self.judged = first.start;
+        }
     }
 
     /// Gives the memory back that no piece needs.
     pub(super) fn release(&mut self) {
         self.pieces.shrink_to_fit();
+        self.again.shrink_to_fit();
     }
 
     /// Makes two of the piece at an index if a number lies inside it; false if it does not, or there are too many pieces.

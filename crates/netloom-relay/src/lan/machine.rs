@@ -43,7 +43,7 @@ pub(super) fn config(settings: &LanSettings, own: Vec<SocketAddr>) -> LanConfig 
         gateway_address: settings.gateway_address(),
         gateway_mac: GATEWAY_MAC,
         gateway: settings.gateway,
-        virtual_addresses: host.into_iter().collect(),
+        virtual_addresses: host.map(IpAddr::V4).into_iter().collect(),
         ipv6: settings.ipv6(),
         mtu: settings.mtu,
         dhcp: settings.dhcp.then(|| DhcpConfig {

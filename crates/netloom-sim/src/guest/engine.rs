@@ -1,7 +1,7 @@
 //! A host around the TCP engine alone: ARP answers, IPv4 without options, and one [`Tcb`] per connection, so that the engine can be
 //! judged apart from the machine that it is built into.
 
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::collections::{BTreeMap, VecDeque};
 
 use netloom_core::tcp::{Config, Event, Segment, Tcb, Transmit, reset_for};
@@ -217,10 +217,11 @@ impl Host for EngineHost {
                 let answer = packet::arp(2, (self.config.mac, self.config.address), (mac, sender));
                 self.outgoing.push_back(packet::ethernet(mac, self.config.mac, 0x0806, &answer));
             }
-            Ok(Packet::Tcp(segment)) if *segment.destination.ip() == self.config.address => {
+            Ok(Packet::Tcp(segment)) if segment.destination.ip() == self.config.address => {
+                let SocketAddr::V4(source) = segment.source else { return };
                 let header = usize::from(frame[14] & 15) * 4;
                 let total = usize::from(u16::from_be_bytes([frame[16], frame[17]]));
-                self.handle_segment(now, *segment.source.ip(), &frame[14 + header..14 + total]);
+                self.handle_segment(now, *source.ip(), &frame[14 + header..14 + total]);
             }
             _ => {}
         }

@@ -1,10 +1,10 @@
 //! A guest made of the machine itself: a LAN of one port whose virtual address is the guest's. Both ends of a wire are then ours.
 
-use core::net::{Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use netloom_core::{
-    Congestion, ConnectError, Duration, FlowId, Instant, Ipv4Net, Lan, LanConfig, Limits, MacAddr, Policy,
-    PortConfig, PortId,
+    Congestion, ConnectError, Duration, FlowId, Instant, IpNet, Ipv4Net, Ipv6Config, Ipv6Net, Lan, LanConfig,
+    Limits, MacAddr, Policy, PortConfig, PortId,
 };
 
 use super::Host;
@@ -22,13 +22,13 @@ pub struct MachineHost {
 #[derive(Clone, Copy, Debug)]
 pub struct MachineHostConfig {
     /// The network it is on.
-    pub subnet: Ipv4Net,
+    pub net: IpNet,
     /// Its MAC address.
     pub mac: MacAddr,
     /// The address that it opens connections from.
-    pub own: Ipv4Addr,
+    pub own: IpAddr,
     /// The address that it accepts connections at.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Its MTU.
     pub mtu: u16,
     /// Its buffers.
@@ -45,13 +45,23 @@ impl MachineHost {
     /// A host that runs the programs of `outside`.
     #[must_use]
     pub fn new(config: MachineHostConfig, outside: Outside, seed: [u8; 32]) -> Self {
+        // The other family is not spoken.
+        let unused = (Ipv4Net::new(Ipv4Addr::UNSPECIFIED, 32), Ipv4Addr::UNSPECIFIED);
+        let ((subnet, gateway_address), ipv6) = match (config.net.address(), config.own) {
+            (IpAddr::V6(net), IpAddr::V6(gateway_address)) => {
+                let prefix = Ipv6Net::new(net, config.net.prefix());
+                (unused, Some(Ipv6Config { prefix, gateway_address }))
+            }
+            (IpAddr::V4(net), IpAddr::V4(own)) => ((Ipv4Net::new(net, config.net.prefix()), own), None),
+            _ => (unused, None),
+        };
         let lan = LanConfig {
-            subnet: config.subnet,
-            gateway_address: config.own,
+            subnet,
+            gateway_address,
             gateway_mac: config.mac,
             gateway: false,
             virtual_addresses: vec![config.own, config.address],
-            ipv6: None,
+            ipv6,
             mtu: config.mtu,
             dhcp: None,
             dns: None,

@@ -1,6 +1,7 @@
-//! A guest whose stack is smoltcp: the independent peer. ARP, DHCP client, UDP, ping and TCP, with the same programs on top.
+//! A guest whose stack is smoltcp: the independent peer. ARP, neighbour discovery, DHCP client, SLAAC, UDP, ping and TCP, with the same
+//! programs on top.
 
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::collections::VecDeque;
 
 use netloom_core::{Duration, Instant, MacAddr};
@@ -19,10 +20,12 @@ pub struct SmoltcpHostConfig {
     /// Its MAC address.
     pub mac: MacAddr,
     /// Its address and prefix, or `None` to ask DHCP.
-    pub address: Option<(Ipv4Addr, u8)>,
+    pub address: Option<(IpAddr, u8)>,
     /// Its default router, if its address is not from DHCP.
-    pub router: Option<Ipv4Addr>,
-    /// Largest IPv4 packet.
+    pub router: Option<IpAddr>,
+    /// Whether it solicits routers, and forms an IPv6 address beside the other one.
+    pub slaac: bool,
+    /// Largest IP packet.
     pub mtu: u16,
     /// Receive and send buffer of each connection: its largest windows.
     pub buffer_bytes: usize,
@@ -66,12 +69,17 @@ impl SmoltcpHost {
         };
         let mut settings = Config::new(HardwareAddress::Ethernet(EthernetAddress(config.mac.0)));
         settings.random_seed = config.seed;
+        settings.slaac = config.slaac;
         let mut interface = Interface::new(settings, &mut device, SmolInstant::ZERO);
         let mut sockets = SocketSet::new(Vec::new());
         let mut dhcp = None;
         match config.address {
             Some((address, prefix)) => set_address(&mut interface, Some((address, prefix)), config.router),
             None => dhcp = Some(sockets.add(dhcpv4::Socket::new())),
+        }
+        if config.slaac || config.address.is_some_and(|(address, _)| address.is_ipv6()) {
+            let link_local = IpCidr::new(config.mac.link_local().into(), 64);
+            interface.update_ip_addrs(|addresses| addresses.push(link_local).expect("room for an address"));
         }
         Self {
             device,
@@ -91,11 +99,13 @@ impl SmoltcpHost {
     ///
     /// # Panics
     /// If the host has no address yet.
-    pub fn connect(&mut self, to: SocketAddrV4, plan: Plan) {
+    pub fn connect(&mut self, to: impl Into<SocketAddr>, plan: Plan) {
+        let to = to.into();
         let mut socket = self.socket();
         self.next_port = if self.next_port == u16::MAX { 49152 } else { self.next_port + 1 };
-        let remote = IpEndpoint::new(IpAddress::Ipv4(*to.ip()), to.port());
-        socket.connect(self.interface.context(), remote, self.next_port).expect("the host has an address");
+        socket
+            .connect(self.interface.context(), IpEndpoint::from(to), self.next_port)
+            .expect("the host has an address");
         let handle = self.sockets.add(socket);
         self.connections.push(Connection { handle, app: App::new(plan, Role::Client), listens: None });
         self.busy = true;
@@ -131,10 +141,18 @@ impl SmoltcpHost {
         self.connections.iter().map(|c| (state(c), c.app.progress())).collect()
     }
 
-    /// Its address.
+    /// Its IPv4 address.
     #[must_use]
     pub fn address(&self) -> Option<Ipv4Addr> {
         self.interface.ipv4_addr()
+    }
+
+    /// Its IPv6 addresses beyond the link-local one.
+    pub fn global_addresses(&self) -> impl Iterator<Item = Ipv6Addr> {
+        self.interface.ip_addrs().iter().filter_map(|cidr| match cidr.address() {
+            IpAddress::Ipv6(v6) if !v6.is_unicast_link_local() => Some(v6),
+            _ => None,
+        })
     }
 
     /// When it got its lease.
@@ -158,16 +176,15 @@ impl SmoltcpHost {
     ///
     /// # Panics
     /// If the socket's buffer is full.
-    pub fn send_udp(&mut self, handle: SocketHandle, to: SocketAddrV4, data: &[u8]) {
-        let to = IpEndpoint::new(IpAddress::Ipv4(*to.ip()), to.port());
+    pub fn send_udp(&mut self, handle: SocketHandle, to: impl Into<SocketAddr>, data: &[u8]) {
+        let to = IpEndpoint::from(to.into());
         self.sockets.get_mut::<udp::Socket<'_>>(handle).send_slice(data, to).expect("room for a datagram");
     }
 
     /// Takes the next datagram that arrived: source and data.
-    pub fn receive_udp(&mut self, handle: SocketHandle) -> Option<(SocketAddrV4, Vec<u8>)> {
+    pub fn receive_udp(&mut self, handle: SocketHandle) -> Option<(SocketAddr, Vec<u8>)> {
         let (data, from) = self.sockets.get_mut::<udp::Socket<'_>>(handle).recv().ok()?;
-        let IpAddress::Ipv4(address) = from.endpoint.addr else { return None };
-        Some((SocketAddrV4::new(address, from.endpoint.port), data.to_vec()))
+        Some((SocketAddr::new(from.endpoint.addr.into(), from.endpoint.port), data.to_vec()))
     }
 
     /// Opens a socket for echo requests of this identifier.
@@ -185,9 +202,9 @@ impl SmoltcpHost {
     ///
     /// # Panics
     /// If the socket's buffer is full.
-    pub fn send_icmp(&mut self, handle: SocketHandle, to: Ipv4Addr, message: &[u8]) {
+    pub fn send_icmp(&mut self, handle: SocketHandle, to: impl Into<IpAddr>, message: &[u8]) {
         let socket = self.sockets.get_mut::<icmp::Socket<'_>>(handle);
-        socket.send_slice(message, IpAddress::Ipv4(to)).expect("room for a message");
+        socket.send_slice(message, to.into().into()).expect("room for a message");
     }
 
     /// Takes the next ICMP message that arrived for the socket.
@@ -247,7 +264,7 @@ impl SmoltcpHost {
             Some(dhcpv4::Event::Configured(config)) => {
                 let lease = (config.address.address(), config.address.prefix_len());
                 let router = config.router;
-                set_address(&mut self.interface, Some(lease), router);
+                set_address(&mut self.interface, Some((lease.0.into(), lease.1)), router.map(IpAddr::V4));
                 self.leased = Some(now);
             }
             Some(dhcpv4::Event::Deconfigured) => {
@@ -315,16 +332,20 @@ fn smol_time(now: Instant) -> SmolInstant {
     SmolInstant::from_micros(now.as_us() as i64)
 }
 
-fn set_address(interface: &mut Interface, address: Option<(Ipv4Addr, u8)>, router: Option<Ipv4Addr>) {
+/// Sets the one address that is not from SLAAC.
+fn set_address(interface: &mut Interface, address: Option<(IpAddr, u8)>, router: Option<IpAddr>) {
     interface.update_ip_addrs(|addresses| {
-        addresses.clear();
-        let wanted = address.map(|(address, prefix)| IpCidr::new(IpAddress::Ipv4(address), prefix));
-        addresses.extend(wanted);
+        addresses.retain(|cidr| matches!(cidr, IpCidr::Ipv6(_)));
+        addresses.extend(address.map(|(address, prefix)| IpCidr::new(address.into(), prefix)));
     });
-    interface.routes_mut().remove_default_ipv4_route();
-    if let Some(router) = router {
-        interface.routes_mut().add_default_ipv4_route(router).expect("the table has room for one route");
-    }
+    let routes = interface.routes_mut();
+    routes.remove_default_ipv4_route();
+    let before = match router {
+        Some(IpAddr::V4(router)) => routes.add_default_ipv4_route(router),
+        Some(IpAddr::V6(router)) => routes.add_default_ipv6_route(router),
+        None => return,
+    };
+    before.expect("the table has room for a route");
 }
 
 fn advance(now: Instant, socket: &mut tcp::Socket<'_>, app: &mut App) -> bool {

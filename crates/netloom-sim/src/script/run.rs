@@ -313,10 +313,11 @@ impl Stage {
             Packet::Arp(..) => return Ok(()),
             other => return Err(format!("this left: {other:?}")),
         };
-        if *segment.destination.ip() != guest_address(0) {
-            return Err(format!("a segment to {}", segment.destination));
-        }
-        let pair = Pair { guest_port: segment.destination.port(), target: segment.source };
+        let (SocketAddr::V4(target), true) = (segment.source, segment.destination.ip() == guest_address(0))
+        else {
+            return Err(format!("a segment from {} to {}", segment.source, segment.destination));
+        };
+        let pair = Pair { guest_port: segment.destination.port(), target };
         let (learnt, seq, syn) = (self.calibrated != Some(pair), segment.seq, segment.has(flag::SYN));
         let conversation = self.conversation(pair);
         if syn && learnt && conversation.origins.ours == 0 {

@@ -123,6 +123,9 @@ impl CongestionWindow {
 
     /// The retransmission timer expired; `first` unless a loss is being repaired, which was answered already.
     pub(super) fn timed_out(&mut self, flight: usize, first: bool) {
+        if !self.is_limiting() {
+            return;
+        }
         if first {
             self.lost(flight);
         }
