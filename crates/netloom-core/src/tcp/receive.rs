@@ -12,6 +12,8 @@ use crate::time::{Duration, Instant};
 
 /// Least time between answers to segments that should not be (RFC 5961 7).
 const CHALLENGE_INTERVAL: Duration = Duration::from_millis(500);
+/// Segments that are acknowledged at once after one that came out of order, as Linux does.
+const QUICK_ACKS: u8 = 16;
 
 impl Tcb {
     /// Takes a segment of this connection. Returns the RST that answers it, if one does.
@@ -253,6 +255,8 @@ impl Tcb {
     fn handle_data(&mut self, now: Instant, segment: &Segment<'_>) {
         let mut seq = segment.seq;
         let mut payload = segment.payload;
+        let longest = usize::from(self.config.advertised_mss);
+        self.largest_segment = self.largest_segment.max(payload.len().min(longest));
         if !self.peer_may_send() {
             if segment.sequence_len() > 0 {
                 self.ack = Ack::Now;
@@ -292,6 +296,7 @@ impl Tcb {
     fn store(&mut self, now: Instant, seq: SeqNumber, payload: &[u8]) {
         let limit = self.tuning.receive_limit();
         if seq != self.rcv_nxt {
+            self.quick_acks = QUICK_ACKS;
             let end = seq + payload.len();
             if self.out_of_order.containing(seq).is_some_and(|(_, known)| end <= known) {
                 self.note_duplicate(seq, end);
@@ -331,8 +336,10 @@ impl Tcb {
         self.fresh_bytes += length;
         self.timers.stop(Timer::IdleBuffers);
         self.unacked_bytes += length;
-        let enough = (2 * usize::from(self.config.advertised_mss)).min(self.tuning.receive_limit() / 4);
-        if self.unacked_bytes >= enough.max(1) {
+        // Every second full segment at least (RFC 5681 4.2), whatever a full one is with the options that the peer uses.
+        let enough = self.largest_segment.min(self.tuning.receive_limit() / 4);
+        if self.quick_acks > 0 || self.unacked_bytes > enough {
+            self.quick_acks = self.quick_acks.saturating_sub(1);
             self.ack = Ack::Now;
         } else if self.ack == Ack::None {
             self.ack = Ack::Delayed;

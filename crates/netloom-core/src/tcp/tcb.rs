@@ -147,6 +147,10 @@ pub struct Tcb {
     pub(super) fin_at: Option<SeqNumber>,
     pub(super) ack: Ack,
     pub(super) unacked_bytes: usize,
+    /// The largest payload that has arrived, or what is usual: a full segment of the peer's.
+    pub(super) largest_segment: usize,
+    /// Segments to be acknowledged at once since others came out of order: a sender that repairs losses has few under way.
+    pub(super) quick_acks: u8,
     pub(super) heard_at: Instant,
     pub(super) challenged_at: Option<Instant>,
 }
@@ -231,6 +235,8 @@ impl Tcb {
             fin_at: None,
             ack: Ack::None,
             unacked_bytes: 0,
+            largest_segment: usize::from(config.advertised_mss.min(DEFAULT_MSS)),
+            quick_acks: 0,
             heard_at: now,
             challenged_at: None,
             config: *config,
