@@ -533,14 +533,20 @@ impl Tcb {
         self.snd_una <= seq && seq < self.snd_max
     }
 
-    /// Whether a SYN for the addresses of this connection opens a new one in its place: it is in TIME-WAIT and the SYN is newer.
+    /// Whether a SYN for the addresses of this connection opens a new one in its place: it is in TIME-WAIT and the SYN is newer, by its
+    /// timestamp if it has one and by its number otherwise (RFC 6191 2).
     #[must_use]
     pub fn time_wait_accepts(&self, syn: &Segment<'_>) -> bool {
-        let newer = || {
-            let value = syn.options().timestamps.map(|timestamps| timestamps.value);
-            self.clock.zip(value).is_some_and(|(clock, value)| clock.precedes(value))
+        let stamp = syn.options().timestamps.filter(|_| self.config.timestamps);
+        let newer = match (self.clock, stamp) {
+            (Some(clock), Some(stamp)) => {
+                let same = clock.option().echo == stamp.value;
+                clock.precedes(stamp.value) || same && syn.seq > self.rcv_nxt
+            }
+            (None, Some(_)) => true,
+            (_, None) => syn.seq > self.rcv_nxt,
         };
-        self.state == State::TimeWait && syn.opens() && (syn.seq > self.rcv_nxt || newer())
+        self.state == State::TimeWait && syn.opens() && newer
     }
 
     /// The sequence number of the first byte in the send buffer.
