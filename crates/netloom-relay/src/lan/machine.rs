@@ -81,5 +81,12 @@ pub(super) fn config(settings: &LanSettings, own: Vec<SocketAddr>) -> LanConfig 
 
 pub(super) fn port(settings: &LanSettings) -> PortConfig {
     let queue_bytes = (QUEUE_FRAMES * usize::from(settings.mtu)).max(PortConfig::default().queue_bytes);
-    PortConfig { mtu: settings.mtu, queue_bytes, isolated: settings.isolate, ..PortConfig::default() }
+    PortConfig {
+        mtu: settings.mtu,
+        queue_bytes,
+        isolated: settings.isolate,
+        // What is behind the WebSocket does not show, and the ne2k of v86 receives no multicast.
+        multicast_to_unicast: true,
+        ..PortConfig::default()
+    }
 }
