@@ -504,15 +504,15 @@ impl Tcb {
         self.receive.len() + self.out_of_order.bytes()
     }
 
-    /// Bytes that the peer may make us hold: those received and not taken, and those it was offered.
+    /// Bytes that the peer may make us hold: those received and not taken, those it was offered, and those it has not acknowledged.
     #[must_use]
-    pub fn offered_bytes(&self) -> usize {
-        self.receive.len() + self.rcv_edge.since(self.rcv_nxt)
+    pub fn buffered_bytes(&self) -> usize {
+        self.receive.len() + self.rcv_edge.since(self.rcv_nxt) + self.send.len()
     }
 
-    /// Bounds what the peer is offered further, in bytes; what it was offered already stays.
-    pub fn set_receive_limit(&mut self, bytes: usize) {
-        self.tuning.bound_receive(bytes);
+    /// Bounds what the peer is offered further, and what [`Self::write`] takes, in bytes each; what was offered or taken already stays.
+    pub fn set_buffer_limit(&mut self, bytes: usize) {
+        self.tuning.bound(bytes);
     }
 
     /// ICMP says that the peer cannot be reached by a segment of ours: for good (`hard`), or perhaps only now.
