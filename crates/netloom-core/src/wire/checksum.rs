@@ -38,6 +38,9 @@ pub fn copy(from: &[u8], to: &mut [u8]) -> u32 {
         to.copy_from_slice(from);
         return fold_words(sum_words(from));
     }
+    if from.len() <= MAX_VECTOR_BYTES {
+        return fold_words(dispatch!(level, simd => copy_vectors(simd, from, to)));
+    }
     let parts = from.chunks(MAX_VECTOR_BYTES).zip(to.chunks_mut(MAX_VECTOR_BYTES));
     fold_words(parts.map(|(from, to)| dispatch!(level, simd => copy_vectors(simd, from, to))).sum())
 }
