@@ -173,6 +173,11 @@ fn what_cannot_be_reached_is_told_at_once() {
     ] {
         assert_eq!(connect(&guest, server).unwrap_err().kind(), told, "{server}");
     }
+    // A host that has lost its IPv6, or never had any.
+    lab.host.sysctl("net/ipv6/conf/all/disable_ipv6", "1").unwrap();
+    let lost = connect(&guest, (SERVER_V6, 9)).unwrap_err();
+    assert_eq!(lost.kind(), ErrorKind::HostUnreachable);
+    assert!(guest.pings(GATEWAY_V6, 1));
 }
 
 #[test]
