@@ -114,6 +114,10 @@ impl Stack {
         let mss = |mtu: u16| mtu.saturating_sub(headers).max(28);
         Config {
             max_payload: mss(mtu),
+            default_mss: match pair {
+                Pair::V4(..) => 536,
+                Pair::V6(..) => 1220,
+            },
             advertised_mss: mss(mtu.min(self.config.mtu)),
             receive_buffer_bytes: self.config.limits.receive_buffer_bytes,
             send_buffer_bytes: self.config.limits.send_buffer_bytes,

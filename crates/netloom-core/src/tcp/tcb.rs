@@ -155,9 +155,6 @@ pub struct Tcb {
     pub(super) challenged_at: Option<Instant>,
 }
 
-/// The MSS of a peer that announced none (RFC 9293 3.7.1).
-pub(super) const DEFAULT_MSS: u16 = 536;
-
 impl Tcb {
     /// A connection that a peer's SYN asks for. Nothing is sent until [`Self::accept`]; repeated SYNs are absorbed.
     #[must_use]
@@ -195,7 +192,7 @@ impl Tcb {
             snd_wl2: iss,
             snd_scale: 0,
             largest_wnd: 0,
-            max_payload: usize::from(config.max_payload.min(DEFAULT_MSS)),
+            max_payload: usize::from(config.max_payload.min(config.default_mss)),
             send: Ring::default(),
             fin_queued: false,
             write_blocked: false,
@@ -235,7 +232,7 @@ impl Tcb {
             fin_at: None,
             ack: Ack::None,
             unacked_bytes: 0,
-            largest_segment: usize::from(config.advertised_mss.min(DEFAULT_MSS)),
+            largest_segment: usize::from(config.advertised_mss.min(config.default_mss)),
             quick_acks: 0,
             heard_at: now,
             challenged_at: None,
@@ -253,7 +250,7 @@ impl Tcb {
         self.last_ack = self.rcv_nxt;
         let Options { mss, window_scale, sack_permitted, timestamps, .. } = syn.options();
         // An MSS of next to nothing would make a packet of every byte.
-        let mss = mss.unwrap_or(DEFAULT_MSS).max(48).min(self.config.max_payload);
+        let mss = mss.unwrap_or(self.config.default_mss).max(48).min(self.config.max_payload);
         self.max_payload = usize::from(mss);
         self.congestion.begin(self.max_payload);
         self.scaling = window_scale.is_some();
