@@ -204,6 +204,23 @@ fn the_relay_itself_and_the_lans_own_prefix_are_never_reached() {
 }
 
 #[test]
+fn the_hosts_loopback_is_reached_where_it_is_opened() {
+    for (flags, open) in [(&["--host-loopback"][..], true), (&[], false)] {
+        let (lab, guest, _) = lab(flags);
+        let server = Server::start(&lab.host, SocketAddr::from((Ipv6Addr::LOCALHOST, 0))).unwrap();
+        let host = Ipv6Addr::from_bits(GATEWAY_V6.to_bits() - 1 + 0x254);
+        let address = SocketAddr::from((host, server.address().port()));
+        assert_eq!(connect(&guest, address).is_ok(), open);
+        let named =
+            guest.namespace.exec("dig", &["+short", &format!("@{GATEWAY_V6}"), "host.lan", "AAAA"]).unwrap();
+        assert_eq!(named.trim() == host.to_string(), open, "{named}");
+        if open {
+            transfer(&guest.namespace, address, Kind::HalfClose, MIB, 1).unwrap();
+        }
+    }
+}
+
+#[test]
 fn guests_on_one_lan_find_each_other_and_move_data() {
     let (lab, a, own) = lab(&[]);
     let b = lab.guest("/", None).unwrap();
