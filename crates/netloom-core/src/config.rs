@@ -20,9 +20,10 @@ pub struct LanConfig {
     pub gateway_mac: MacAddr,
     /// Whether the gateway forwards: without, guests reach each other and the services, but nothing outside.
     pub gateway: bool,
-    /// Further addresses that the gateway answers for; flows to them are announced with that destination.
+    /// Further addresses that the gateway answers for, of IPv6 only where the LAN speaks it; flows to them are announced with that destination.
     pub virtual_addresses: Vec<IpAddr>,
-    /// What the LAN speaks of IPv6; without, nothing of it is said or answered, though the switch still carries it between guests.
+    /// What the LAN speaks of IPv6; without, nothing of it is said or answered, though the switch still carries it between guests. It needs an
+    /// MTU of at least 1280.
     pub ipv6: Option<Ipv6Config>,
     /// The LAN's MTU in bytes, told to guests by DHCP: 576 to 65,535.
     pub mtu: u16,
@@ -69,11 +70,12 @@ pub struct Limits {
     pub pending_dials_per_guest: usize,
     /// How long the outside has to answer a dial.
     pub dial_timeout: Duration,
-    /// Largest receive buffer of a TCP flow, in bytes, taken as bytes arrive.
+    /// Largest receive buffer of a TCP flow, in bytes, taken as bytes arrive. Beyond 256 KiB it grows only as far as the flow's rate and
+    /// round trip need.
     pub receive_buffer_bytes: usize,
-    /// Largest send buffer of a TCP flow, in bytes, taken as bytes are written.
+    /// Largest send buffer of a TCP flow, in bytes, taken as bytes are written, likewise.
     pub send_buffer_bytes: usize,
-    /// Bytes that all flows of the LAN may hold in receive buffers together; windows shrink as it fills.
+    /// Bytes that the TCP flows of the LAN may hold and be offered together, both ways; windows and what `write` takes shrink as it fills.
     pub lan_buffer_bytes: usize,
     /// How long a UDP or ping flow may be silent.
     pub udp_idle: Duration,

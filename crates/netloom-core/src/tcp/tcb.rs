@@ -319,6 +319,7 @@ impl Tcb {
                 self.send.release();
             }
             self.board.release();
+            self.out_of_order.release();
             if self.receive.is_empty() && self.out_of_order.is_empty() {
                 self.receive.release();
             }
@@ -504,15 +505,15 @@ impl Tcb {
         self.receive.len() + self.out_of_order.bytes()
     }
 
-    /// Bytes that the peer may make us hold: those received and not taken, and those it was offered.
+    /// Bytes that the peer may make us hold: those received and not taken, those it was offered, and those it has not acknowledged.
     #[must_use]
-    pub fn offered_bytes(&self) -> usize {
-        self.receive.len() + self.rcv_edge.since(self.rcv_nxt)
+    pub fn buffered_bytes(&self) -> usize {
+        self.receive.len() + self.rcv_edge.since(self.rcv_nxt) + self.send.len()
     }
 
-    /// Bounds what the peer is offered further, in bytes; what it was offered already stays.
-    pub fn set_receive_limit(&mut self, bytes: usize) {
-        self.tuning.bound_receive(bytes);
+    /// Bounds what the peer is offered further, and what [`Self::write`] takes, in bytes each; what was offered or taken already stays.
+    pub fn set_buffer_limit(&mut self, bytes: usize) {
+        self.tuning.bound(bytes);
     }
 
     /// ICMP says that the peer cannot be reached by a segment of ours: for good (`hard`), or perhaps only now.
@@ -533,14 +534,20 @@ impl Tcb {
         self.snd_una <= seq && seq < self.snd_max
     }
 
-    /// Whether a SYN for the addresses of this connection opens a new one in its place: it is in TIME-WAIT and the SYN is newer.
+    /// Whether a SYN for the addresses of this connection opens a new one in its place: it is in TIME-WAIT and the SYN is newer, by its
+    /// timestamp if it has one and by its number otherwise (RFC 6191 2).
     #[must_use]
     pub fn time_wait_accepts(&self, syn: &Segment<'_>) -> bool {
-        let newer = || {
-            let value = syn.options().timestamps.map(|timestamps| timestamps.value);
-            self.clock.zip(value).is_some_and(|(clock, value)| clock.precedes(value))
+        let stamp = syn.options().timestamps.filter(|_| self.config.timestamps);
+        let newer = match (self.clock, stamp) {
+            (Some(clock), Some(stamp)) => {
+                let same = clock.option().echo == stamp.value;
+                clock.precedes(stamp.value) || same && syn.seq > self.rcv_nxt
+            }
+            (None, Some(_)) => true,
+            (_, None) => syn.seq > self.rcv_nxt,
         };
-        self.state == State::TimeWait && syn.opens() && (syn.seq > self.rcv_nxt || newer())
+        self.state == State::TimeWait && syn.opens() && newer
     }
 
     /// The sequence number of the first byte in the send buffer.

@@ -301,6 +301,10 @@ fn sources_that_no_guest_may_have_are_counted() {
         assert!(probe.ask(port, &echo_request(source, GATEWAY_V6, b"spoof")).is_empty(), "{source}");
         assert_eq!(probe.dropped(why), before + 1, "{source}");
     }
+    // Who has no address yet may ask for one, and no more.
+    let before = probe.dropped(Drop::Ipv6Source);
+    assert!(probe.ask(port, &echo_request(Ipv6Addr::UNSPECIFIED, ALL_NODES, b"who")).is_empty());
+    assert_eq!(probe.dropped(Drop::Ipv6Source), before + 1);
     let short = echo_request(GUEST, GATEWAY_V6, b"cut");
     assert!(probe.ask(port, &short[..short.len() - 1]).is_empty());
     assert_eq!(probe.dropped(Drop::Ipv6Malformed), 1);
