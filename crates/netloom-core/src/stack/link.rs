@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use std::collections::VecDeque;
 
 use super::Stack;
+use super::recent::Recent;
 use super::train::Train;
 use crate::addr::MacAddr;
 use crate::counters::Drop;
@@ -32,6 +33,8 @@ pub(super) struct Link {
     pub(super) credit: u16,
     /// When the credit comes back though the guest is silent.
     pub(super) credit_at: Option<Instant>,
+    /// The last segment from here.
+    pub(super) recent: Option<Recent>,
     /// The address pair of the last packet from here that was learnt, and the neighbour table's age then.
     pub(super) learnt: Option<(IpAddr, MacAddr, u64)>,
 }
@@ -44,6 +47,7 @@ impl Link {
             senders: VecDeque::new(),
             turn_segments: 0,
             train: None,
+            recent: None,
             credit: config.burst.unwrap_or(u16::MAX),
             credit_at: None,
             learnt: None,

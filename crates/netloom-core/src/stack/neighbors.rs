@@ -24,6 +24,11 @@ pub(super) struct Neighbors {
 }
 
 impl Neighbors {
+    /// Grows with every change.
+    pub(super) const fn age(&self) -> u64 {
+        self.age
+    }
+
     pub(super) fn get(&self, address: IpAddr) -> Option<Guest> {
         self.guests.get(&address).copied()
     }
