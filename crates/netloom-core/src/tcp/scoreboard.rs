@@ -347,6 +347,7 @@ impl Scoreboard {
     pub(super) fn release(&mut self) {
         self.pieces.shrink_to_fit();
         self.again.shrink_to_fit();
+        self.sacked.release();
     }
 
     /// Makes two of the piece at an index if a number lies inside it; false if it does not, or there are too many pieces.
