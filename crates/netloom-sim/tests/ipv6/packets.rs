@@ -3,15 +3,14 @@
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use netloom_core::{Drop, Duration, Event, FlowId, LanConfig, Protocol, Refusal, ResetReason};
+use netloom_sim::group::{ALL_NODES, ALL_ROUTERS};
 use netloom_sim::packet::{Ipv6, Packet, Segment, flag, icmpv6, read, tcp, udp};
 use netloom_sim::world::{
     GATEWAY_MAC, GATEWAY_V6, VIRTUAL_V6, dual_config, guest_address_v6, guest_mac, lan_config,
 };
 use netloom_sim::{Probe, Rng};
 
-use crate::guest::{
-    ALL_NODES, ALL_ROUTERS, GUEST, OUTSIDE, echo_request, ethernet, frame, guest, only_icmp, to_gateway,
-};
+use crate::guest::{GUEST, OUTSIDE, echo_request, ethernet, frame, guest, only_icmp, to_gateway};
 
 fn opened(probe: &mut Probe) -> Vec<(FlowId, Protocol)> {
     let flows = probe.events().into_iter().filter_map(|event| match event {
