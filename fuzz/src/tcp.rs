@@ -214,7 +214,7 @@ impl Player {
 
     fn data(&mut self, length: usize) {
         let segment = self.peer.honest(self.now, length.min(MAX_STREAM), false);
-        self.hand(&segment, length % 2 == 0);
+        self.hand(&segment, length.is_multiple_of(2));
     }
 
     fn write(&mut self, n: usize) {
@@ -266,7 +266,7 @@ impl Player {
         }
         assert!(!self.tcb.wants_transmit(), "it wants to send, and does not");
         let open = !matches!(self.tcb.state(), State::Closed | State::TimeWait);
-        if open && self.peer.acknowledged() < self.written {
+        if open && self.peer.heard_bytes() < self.written {
             assert!(self.tcb.poll_timeout().is_some(), "nothing would send the rest");
         }
     }
@@ -315,8 +315,7 @@ impl Player {
                 return;
             }
             self.take(usize::MAX);
-            if self.written == MAX_STREAM || self.tcb.room() == 0 || self.peer.acknowledged() == self.written
-            {
+            if self.written == MAX_STREAM || self.tcb.room() == 0 || self.peer.heard_bytes() == self.written {
                 self.tcb.fin(self.now);
                 self.fin = true;
             }
@@ -326,16 +325,16 @@ impl Player {
             let segment = self.peer.honest(self.now, 1000, true);
             self.hand(&segment, false);
             self.settle();
-            if self.peer.heard_count() == heard && !self.tcb.wants_transmit() {
-                if let Some((at, _)) = self.tcb.poll_timeout() {
-                    self.now = self.now.max(at);
-                }
+            if self.peer.heard_count() == heard
+                && let Some((at, _)) = self.tcb.poll_timeout()
+            {
+                self.now = self.now.max(at);
             }
         }
         panic!(
             "an honest peer cannot finish: {:?}, {} of {} acknowledged, {:?}",
             self.tcb.state(),
-            self.peer.acknowledged(),
+            self.peer.heard_bytes(),
             self.written,
             self.tcb.poll_timeout()
         );

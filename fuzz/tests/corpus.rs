@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use netloom_fuzz::{frame, machine, replay, websocket};
+use netloom_fuzz::{frame, machine, replay, tcp, websocket};
 
 fn corpus(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name)
@@ -17,6 +17,12 @@ fn frame_corpus() {
 #[test]
 fn machine_corpus() {
     let count = replay::files(machine::run, &mut [corpus("machine").as_path()].into_iter()).unwrap();
+    assert!(count >= 20, "{count}");
+}
+
+#[test]
+fn tcp_corpus() {
+    let count = replay::files(tcp::run, &mut [corpus("tcp").as_path()].into_iter()).unwrap();
     assert!(count >= 20, "{count}");
 }
 

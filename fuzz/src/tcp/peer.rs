@@ -40,6 +40,7 @@ pub(super) struct Peer {
     sent_end: usize,
     next: usize,
     end: Option<usize>,
+    fin_acknowledged: bool,
     /// What was heard of it, the prefix of that, and the highest position that it ever sent.
     heard: Vec<bool>,
     due: usize,
@@ -123,6 +124,7 @@ impl Peer {
             sent_end: 0,
             next: 0,
             end: None,
+            fin_acknowledged: false,
             heard: vec![false; super::MAX_STREAM],
             due: 0,
             heard_fin: false,
@@ -134,8 +136,8 @@ impl Peer {
         }
     }
 
-    /// How much of the connection's stream was acknowledged at most.
-    pub(super) fn acknowledged(&self) -> usize {
+    /// How much of the connection's stream it has, or said it has.
+    pub(super) fn heard_bytes(&self) -> usize {
         self.due
     }
 
@@ -184,7 +186,7 @@ impl Peer {
         };
         let start = start.min(target);
         let length = length.min(target - start).min(self.edge.saturating_sub(start));
-        let fin = finish && start + length == target;
+        let fin = finish && start + length == target && !self.fin_acknowledged;
         if fin {
             self.end = Some(target);
         }
@@ -197,7 +199,8 @@ impl Peer {
         self.latest_stamp = self.stamp(now);
         let options = self.options(self.latest_stamp, self.recent, &blocks);
         let payload: Vec<u8> = (start..start + length).map(their_byte).collect();
-        let numbers = [self.irs.wrapping_add(1 + start as u32), self.isn.wrapping_add(1 + ack as u32)];
+        let seq = start + usize::from(self.fin_acknowledged);
+        let numbers = [self.irs.wrapping_add(1 + seq as u32), self.isn.wrapping_add(1 + ack as u32)];
         segment(numbers[0], numbers[1], flags, 0xffff, &options, &payload)
     }
 
@@ -241,8 +244,8 @@ impl Peer {
 
     /// A segment that no honest peer sends.
     pub(super) fn hostile(&mut self, now: Instant, how: &Hostile) -> Vec<u8> {
-        let from = self.acknowledged as i64 + i64::from(how.off);
         let most = self.end.unwrap_or(super::MAX_STREAM) as i64;
+        let from = (self.acknowledged as i64 + i64::from(how.off)).min(most);
         let length = i64::from(how.length % 3000).min(most - from).max(0);
         let mut flags = how.flags & (Flag::FIN | Flag::SYN) | 0x20 & how.flags;
         let after = from + length;
@@ -282,7 +285,7 @@ impl Peer {
             (start, start.wrapping_add(u32::from(length % 5000)))
         });
         let echo = self.recent.wrapping_add_signed(how.echo.into());
-        let mut options = self.options(value, echo, if how.length % 2 == 0 { &blocks } else { &[] });
+        let mut options = self.options(value, echo, if how.length.is_multiple_of(2) { &blocks } else { &[] });
         if how.bare {
             options.clear();
         }
@@ -356,18 +359,23 @@ impl Peer {
         assert!(ack <= self.sent_end + fin, "it acknowledges {ack}, which nobody sent");
         assert!(self.sent[self.acknowledged..ack - fin].iter().all(|sent| *sent), "it acknowledges a gap");
         self.acknowledged = ack - fin;
+        self.fin_acknowledged |= fin > 0;
         let edge = ack + (usize::from(fields.window) << self.their_scale);
         assert!(edge >= self.edge, "the window's edge moves back from {} to {edge}", self.edge);
         self.edge = edge;
         let blocks = fields.option(5).unwrap_or_default();
         for (at, block) in blocks.chunks_exact(8).enumerate() {
             let [start, end] =
-                [block, &block[4..]].map(|word| be32(word).wrapping_sub(self.irs.wrapping_add(1)));
-            let (start, end) = (start as usize, end as usize);
-            assert!(start < end && end <= self.sent_end, "it holds {start} to {end}, which nobody sent");
-            assert!(self.sent[start..end].iter().all(|sent| *sent), "it holds a gap");
+                [block, &block[4..]].map(|word| be32(word).wrapping_sub(self.irs.wrapping_add(1)) as i32);
+            assert!(
+                start < end && end <= self.sent_end as i32,
+                "it holds {start} to {end}, which nobody sent"
+            );
+            // What the peer sends from before the stream's first byte may be told to have come twice.
+            let sent = &self.sent[start.max(0) as usize..end.max(0) as usize];
+            assert!(sent.iter().all(|sent| *sent), "it holds a gap");
             // The first may be of what arrived twice (RFC 2883).
-            assert!(at == 0 || start > ack, "it holds {start} to {end} beyond {ack}");
+            assert!(at == 0 || start > ack as i32, "it holds {start} to {end} beyond {ack}");
         }
     }
 }

@@ -35,6 +35,8 @@ pub(super) enum Recovery {
 #[derive(Debug)]
 pub(super) struct Undo {
     window: CongestionWindow,
+    /// Nothing before this was sent again.
+    from: SeqNumber,
     /// What was sent again first, and with which timestamp. `None` once an acknowledgment answered it.
     first: Option<(SeqNumber, u32)>,
     /// Segments sent again and not reported to have arrived twice.
@@ -89,7 +91,7 @@ impl Tcb {
         let repeated = advanced == 0 && segment.payload.is_empty() && !window_changed;
         self.end_tail_probe(repeated && options.sack.as_slice().is_empty(), &delivery);
         if delivery.bytes > 0 || delivery.duplicate.is_some() {
-            self.undo_if_spurious(options, &delivery);
+            self.undo_if_spurious(now, options, &delivery);
             let lost = self.detect_losses(now, advanced > 0);
             self.adjust_window(now, advanced, delivery.bytes, limited, lost);
         }
@@ -147,10 +149,13 @@ impl Tcb {
         }
         for (n, &(start, end)) in blocks.iter().enumerate() {
             let inside = |&(from, to): &(SeqNumber, SeqNumber)| from <= start && end <= to;
+            if start >= end || end > self.snd_nxt {
+                continue;
+            }
             if n == 0 && (end <= ack || blocks.get(1).is_some_and(inside)) {
                 // The first block may tell of data that came twice (RFC 2883 4).
                 delivery.duplicate = Some((start, end));
-            } else if start > ack && end > start && end <= self.snd_nxt {
+            } else if start > ack {
                 let rack = &mut self.rack;
                 delivery.bytes += self.board.sack(start, end, |piece| {
                     rack.delivered(now, piece, echoed);
@@ -253,7 +258,7 @@ impl Tcb {
     }
 
     /// Takes back what was done about a loss, once the peer shows that there was none.
-    fn undo_if_spurious(&mut self, options: &Options, delivery: &Delivery) {
+    fn undo_if_spurious(&mut self, now: Instant, options: &Options, delivery: &Delivery) {
         let Some(undo) = &mut self.undo else { return };
         let echo = options.timestamps.map(|timestamps| timestamps.echo);
         let mut spurious = false;
@@ -261,14 +266,16 @@ impl Tcb {
             // The acknowledgment may be of the first copy, which left earlier (RFC 3522 3).
             spurious = echo.is_some_and(|echo| precedes(echo, value));
         }
-        if delivery.duplicate.is_some() {
-            undo.resent = undo.resent.saturating_sub(1);
+        if undo.resent > 0 && delivery.duplicate.is_some_and(|(start, _)| start >= undo.from) {
+            undo.resent -= 1;
             spurious |= undo.resent == 0;
         }
         if spurious && let Some(undo) = self.undo.take() {
             self.congestion.undo(&undo.window);
             self.board.find_again();
             self.recovery = Recovery::None;
+            // It may have expired, with nothing sent again yet.
+            self.arm_retransmission(now);
         }
     }
 
@@ -331,7 +338,7 @@ impl Tcb {
 
     /// Keeps what would be taken back if the loss turned out to be none.
     fn remember(&mut self) {
-        let undo = Undo { window: self.congestion, first: None, resent: 0 };
+        let undo = Undo { window: self.congestion, from: self.snd_una, first: None, resent: 0 };
         self.undo = (self.sack || self.clock.is_some()).then(|| Box::new(undo));
     }
 
