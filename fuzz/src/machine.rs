@@ -216,7 +216,11 @@ impl Player {
                 assert!(frames < MAX_FRAMES, "frames without end");
                 let Some(config) = config else { panic!("a frame for a port that is closed") };
                 let mtu = if config.large_segments { u16::MAX } else { config.mtu };
-                assert!(frame.len() <= MAX_FRAME_BYTES.min(14 + usize::from(mtu)), "{}", frame.len());
+                assert!(
+                    frame.len() <= MAX_FRAME_BYTES.min(14 + usize::from(mtu)),
+                    "{} bytes to a port of MTU {mtu}: {frame:02x?}",
+                    frame.len()
+                );
                 self.trace.note(self.now, port.number(), frame);
                 if macs(frame).is_some_and(|(_, source)| source == GATEWAY_MAC) {
                     if let Err(what) = packet::read(frame, !config.trusted) {

@@ -192,7 +192,7 @@ impl Player {
                 self.tcb.fin(self.now);
                 self.fin = true;
             }
-            Op::Limit(bytes) => self.tcb.set_receive_limit(2048 + usize::from(bytes)),
+            Op::Limit(bytes) => self.tcb.set_buffer_limit(2048 + usize::from(bytes)),
             Op::TooBig { payload, back } => {
                 self.tcb.handle_mtu(
                     self.now,
@@ -308,7 +308,7 @@ impl Player {
 
     /// The peer is honest from here on.
     fn finish(&mut self) {
-        self.tcb.set_receive_limit(self.config.receive_buffer_bytes);
+        self.tcb.set_buffer_limit(self.config.receive_buffer_bytes);
         for _ in 0..MAX_STEPS {
             self.settle();
             if self.over {

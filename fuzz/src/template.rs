@@ -197,7 +197,7 @@ pub fn frame(kind: u8, guest: u8, variant: u16, heard: Option<Heard>, payload: &
             ip_v6(first, outside_v6, &[headers, datagram].concat())
         }
         28 | 29 => {
-            let field = (variant >> 1) % 64 * 8 | variant & 1;
+            let field = ((variant >> 1) % 64 * 8) | (variant & 1);
             let header = [&[17, 0][..], &field.to_be_bytes(), &[0, 0, 0, (variant >> 8) as u8 % 3]].concat();
             ip_v6(44, outside_v6, &[header, payload.to_vec()].concat())
         }

@@ -143,7 +143,11 @@ fn guests(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
         let step = if tier == Tier::Full { step.env("NETLOOM_FULL", "1") } else { step };
         push(&file, step.capture()?, Tally::of_node, reports);
     }
-    Ok(())
+    needs::interop()?;
+    let step =
+        Step::cargo(["test", "--package", "netloom-guests"]).env("NETLOOM_BIN", crate::relay_program());
+    let step = if tier == Tier::Full { step.env("NETLOOM_FULL", "1") } else { step };
+    cargo_test("netloom-guests", step, reports)
 }
 
 fn demo(_: Tier, reports: &mut Vec<Report>) -> Result<()> {

@@ -69,11 +69,12 @@ pub struct Limits {
     pub pending_dials_per_guest: usize,
     /// How long the outside has to answer a dial.
     pub dial_timeout: Duration,
-    /// Largest receive buffer of a TCP flow, in bytes, taken as bytes arrive.
+    /// Largest receive buffer of a TCP flow, in bytes, taken as bytes arrive. Beyond 256 KiB it grows only as far as the flow's rate and
+    /// round trip need.
     pub receive_buffer_bytes: usize,
-    /// Largest send buffer of a TCP flow, in bytes, taken as bytes are written.
+    /// Largest send buffer of a TCP flow, in bytes, taken as bytes are written, likewise.
     pub send_buffer_bytes: usize,
-    /// Bytes that all flows of the LAN may hold in receive buffers together; windows shrink as it fills.
+    /// Bytes that the TCP flows of the LAN may hold and be offered together, both ways; windows and what `write` takes shrink as it fills.
     pub lan_buffer_bytes: usize,
     /// How long a UDP or ping flow may be silent.
     pub udp_idle: Duration,

@@ -56,8 +56,8 @@ pub struct Checker {
 /// Violations kept; the first ones tell the story.
 const MAX_VIOLATIONS: usize = 20;
 
-/// The MSS of a peer that announced none (RFC 9293, 3.7.1).
-const DEFAULT_MSS: u16 = 536;
+/// The MSS of a peer that announced none, over IPv4 and over IPv6 (RFC 9293, 3.7.1).
+const DEFAULT_MSS: (u16, u16) = (536, 1220);
 
 impl Checker {
     /// A checker that has seen nothing. On trusted ports checksums are not computed: `checksums` is false there.
@@ -158,7 +158,8 @@ impl Checker {
                 return Err("window scale above 14".into());
             }
             me.isn = Some(segment.seq);
-            me.mss = segment.mss.unwrap_or(DEFAULT_MSS);
+            let default = if segment.source.is_ipv4() { DEFAULT_MSS.0 } else { DEFAULT_MSS.1 };
+            me.mss = segment.mss.unwrap_or(default);
             me.scale = segment.scale;
         }
         let Some(isn) = me.isn else { return Err("a segment before its end's SYN".into()) };

@@ -1,9 +1,9 @@
-//! A DNS server of the test: it answers every A question with one address and keeps the names it was asked.
+//! A DNS server of the test: it answers every A and AAAA question with one address and keeps the names it was asked.
 //!
 //! RFC 1035 section 4. Only what a resolver library checks is filled in.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -16,6 +16,9 @@ use crate::namespace::Namespace;
 
 const HEADER_BYTES: usize = 12;
 
+/// What a name stands for.
+type Addresses = (Ipv4Addr, Ipv6Addr);
+
 /// A running DNS server; it stops when dropped.
 #[derive(Debug)]
 pub struct DnsServer {
@@ -25,11 +28,11 @@ pub struct DnsServer {
 }
 
 impl DnsServer {
-    /// Serves inside `namespace` and answers every A question with `answer`, every other with an empty NOERROR.
+    /// Serves inside `namespace` and answers every A and AAAA question from `answer`, every other with an empty NOERROR.
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub fn start(namespace: &Namespace, address: SocketAddr, answer: Ipv4Addr) -> Result<Self> {
+    pub fn start(namespace: &Namespace, address: SocketAddr, answer: Addresses) -> Result<Self> {
         let socket = namespace.bind_udp(address)?;
         socket.set_read_timeout(Some(Duration::from_millis(100)))?;
         let listener = namespace.listen(address)?;
@@ -66,7 +69,7 @@ impl Drop for DnsServer {
     }
 }
 
-fn serve_udp(socket: &UdpSocket, answer: Ipv4Addr, asked: &Mutex<Vec<String>>, stop: &AtomicBool) {
+fn serve_udp(socket: &UdpSocket, answer: Addresses, asked: &Mutex<Vec<String>>, stop: &AtomicBool) {
     let mut query = [0; 1500];
     while !stop.load(Ordering::Relaxed) {
         let Ok((length, peer)) = socket.recv_from(&mut query) else { continue };
@@ -78,7 +81,7 @@ fn serve_udp(socket: &UdpSocket, answer: Ipv4Addr, asked: &Mutex<Vec<String>>, s
     }
 }
 
-fn serve_tcp(listener: &TcpListener, answer: Ipv4Addr, asked: &Mutex<Vec<String>>, stop: &AtomicBool) {
+fn serve_tcp(listener: &TcpListener, answer: Addresses, asked: &Mutex<Vec<String>>, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         let waiting = &mut [PollFd::new(listener, PollFlags::IN)];
         let came = poll(waiting, Some(&Timespec { tv_sec: 0, tv_nsec: 100_000_000 }));
@@ -92,7 +95,7 @@ fn serve_tcp(listener: &TcpListener, answer: Ipv4Addr, asked: &Mutex<Vec<String>
 }
 
 /// One query per connection, each message behind its length (RFC 1035 section 4.2.2).
-fn answer_stream(mut stream: TcpStream, answer: Ipv4Addr, asked: &Mutex<Vec<String>>) -> io::Result<()> {
+fn answer_stream(mut stream: TcpStream, answer: Addresses, asked: &Mutex<Vec<String>>) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut length = [0; 2];
@@ -103,18 +106,37 @@ fn answer_stream(mut stream: TcpStream, answer: Ipv4Addr, asked: &Mutex<Vec<Stri
     stream.write_all(&[&(reply.len() as u16).to_be_bytes()[..], &reply].concat())
 }
 
-fn reply(query: &[u8], answer: Ipv4Addr, asked: &Mutex<Vec<String>>) -> Option<Vec<u8>> {
+fn reply(query: &[u8], answer: Addresses, asked: &Mutex<Vec<String>>) -> Option<Vec<u8>> {
     let (name, question) = question(query)?;
     if let Ok(mut asked) = asked.lock() {
         asked.push(name);
     }
-    let is_a = question.ends_with(&[0, 1, 0, 1]);
+    let octets = match question {
+        [.., 0, 1, 0, 1] => answer.0.octets().to_vec(),
+        [.., 0, 28, 0, 1] => answer.1.octets().to_vec(),
+        _ => Vec::new(),
+    };
     // Response, recursion desired and available; one question, one answer or none.
-    let mut reply = vec![query[0], query[1], 0x81, 0x80, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0];
+    let answers = u8::from(!octets.is_empty());
+    let mut reply = vec![query[0], query[1], 0x81, 0x80, 0, 1, 0, answers, 0, 0, 0, 0];
     reply.extend_from_slice(question);
-    if is_a {
-        reply.extend_from_slice(&[0xc0, HEADER_BYTES as u8, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
-        reply.extend_from_slice(&answer.octets());
+    if !octets.is_empty() {
+        let [.., high, low, _, _] = *question else { return None };
+        reply.extend_from_slice(&[
+            0xc0,
+            HEADER_BYTES as u8,
+            high,
+            low,
+            0,
+            1,
+            0,
+            0,
+            0,
+            60,
+            0,
+            octets.len() as u8,
+        ]);
+        reply.extend_from_slice(&octets);
     }
     Some(reply)
 }

@@ -10,8 +10,8 @@ use anyhow::Result;
 
 use crate::namespace::Namespace;
 
-/// The longest payload that UDP over IPv4 has.
-const MAX_DATAGRAM_BYTES: usize = 65_507;
+/// The longest payload that UDP has: over IPv6, whose own header does not count.
+const MAX_DATAGRAM_BYTES: usize = 65_527;
 
 /// A running echo service; it stops when dropped.
 #[derive(Debug)]

@@ -2,6 +2,8 @@
 //!
 //! RFC 826 (ARP), 791 (IPv4), 792 (ICMP), 768 (UDP), 9293 (TCP), 2131 (DHCP).
 
+pub mod v6;
+
 use std::net::Ipv4Addr;
 
 /// An Ethernet address.

@@ -2,17 +2,18 @@
 //!
 //! ```text
 //! guest namespace          host namespace                    server namespace
-//!   eth0 (TAP) ── splice ── WebSocket ─ netloom ─ veth ─ veth  10.77.0.2
+//!   eth0 (TAP) ── splice ── WebSocket ─ netloom ─ veth ─ veth  10.77.0.2, fd77::2
 //! ```
 //!
-//! Everything that the host has no other route for goes to the server's namespace, which forwards nothing: an address
+//! The veth has IPv6 beside IPv4. Everything that the host has no other route for goes to the server's namespace, which forwards nothing: an address
 //! beyond it is a black hole. A lab holds the crate's one lock, so that two labs never share the processors, unless it is
 //! one that mostly waits.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 
 use crate::dhcp::{DhcpClient, Lease};
 use crate::dns::DnsServer;
@@ -26,12 +27,22 @@ use crate::websocket::{Handshake, WebSocket};
 
 /// The server's address, reached through the relay's NAT.
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
+/// The server's IPv6 address.
+pub const SERVER_V6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 2);
 /// An address from which nothing ever comes back.
 pub const BLACK_HOLE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
-/// The address of every name under the test's resolver.
-pub const NAMED: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
+/// The same over IPv6.
+pub const BLACK_HOLE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+/// The addresses of every name under the test's resolver.
+pub const NAMED: (Ipv4Addr, Ipv6Addr) = (SERVER, SERVER_V6);
 /// The default LAN's gateway.
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 168, 86, 1);
+/// The same over IPv6, if the default LAN's prefix is the unique local one of its name.
+pub const GATEWAY_V6: Ipv6Addr = Ipv6Addr::new(0xfdc4, 0x3500, 0xb635, 0, 0, 0, 0, 1);
+/// The link-local address of every LAN's gateway, made of its MAC address.
+pub const ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0x4e, 0x65ff, 0xfe74, 0x6c01);
+/// The server's addresses of either family.
+pub const SERVERS: [IpAddr; 2] = [IpAddr::V4(SERVER), IpAddr::V6(SERVER_V6)];
 /// A guest's interface.
 pub const INTERFACE: &str = "eth0";
 
@@ -81,9 +92,15 @@ impl Lab {
     pub fn beside_others(arguments: &[&str]) -> Result<Self> {
         let (mut host, server) = (Namespace::new()?, Namespace::new()?);
         join_by_veth((&host, "up0", "10.77.0.1/24"), (&server, "down0", "10.77.0.2/24"))?;
-        host.ip(&["route", "add", "default", "via", &SERVER.to_string()])?;
+        host.add_address("up0", Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1), 64)?;
+        server.add_address("down0", SERVER_V6, 64)?;
+        // Without a route it would tell that there is none.
+        server.ip(&["-6", "route", "add", "blackhole", "default"])?;
+        for gateway in [SERVER.to_string(), SERVER_V6.to_string()] {
+            host.ip(&["route", "add", "default", "via", &gateway])?;
+        }
         let dns = DnsServer::start(&server, SocketAddr::from((SERVER, 53)), NAMED)?;
-        host.use_resolvers(&[IpAddr::V4(SERVER)])?;
+        host.use_resolvers(&[&SERVER.to_string()])?;
         let transfers = Server::start(&server, SocketAddr::from((SERVER, 0)))?;
         let relay = Relay::start(&host, arguments)?;
         Ok(Self { relay, transfers, dns, host, server, _alone: None })
@@ -109,6 +126,16 @@ impl Lab {
         let guest = self.guest("/", impairment)?;
         let lease = guest.lease()?;
         Ok((guest, lease))
+    }
+
+    /// A guest on the default LAN that has taken a lease and an address of the prefix that the relay advertises.
+    ///
+    /// # Errors
+    /// When one of them is not to be had.
+    pub fn dual_stack_guest(&self, impairment: Option<Impairment>) -> Result<(Guest, Lease, Ipv6Addr)> {
+        let (guest, lease) = self.leased_guest(impairment)?;
+        let address = guest.advertised_address()?;
+        Ok((guest, lease, address))
     }
 }
 
@@ -151,16 +178,31 @@ impl Guest {
     ///
     /// # Errors
     /// When the guest has it already.
-    pub fn use_address(&self, address: Ipv4Addr, prefix: u8) -> Result<()> {
+    pub fn use_address(&self, address: impl Into<IpAddr>, prefix: u8) -> Result<()> {
         self.namespace.add_address(INTERFACE, address, prefix)
+    }
+
+    /// Waits for the address that the guest's kernel makes of the prefix that a router advertises (RFC 4862).
+    ///
+    /// # Errors
+    /// When there is none within ten seconds.
+    pub fn advertised_address(&self) -> Result<Ipv6Addr> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let list = ["-j", "-6", "address", "show", "dev", INTERFACE, "scope", "global", "-tentative"];
+            let listed: serde_json::Value = serde_json::from_str(&self.namespace.ip(&list)?)?;
+            let address = listed.pointer("/0/addr_info/0/local").and_then(|local| local.as_str());
+            if let Some(address) = address {
+                return address.parse().context("ip lists what is no address");
+            }
+            ensure!(Instant::now() < deadline, "no router has advertised a prefix");
+        }
     }
 
     /// Whether `target` answers one of `count` pings.
     #[must_use]
-    pub fn pings(&self, target: Ipv4Addr, count: u32) -> bool {
-        let count = count.to_string();
-        self.namespace
-            .exec("ping", &["-n", "-c", &count, "-i", "0.2", "-W", "2", &target.to_string()])
-            .is_ok()
+    pub fn pings(&self, target: impl Into<IpAddr>, count: u32) -> bool {
+        let (target, count) = (target.into().to_string(), count.to_string());
+        self.namespace.exec("ping", &["-n", "-c", &count, "-i", "0.2", "-W", "2", &target]).is_ok()
     }
 }

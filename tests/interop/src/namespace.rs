@@ -4,7 +4,7 @@
 //! in the namespace of the test itself.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -27,7 +27,8 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Makes a namespace with `lo` up, IP forwarding off and a name that no other process uses.
+    /// Makes a namespace with `lo` up, IP forwarding off and a name that no other process uses. IPv6 addresses are used as
+    /// soon as they are there, without asking first whether somebody else has them.
     ///
     /// # Errors
     /// When the caller is not root, or `ip` is missing or fails.
@@ -42,6 +43,8 @@ impl Namespace {
         namespace.ip(&["link", "set", "lo", "up"])?;
         namespace.sysctl("net/ipv4/ip_forward", "0")?;
         namespace.sysctl("net/ipv4/ping_group_range", "0 2147483647")?;
+        namespace.sysctl("net/ipv6/conf/default/dad_transmits", "0")?;
+        namespace.sysctl("net/ipv6/conf/default/router_solicitation_delay", "0")?;
         Ok(namespace)
     }
 
@@ -63,7 +66,8 @@ impl Namespace {
     ///
     /// # Errors
     /// When it has it already.
-    pub fn add_address(&self, interface: &str, address: Ipv4Addr, prefix: u8) -> Result<()> {
+    pub fn add_address(&self, interface: &str, address: impl Into<IpAddr>, prefix: u8) -> Result<()> {
+        let address = address.into();
         self.ip(&["address", "add", &format!("{address}/{prefix}"), "dev", interface])?;
         Ok(())
     }
@@ -130,11 +134,11 @@ impl Namespace {
         Ok(self.run(move || UdpSocket::bind(address))??)
     }
 
-    /// Gives commands inside a `resolv.conf` that names `servers`.
+    /// Gives commands inside a `resolv.conf` that names `servers`: addresses, with their interface if they are link-local.
     ///
     /// # Errors
     /// When `/etc/netns` cannot be written.
-    pub fn use_resolvers(&mut self, servers: &[std::net::IpAddr]) -> Result<()> {
+    pub fn use_resolvers(&mut self, servers: &[&str]) -> Result<()> {
         let etc = Path::new("/etc/netns").join(&self.name);
         fs::create_dir_all(&etc).context("/etc/netns cannot be written")?;
         let lines: String = servers.iter().map(|server| format!("nameserver {server}\n")).collect();

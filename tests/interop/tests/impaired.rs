@@ -2,13 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 
 use netloom_interop::iperf::iperf3;
-use netloom_interop::lab::{Guest, Lab, sized};
+use netloom_interop::lab::{Guest, Lab, SERVER_V6, sized};
 use netloom_interop::link::Impairment;
-use netloom_interop::transfer::{Kind, transfer};
+use netloom_interop::transfer::{Kind, Server, transfer};
 
 const MIB: u64 = 1 << 20;
 
@@ -31,8 +32,11 @@ fn assert_impaired(guest: Guest) {
 /// Flows at the same time, each of a kind in turn; every byte of each must arrive.
 fn flows(seed: u64, count: u64, kinds: &[Kind], length: u64) {
     let (lab, guest) = lab(seed);
+    flows_to(lab.transfers.address(), guest, seed, count, kinds, length);
+}
+
+fn flows_to(address: SocketAddr, guest: Guest, seed: u64, count: u64, kinds: &[Kind], length: u64) {
     let guest = Arc::new(guest);
-    let address = lab.transfers.address();
     let flows: Vec<_> = (0..count)
         .map(|flow| {
             let (guest, kind) = (guest.clone(), kinds[flow as usize % kinds.len()]);
@@ -64,6 +68,16 @@ fn every_byte_goes_up_in_eight_flows() {
 fn every_byte_of_a_hundred_flows_arrives() {
     let kinds = [Kind::Download, Kind::Upload, Kind::HalfClose];
     flows(21, 100, &kinds, sized(64, 1024) * 1024);
+}
+
+#[test]
+fn every_byte_of_eight_flows_arrives_over_ipv6() {
+    let lab = Lab::beside_others(&["--ipv6", "ula"]).unwrap();
+    let guest = lab.guest("/", Some(Impairment::bad(51))).unwrap();
+    guest.advertised_address().unwrap();
+    let server = Server::start(&lab.server, SocketAddr::from((SERVER_V6, 0))).unwrap();
+    let kinds = [Kind::Download, Kind::Upload, Kind::HalfClose];
+    flows_to(server.address(), guest, 51, 8, &kinds, sized(1, 4) * MIB);
 }
 
 #[test]

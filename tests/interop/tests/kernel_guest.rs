@@ -54,7 +54,7 @@ fn resolve(transport: &str, name: &str) {
     let server = format!("@{GATEWAY}");
     let answer =
         guest.namespace.exec("dig", &["+short", "+time=5", "+tries=2", transport, &server, name]).unwrap();
-    assert_eq!(answer.trim(), NAMED.to_string());
+    assert_eq!(answer.trim(), NAMED.0.to_string());
     assert!(lab.dns.asked().unwrap().contains(&name.to_owned()));
 }
 

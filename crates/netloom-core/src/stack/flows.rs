@@ -77,8 +77,8 @@ pub(super) struct Flow {
     pub(super) data_told: bool,
     /// Whether it stands among its port's senders.
     pub(super) listed: bool,
-    /// Bytes of window it was offered or holds, as counted against the LAN's bound.
-    pub(super) offered_bytes: usize,
+    /// Bytes that it holds or was offered, as counted against the LAN's bound.
+    pub(super) buffered_bytes: usize,
     armed: Option<Instant>,
 }
 
@@ -120,7 +120,7 @@ pub(super) struct Flows {
     /// The slot of the flow that was found last.
     recent: u32,
     timers: BinaryHeap<Reverse<(Instant, u32)>>,
-    pub(super) offered_bytes: usize,
+    pub(super) buffered_bytes: usize,
     secret: Seeded,
     next_port: u16,
 }
@@ -136,7 +136,7 @@ impl Flows {
             detached: Map::with_hasher(hash),
             recent: 0,
             timers: BinaryHeap::new(),
-            offered_bytes: 0,
+            buffered_bytes: 0,
             secret,
             next_port,
         }
@@ -195,7 +195,7 @@ impl Flows {
             fresh_bytes: 0,
             data_told: false,
             listed: false,
-            offered_bytes: 0,
+            buffered_bytes: 0,
             armed: None,
         });
         self.by_key.insert(key, index);
@@ -257,7 +257,7 @@ impl Flows {
         place.generation = place.generation.wrapping_add(1);
         self.free.push(slot);
         self.by_key.remove(&flow.key);
-        self.offered_bytes -= flow.offered_bytes;
+        self.buffered_bytes -= flow.buffered_bytes;
         if let Some(guest) = flow.guest
             && let Some(count) = self.counts.get_mut(&guest.mac)
         {

@@ -8,7 +8,7 @@ use super::Stack;
 use super::train::Train;
 use crate::addr::MacAddr;
 use crate::counters::Drop;
-use crate::port::{PortConfig, PortId};
+use crate::port::{MIN_FRAME_BYTES, PortConfig, PortId};
 use crate::queue::Queue;
 use crate::time::{Duration, Instant};
 
@@ -143,11 +143,19 @@ impl Stack {
         link.queue.place(&mut self.chunks, length)
     }
 
-    /// Queues a frame for a port; counted if there is no room.
+    /// Queues a frame for a port; counted if there is no room, or if the port takes none so large, as one that is too small for IPv6.
     pub(super) fn push(&mut self, port: PortId, frame: &[u8]) {
-        if let Some(place) = self.place(port, frame.len()) {
+        if let Some(place) = self.place_small(port, frame.len()) {
             place.copy_from_slice(frame);
         }
+    }
+
+    fn place_small(&mut self, port: PortId, length: usize) -> Option<&mut [u8]> {
+        if self.link(port).is_some_and(|link| length > MIN_FRAME_BYTES + usize::from(link.config.mtu)) {
+            self.drops.count(Drop::PortMtu);
+            return None;
+        }
+        self.place(port, length)
     }
 
     /// Queues a frame for every port.
@@ -167,7 +175,7 @@ impl Stack {
                 self.push(port, frame);
             }
             for mac in macs {
-                if let Some(place) = self.place(port, frame.len()) {
+                if let Some(place) = self.place_small(port, frame.len()) {
                     place.copy_from_slice(frame);
                     place[..6].copy_from_slice(&mac.0);
                 }

@@ -114,6 +114,10 @@ impl Stack {
         let mss = |mtu: u16| mtu.saturating_sub(headers).max(28);
         Config {
             max_payload: mss(mtu),
+            default_mss: match pair {
+                Pair::V4(..) => 536,
+                Pair::V6(..) => 1220,
+            },
             advertised_mss: mss(mtu.min(self.config.mtu)),
             receive_buffer_bytes: self.config.limits.receive_buffer_bytes,
             send_buffer_bytes: self.config.limits.send_buffer_bytes,
@@ -138,7 +142,7 @@ impl Stack {
     /// After anything happened to a flow: tells its events, bounds its window, lists it for sending, notes its deadline, or forgets it.
     pub(super) fn tend(&mut self, slot: u32) {
         let bound = self.config.limits.lan_buffer_bytes;
-        let total = self.flows.offered_bytes;
+        let total = self.flows.buffered_bytes;
         let Some(flow) = self.flows.slot(slot) else { return };
         let Body::Tcp(tcb) = &mut flow.body else {
             self.flows.arm(slot);
@@ -175,10 +179,10 @@ impl Stack {
             self.flows.remove(slot);
             return;
         }
-        let offered = tcb.offered_bytes();
-        let others = total - flow.offered_bytes;
-        flow.offered_bytes = offered;
-        bound_window(tcb, others, bound);
+        let offered = tcb.buffered_bytes();
+        let others = total - flow.buffered_bytes;
+        flow.buffered_bytes = offered;
+        bound_buffers(tcb, others, bound);
         let wants = tcb.wants_transmit() && !flow.listed;
         let guest = flow.guest;
         if let (true, Some(guest)) = (wants, guest) {
@@ -188,7 +192,7 @@ impl Stack {
         if closed {
             self.flows.detach(slot);
         }
-        self.flows.offered_bytes = others + offered;
+        self.flows.buffered_bytes = others + offered;
         self.flows.arm(slot);
     }
 
@@ -245,14 +249,14 @@ impl Stack {
                 self.pause(now, id);
                 return false;
             }
-            let total = self.flows.offered_bytes;
+            let total = self.flows.buffered_bytes;
             let flow = self.flows.slot(slot).filter(|flow| flow.guest.is_some_and(|guest| guest.port == id));
             let Some(Flow {
                 id: flow_id,
                 body: Body::Tcp(tcb),
                 guest: Some(guest),
                 key,
-                offered_bytes,
+                buffered_bytes,
                 listed,
                 ..
             }) = flow
@@ -260,18 +264,18 @@ impl Stack {
                 link.next_sender();
                 continue;
             };
-            let (flow_id, guest, key, before) = (*flow_id, *guest, *key, *offered_bytes);
-            bound_window(tcb, total - before, bound_bytes);
+            let (flow_id, guest, key, before) = (*flow_id, *guest, *key, *buffered_bytes);
+            bound_buffers(tcb, total - before, bound_bytes);
             let front = ETHERNET_BYTES + key.pair.header_bytes();
             let headers = key.pair.header_bytes() + usize::from(TCP_HEADER_BYTES);
             let most = usize::from(link.config.mtu).saturating_sub(headers);
             let whole = tcb.poll_transmit_large(now, most, link.most_segments());
-            *offered_bytes = tcb.offered_bytes();
-            let after = *offered_bytes;
+            *buffered_bytes = tcb.buffered_bytes();
+            let after = *buffered_bytes;
             let Some(whole) = whole else {
                 *listed = false;
                 link.next_sender();
-                self.flows.offered_bytes = total - before + after;
+                self.flows.buffered_bytes = total - before + after;
                 self.tend(slot);
                 continue;
             };
@@ -304,7 +308,7 @@ impl Stack {
                 link.turn_segments = 0;
                 link.senders.rotate_left(1);
             }
-            self.flows.offered_bytes = total - before + after;
+            self.flows.buffered_bytes = total - before + after;
             self.flows.arm(slot);
             return true;
         }
@@ -322,8 +326,8 @@ fn put_checksum(key: &Key, sum: u32, message: &mut [u8]) {
     message[16..18].copy_from_slice(&checksum.to_be_bytes());
 }
 
-/// Keeps what a flow is offered within its share of what the LAN may still hold.
-fn bound_window(tcb: &mut Tcb, others_bytes: usize, bound_bytes: usize) {
+/// Keeps what a flow holds and is offered within its share of what the LAN may still hold.
+fn bound_buffers(tcb: &mut Tcb, others_bytes: usize, bound_bytes: usize) {
     let spare = bound_bytes.saturating_sub(others_bytes);
-    tcb.set_receive_limit((spare / 8).max(LEAST_WINDOW_BYTES));
+    tcb.set_buffer_limit((spare / 8).max(LEAST_WINDOW_BYTES));
 }

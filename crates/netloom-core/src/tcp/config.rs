@@ -18,8 +18,10 @@ pub enum Congestion {
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
     /// Largest payload that may be sent, in bytes: the MTU of the guest's port less the IP and TCP headers. The peer's MSS option
-    /// lowers it, or to 536 if the option is absent (RFC 9293 3.7.1).
+    /// lowers it, or to `default_mss` if the option is absent.
     pub max_payload: u16,
+    /// The payload that every path carries: 536 bytes with IPv4, 1220 with IPv6 (RFC 9293 3.7.1).
+    pub default_mss: u16,
     /// Largest payload that the peer is told to send, in bytes.
     pub advertised_mss: u16,
     /// Largest receive buffer, in bytes, up to 1 GiB. Beyond 256 KiB it grows only as far as rate and round trip need.
@@ -49,6 +51,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             max_payload: 1460,
+            default_mss: 536,
             advertised_mss: 1460,
             receive_buffer_bytes: 256 * 1024,
             send_buffer_bytes: 256 * 1024,

@@ -2,7 +2,7 @@
 
 use super::scoreboard::Piece;
 use super::seq::SeqNumber;
-use super::tcb::{DEFAULT_MSS, Tcb};
+use super::tcb::Tcb;
 use crate::time::{Duration, Instant};
 
 /// Payloads that get through where larger ones vanish without a word, in descending order: those of Ethernet, of IPv6's least MTU
@@ -42,7 +42,8 @@ impl Tcb {
     /// The timer has expired: if it does so again and again for a large segment, a router may drop what is large and say nothing.
     pub(super) fn suspect_black_hole(&mut self, now: Instant) {
         let sent = self.board.first().map_or(0, Piece::len).min(self.max_payload);
-        let lesser = LESSER_PAYLOADS.into_iter().find(|payload| *payload < sent);
+        let least = usize::from(self.config.default_mss);
+        let lesser = LESSER_PAYLOADS.into_iter().find(|payload| (least..sent).contains(payload));
         if let (true, Some(payload)) = (self.rtt.backoffs() >= TIMEOUTS, lesser) {
             self.lower_payload(now, payload);
         }
@@ -58,7 +59,7 @@ impl Tcb {
         let mtu_payload = usize::from(mtu_payload);
         if mtu_payload < self.max_payload && self.is_under_way(SeqNumber(seq)) {
             // A forged message must not make packets of a few bytes (RFC 1191 5).
-            let least = usize::from(DEFAULT_MSS).min(self.max_payload);
+            let least = usize::from(self.config.default_mss).min(self.max_payload);
             self.lower_payload(now, mtu_payload.max(least));
         }
     }

@@ -338,7 +338,9 @@ impl Tcb {
         self.unacked_bytes += length;
         // Every second full segment at least (RFC 5681 4.2), whatever a full one is with the options that the peer uses.
         let enough = self.largest_segment.min(self.tuning.receive_limit() / 4);
-        if self.quick_acks > 0 || self.unacked_bytes > enough {
+        // A peer that was offered no more than that would wait for us.
+        let stalls = self.rcv_edge.since(self.rcv_nxt) < self.largest_segment;
+        if self.quick_acks > 0 || self.unacked_bytes > enough || stalls {
             self.quick_acks = self.quick_acks.saturating_sub(1);
             self.ack = Ack::Now;
         } else if self.ack == Ack::None {

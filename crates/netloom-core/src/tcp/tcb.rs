@@ -155,9 +155,6 @@ pub struct Tcb {
     pub(super) challenged_at: Option<Instant>,
 }
 
-/// The MSS of a peer that announced none (RFC 9293 3.7.1).
-pub(super) const DEFAULT_MSS: u16 = 536;
-
 impl Tcb {
     /// A connection that a peer's SYN asks for. Nothing is sent until [`Self::accept`]; repeated SYNs are absorbed.
     #[must_use]
@@ -195,7 +192,7 @@ impl Tcb {
             snd_wl2: iss,
             snd_scale: 0,
             largest_wnd: 0,
-            max_payload: usize::from(config.max_payload.min(DEFAULT_MSS)),
+            max_payload: usize::from(config.max_payload.min(config.default_mss)),
             send: Ring::default(),
             fin_queued: false,
             write_blocked: false,
@@ -235,7 +232,7 @@ impl Tcb {
             fin_at: None,
             ack: Ack::None,
             unacked_bytes: 0,
-            largest_segment: usize::from(config.advertised_mss.min(DEFAULT_MSS)),
+            largest_segment: usize::from(config.advertised_mss.min(config.default_mss)),
             quick_acks: 0,
             heard_at: now,
             challenged_at: None,
@@ -253,7 +250,7 @@ impl Tcb {
         self.last_ack = self.rcv_nxt;
         let Options { mss, window_scale, sack_permitted, timestamps, .. } = syn.options();
         // An MSS of next to nothing would make a packet of every byte.
-        let mss = mss.unwrap_or(DEFAULT_MSS).max(48).min(self.config.max_payload);
+        let mss = mss.unwrap_or(self.config.default_mss).max(48).min(self.config.max_payload);
         self.max_payload = usize::from(mss);
         self.congestion.begin(self.max_payload);
         self.scaling = window_scale.is_some();
@@ -507,15 +504,15 @@ impl Tcb {
         self.receive.len() + self.out_of_order.bytes()
     }
 
-    /// Bytes that the peer may make us hold: those received and not taken, and those it was offered.
+    /// Bytes that the peer may make us hold: those received and not taken, those it was offered, and those it has not acknowledged.
     #[must_use]
-    pub fn offered_bytes(&self) -> usize {
-        self.receive.len() + self.rcv_edge.since(self.rcv_nxt)
+    pub fn buffered_bytes(&self) -> usize {
+        self.receive.len() + self.rcv_edge.since(self.rcv_nxt) + self.send.len()
     }
 
-    /// Bounds what the peer is offered further, in bytes; what it was offered already stays.
-    pub fn set_receive_limit(&mut self, bytes: usize) {
-        self.tuning.bound_receive(bytes);
+    /// Bounds what the peer is offered further, and what [`Self::write`] takes, in bytes each; what was offered or taken already stays.
+    pub fn set_buffer_limit(&mut self, bytes: usize) {
+        self.tuning.bound(bytes);
     }
 
     /// ICMP says that the peer cannot be reached by a segment of ours: for good (`hard`), or perhaps only now.
@@ -536,14 +533,20 @@ impl Tcb {
         self.snd_una <= seq && seq < self.snd_max
     }
 
-    /// Whether a SYN for the addresses of this connection opens a new one in its place: it is in TIME-WAIT and the SYN is newer.
+    /// Whether a SYN for the addresses of this connection opens a new one in its place: it is in TIME-WAIT and the SYN is newer, by its
+    /// timestamp if it has one and by its number otherwise (RFC 6191 2).
     #[must_use]
     pub fn time_wait_accepts(&self, syn: &Segment<'_>) -> bool {
-        let newer = || {
-            let value = syn.options().timestamps.map(|timestamps| timestamps.value);
-            self.clock.zip(value).is_some_and(|(clock, value)| clock.precedes(value))
+        let stamp = syn.options().timestamps.filter(|_| self.config.timestamps);
+        let newer = match (self.clock, stamp) {
+            (Some(clock), Some(stamp)) => {
+                let same = clock.option().echo == stamp.value;
+                clock.precedes(stamp.value) || same && syn.seq > self.rcv_nxt
+            }
+            (None, Some(_)) => true,
+            (_, None) => syn.seq > self.rcv_nxt,
         };
-        self.state == State::TimeWait && syn.opens() && (syn.seq > self.rcv_nxt || newer())
+        self.state == State::TimeWait && syn.opens() && newer
     }
 
     /// The sequence number of the first byte in the send buffer.

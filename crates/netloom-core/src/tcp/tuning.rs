@@ -13,10 +13,10 @@ const REAL_RTT: Duration = Duration::from_millis(1);
 pub(super) struct Tuning {
     receive_bytes: usize,
     receive_most: usize,
-    /// What the owner allows at present.
-    receive_bound: usize,
     send_bytes: usize,
     send_most: usize,
+    /// What the owner allows each at present.
+    bound: usize,
     /// When the round trip began in which `taken` bytes were taken.
     since: Instant,
     taken: usize,
@@ -27,9 +27,9 @@ impl Tuning {
         Self {
             receive_bytes: receive_most.min(FIRST_BYTES),
             receive_most,
-            receive_bound: receive_most,
             send_bytes: send_most.min(FIRST_BYTES),
             send_most,
+            bound: usize::MAX,
             since: now,
             taken: 0,
         }
@@ -37,17 +37,17 @@ impl Tuning {
 
     /// What the receive buffer may hold now.
     pub(super) fn receive_limit(&self) -> usize {
-        self.receive_bytes.min(self.receive_bound)
+        self.receive_bytes.min(self.bound)
     }
 
     /// What the send buffer may hold now.
-    pub(super) const fn send_limit(&self) -> usize {
-        self.send_bytes
+    pub(super) fn send_limit(&self) -> usize {
+        self.send_bytes.min(self.bound)
     }
 
-    /// The owner allows no more than this for now.
-    pub(super) const fn bound_receive(&mut self, bytes: usize) {
-        self.receive_bound = bytes;
+    /// The owner allows each no more than this for now.
+    pub(super) const fn bound(&mut self, bytes: usize) {
+        self.bound = bytes;
     }
 
     /// No window field can tell of more.

@@ -121,11 +121,11 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// The packet as an error about it must see it; `None` if it is a fragment that does not tell what it is of.
+    /// The packet as an error about it must see it; `None` if it is a fragment that may be of an error.
     pub(crate) fn quotable(&self, content: Result<Content, Fault>) -> Option<ip::Packet<'a>> {
         let content = match content {
-            Ok(Content::Fragment { offset: 1.., .. }) => return None,
-            Ok(Content::Fragment { at, .. }) => walk(self.bytes, at, at + FRAGMENT_BYTES),
+            Ok(Content::Fragment { at, offset: 1.., .. }) if self.bytes[at] == ICMPV6 => return None,
+            Ok(Content::Fragment { at, offset: 0, .. }) => walk(self.bytes, at, at + FRAGMENT_BYTES),
             other => other,
         };
         Some(match content {

@@ -26,8 +26,8 @@ pub(crate) const LIMITS: Limits = Limits {
     flows_per_guest: 4096,
     pending_dials_per_guest: 256,
     dial_timeout: Duration::from_secs(20),
-    receive_buffer_bytes: 256 * 1024,
-    send_buffer_bytes: 256 * 1024,
+    receive_buffer_bytes: 4 * 1024 * 1024,
+    send_buffer_bytes: 4 * 1024 * 1024,
     lan_buffer_bytes: 64 * 1024 * 1024,
     udp_idle: Duration::from_secs(90),
     queries_per_guest: 64,
@@ -81,5 +81,12 @@ pub(super) fn config(settings: &LanSettings, own: Vec<SocketAddr>) -> LanConfig 
 
 pub(super) fn port(settings: &LanSettings) -> PortConfig {
     let queue_bytes = (QUEUE_FRAMES * usize::from(settings.mtu)).max(PortConfig::default().queue_bytes);
-    PortConfig { mtu: settings.mtu, queue_bytes, isolated: settings.isolate, ..PortConfig::default() }
+    PortConfig {
+        mtu: settings.mtu,
+        queue_bytes,
+        isolated: settings.isolate,
+        // What is behind the WebSocket does not show, and the ne2k of v86 receives no multicast.
+        multicast_to_unicast: true,
+        ..PortConfig::default()
+    }
 }

@@ -215,7 +215,7 @@ impl Pair {
         self.transmit();
         let due = self.due + usize::from(self.told_fin);
         assert_eq!(self.acknowledged, due);
-        assert!(self.tcb.offered_bytes() <= BUFFER_BYTES + usize::from(self.told_fin));
+        assert!(self.tcb.buffered_bytes() <= BUFFER_BYTES + usize::from(self.told_fin));
     }
 }
 

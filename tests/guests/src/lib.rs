@@ -1,0 +1,68 @@
+//! Real guests for tests that are not in JavaScript: a Linux in v86, as `cargo xtask guest` saved it, in the namespace of a lab's relay.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use netloom_interop::lab::Lab;
+use serde_json::Value;
+
+/// A guest on a lab's default LAN, killed on drop.
+#[derive(Debug)]
+pub struct V86 {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl V86 {
+    /// Restores the saved guest with the network card `nic`: `virtio` or `ne2k`.
+    ///
+    /// # Errors
+    /// When Node does not start. That the guest is not there shows at its first command.
+    pub fn restore(lab: &Lab, nic: &str) -> Result<Self> {
+        let mut command = lab.host.command("node");
+        let mut child = command
+            .args(["shell.mjs", nic, &format!("ws://{}/", lab.relay.address())])
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("node cannot run")?;
+        let input = child.stdin.take().context("its input")?;
+        let output = BufReader::new(child.stdout.take().context("its output")?);
+        Ok(Self { child, input, output })
+    }
+
+    /// Runs a command in the guest's shell; gives its status, and its output of both kinds.
+    ///
+    /// # Errors
+    /// When the guest is not there, or hangs.
+    pub fn run(&mut self, command: &str) -> Result<(i64, String)> {
+        writeln!(self.input, "{}", Value::from(command))?;
+        let mut line = String::new();
+        ensure!(self.output.read_line(&mut line)? > 0, "the guest is gone: make it by `cargo xtask guest`");
+        let ended: Value = serde_json::from_str(&line)?;
+        let status = ended["status"].as_i64().context("no status")?;
+        Ok((status, ended["output"].as_str().unwrap_or_default().to_owned()))
+    }
+
+    /// Runs a command that has to succeed; gives its output.
+    ///
+    /// # Errors
+    /// As [`V86::run`], and with its output when it ends with another status than zero.
+    pub fn must(&mut self, command: &str) -> Result<String> {
+        let (status, output) = self.run(command)?;
+        ensure!(status == 0, "guest: `{command}` ended with {status}:\n{output}");
+        Ok(output)
+    }
+}
+
+impl Drop for V86 {
+    fn drop(&mut self) {
+        if self.child.kill().is_ok() {
+            drop(self.child.wait());
+        }
+    }
+}
