@@ -35,7 +35,7 @@ struct Effort {
 }
 
 const FULL: Effort =
-    Effort { seeds: 5, losses: 100.0, least: Duration::from_secs(4), most: Duration::from_secs(15) };
+    Effort { seeds: 5, losses: 100.0, least: Duration::from_secs(4), most: Duration::from_secs(10) };
 const QUICK: Effort =
     Effort { seeds: 1, losses: 10.0, least: Duration::from_secs(1), most: Duration::from_secs(3) };
 
