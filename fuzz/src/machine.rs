@@ -11,7 +11,7 @@ use netloom_core::{
 };
 use netloom_sim::packet::{self, macs};
 use netloom_sim::trace::Trace;
-use netloom_sim::world::{GATEWAY_MAC, guest_address};
+use netloom_sim::world::{GATEWAY_MAC, guest_address, guest_address_v6, guest_mac};
 
 use crate::template::{self, FLOWS_PER_GUEST, Heard};
 
@@ -134,7 +134,12 @@ impl Player {
             }
             Op::Command { command, flow, n } => self.command(command, flow, usize::from(n)),
             Op::Connect { guest, port } => {
-                let target = SocketAddr::new(IpAddr::V4(guest_address(guest % 4)), u16::from(port));
+                let target = match guest >> 2 & 3 {
+                    0 | 1 => IpAddr::V4(guest_address(guest % 4)),
+                    2 => IpAddr::V6(guest_address_v6(guest % 4)),
+                    _ => IpAddr::V6(guest_mac(guest % 4).link_local()),
+                };
+                let target = SocketAddr::new(target, u16::from(port));
                 if let Ok(id) = self.lan.connect(self.now, target) {
                     self.flows.push(id);
                 }
@@ -155,6 +160,7 @@ impl Player {
                         isolated,
                         queue_bytes,
                         macs: if small { 1 } else { 8 },
+                        multicast_to_unicast: isolated || small,
                         ..PortConfig::default()
                     };
                     self.ports.push((self.lan.open_port(config), config));

@@ -5,6 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 use netloom_core::service::dhcp::DhcpConfig;
 use netloom_core::service::dns::DnsConfig;
 use netloom_core::{Duration, LanConfig, Limits, MacAddr};
+use netloom_sim::group::{ALL_ROUTERS, mac_for, solicited_node};
 use netloom_sim::packet::{self, Ipv4, Ipv6, Segment, flag};
 use netloom_sim::world::{
     self, GATEWAY, GATEWAY_MAC, GATEWAY_V6, guest_address, guest_address_v6, guest_mac,
@@ -89,7 +90,7 @@ pub fn frame(kind: u8, guest: u8, variant: u16, heard: Option<Heard>, payload: &
         if variant & 0x800 == 0 { guest_address_v6(guest) } else { guest_mac(guest).link_local() };
     let ip_v6 = |next_header, to: Ipv6Addr, payload: &[u8]| {
         let packet = Ipv6::new(address_v6, to, next_header).packet(payload);
-        packet::ethernet(mac_for(to), mac, 0x86dd, &packet)
+        packet::ethernet(mac_for(to, GATEWAY_MAC), mac, 0x86dd, &packet)
     };
     let outside = Ipv4Addr::new(93, 184, 216, (variant % 4) as u8);
     let outside_v6 = Ipv6Addr::new(0x2a00, 0, 0, 0, 0, 0, 0, variant % 4);
@@ -176,7 +177,7 @@ pub fn frame(kind: u8, guest: u8, variant: u16, heard: Option<Heard>, payload: &
             let target = targets[usize::from(variant % 4)];
             let option = [&[1, 1][..], &mac.0].concat();
             let kind = [135, 136][usize::from(variant >> 2 & 1)];
-            let to = [group_of(target), target][usize::from(variant >> 3 & 1)];
+            let to = [solicited_node(target), target][usize::from(variant >> 3 & 1)];
             let rest = u32::from(variant) << 20;
             icmp_v6(to, (kind, 0), rest, &[&target.octets()[..], &option, payload].concat())
         }
@@ -208,20 +209,6 @@ pub fn frame(kind: u8, guest: u8, variant: u16, heard: Option<Heard>, payload: &
         }
         _ => packet::ethernet(MacAddr::BROADCAST, mac, variant, payload),
     }
-}
-
-const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
-
-/// The solicited-node group of an address.
-fn group_of(address: Ipv6Addr) -> Ipv6Addr {
-    let [.., a, b, c] = address.octets();
-    Ipv6Addr::from_bits(0xff02 << 112 | 0x1_ff00_0000 | u128::from(u32::from_be_bytes([0, a, b, c])))
-}
-
-/// Where a frame with a packet to this address goes.
-fn mac_for(to: Ipv6Addr) -> MacAddr {
-    let [.., a, b, c, d] = to.octets();
-    if to.is_multicast() { MacAddr([0x33, 0x33, a, b, c, d]) } else { GATEWAY_MAC }
 }
 
 fn dns_query(variant: u16, name: &[u8]) -> Vec<u8> {

@@ -1,5 +1,6 @@
 //! What people and CI run: `cargo xtask VERB`. Every verb sets up what it needs.
 
+mod bench;
 mod cpio;
 mod demo;
 mod fuzz;
@@ -11,6 +12,7 @@ mod process;
 mod purity;
 mod tally;
 mod test;
+mod wasm;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -51,6 +53,8 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Build a package's library as WebAssembly modules and print their paths
+    Wasm { package: String },
     /// Make the test guest and save its states
     Guest,
     /// Fuzz one target or each in turn
@@ -89,26 +93,18 @@ fn relay_program() -> PathBuf {
     root().join("target/release/netloom")
 }
 
-/// Builds and runs a benchmark in the open; stdout is the benchmark's alone.
-fn bench(name: &str, arguments: &[String]) -> Result<()> {
-    if name == "relay" || name == "linux" {
-        needs::interop()?;
-    }
-    build_relay()?;
-    let program = format!("bench-{name}");
-    Step::cargo(["run", "--quiet", "--release", "--package", "netloom-bench", "--bin", &program, "--"])
-        .args(arguments)
-        .env("NETLOOM_BIN", relay_program())
-        .show()
-}
-
 fn run(verb: Verb) -> Result<bool> {
     match verb {
         Verb::Demo { once } => demo::step(once)?.show()?,
         Verb::Test { full, only } => {
             return test::run(if full { Tier::Full } else { Tier::Quick }, only.as_deref());
         }
-        Verb::Bench { name, arguments } => bench(&name, &arguments)?,
+        Verb::Bench { name, arguments } => bench::step(&name, &arguments)?.show()?,
+        Verb::Wasm { package } => {
+            for features in wasm::Features::ALL {
+                println!("{}", wasm::module(&package, features)?.display());
+            }
+        }
         Verb::Guest => guest::make()?,
         Verb::Fuzz { target, runs, minutes } => fuzz::run(target.as_deref(), runs, minutes)?,
         Verb::Fmt => Step::cargo(["fmt", "--all"]).show()?,

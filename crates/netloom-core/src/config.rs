@@ -20,9 +20,10 @@ pub struct LanConfig {
     pub gateway_mac: MacAddr,
     /// Whether the gateway forwards: without, guests reach each other and the services, but nothing outside.
     pub gateway: bool,
-    /// Further addresses that the gateway answers for; flows to them are announced with that destination.
+    /// Further addresses that the gateway answers for, of IPv6 only where the LAN speaks it; flows to them are announced with that destination.
     pub virtual_addresses: Vec<IpAddr>,
-    /// What the LAN speaks of IPv6; without, nothing of it is said or answered, though the switch still carries it between guests.
+    /// What the LAN speaks of IPv6; without, nothing of it is said or answered, though the switch still carries it between guests. It needs an
+    /// MTU of at least 1280.
     pub ipv6: Option<Ipv6Config>,
     /// The LAN's MTU in bytes, told to guests by DHCP: 576 to 65,535.
     pub mtu: u16,

@@ -42,7 +42,8 @@ pub struct PortConfig {
     /// How many MAC addresses may be behind the port.
     pub macs: usize,
     /// Whether IP multicast goes to the port in a frame to the one MAC address behind it, as Wi-Fi access points send it (RFC 6085), while
-    /// the packet stays as it is. With several addresses behind the port, or none yet, the frame stays as it is too.
+    /// the packet stays as it is. With several addresses behind the port, or none yet, a guest's frame stays as it is too; the machine's own
+    /// go to each that uses IPv6.
     ///
     /// It is for NICs that receive no multicast, as v86's ne2k, and does others no harm. Without it such a guest still gets its IPv6 address
     /// and reaches the gateway and the outside, since all answers go to it alone; but it hears no later advertisement, so that its router

@@ -10,6 +10,7 @@
 pub mod app;
 pub mod check;
 pub mod faults;
+pub mod group;
 pub mod guest;
 pub mod link;
 pub mod outside;

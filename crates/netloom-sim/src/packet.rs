@@ -454,3 +454,12 @@ pub fn tcp(segment: &Segment<'_>) -> Vec<u8> {
     tcp[16..18].copy_from_slice(&sum.to_be_bytes());
     tcp
 }
+
+/// A DNS query for one name that wants recursion.
+#[must_use]
+pub fn dns_query(id: u16, name: &str, kind: u16) -> Vec<u8> {
+    let labels = name.split('.').flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat());
+    let labels: Vec<u8> = labels.collect();
+    [&id.to_be_bytes()[..], &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0], &labels, &[0], &kind.to_be_bytes(), &[0, 1]]
+        .concat()
+}

@@ -136,3 +136,34 @@ fn impaired_with_smoltcp() {
     let rounded: u64 = cases(count(), 0.1).map(|case| with_smoltcp(&case, case.seed % 2 == 0)).sum();
     println!("{rounded} windows of smoltcp's were rounded down");
 }
+
+#[test]
+fn buffers_grow_with_a_long_path() {
+    let rate_bytes_per_s = 25_000_000;
+    let link = LinkConfig {
+        delay: Duration::from_millis(50),
+        rate_bytes_per_s: Some(rate_bytes_per_s),
+        ..LinkConfig::default()
+    };
+    let took = |buffer_bytes, plan| {
+        let case = Case { link, mtu: 1500, buffer_bytes, plan, seed: 1 };
+        let (mut a, mut b) = (engine(0, &case), engine(1, &case));
+        b.listen(80, plan);
+        a.connect(Instant::ZERO, SocketAddrV4::new(guest_address(1), 80), plan);
+        let mut links = [Link::new(link, 1), Link::new(link, 2)];
+        let until = Instant::ZERO + Duration::from_secs(600);
+        let done = |a: &EngineHost, b: &EngineHost| a.finished().len() + b.finished().len() == 2;
+        let (ended, at) =
+            run_pair((&mut a, &mut b), &mut links, &mut Checker::new(true), case.mtu, until, done);
+        assert!(ended);
+        // What lingers after the last byte is no part of it.
+        at.since(Instant::ZERO).as_secs_f64() - Config::default().time_wait.as_secs_f64()
+    };
+    let bytes = 60_000_000;
+    let least = bytes as f64 / rate_bytes_per_s as f64;
+    for plan in [Plan::both(bytes, 0), Plan::both(0, bytes)] {
+        let (fixed, grown) = (took(256 * 1024, plan), took(8 << 20, plan));
+        assert!(fixed > 8.0 * least, "{fixed} s of {least} s with 256 KiB");
+        assert!(grown < 1.8 * least, "{grown} s of {least} s with up to 8 MiB");
+    }
+}

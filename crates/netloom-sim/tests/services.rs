@@ -6,7 +6,7 @@ use netloom_core::service::dhcp::DhcpConfig;
 use netloom_core::service::dns::DnsConfig;
 use netloom_core::{Duration, Instant, LanConfig, PortConfig};
 use netloom_sim::guest::smoltcp::SmoltcpHostConfig;
-use netloom_sim::packet::icmp;
+use netloom_sim::packet::{dns_query, icmp};
 use netloom_sim::world::{GATEWAY, guest_address, guest_mac, lan_config};
 use netloom_sim::{Answer, Host, LinkConfig, Outcome, Outside, Plan, SmoltcpHost, World};
 
@@ -104,13 +104,6 @@ fn dhcp_works_over_a_lossy_wire() {
     let link = LinkConfig { loss: 0.2, duplicate: 0.1, reorder: 0.1, ..LinkConfig::default() };
     let mut world = world(Outside::default(), &[0, 1, 2], link);
     assert_ne!(world.host(0).address(), world.host(1).address());
-}
-
-fn dns_query(id: u16, name: &str, kind: u16) -> Vec<u8> {
-    let labels: Vec<u8> =
-        name.split('.').flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat()).collect();
-    [&id.to_be_bytes()[..], &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0], &labels, &[0], &kind.to_be_bytes(), &[0, 1]]
-        .concat()
 }
 
 fn ask_dns(world: &mut World<SmoltcpHost>, server: impl Into<IpAddr>, query: &[u8]) -> (SocketAddr, Vec<u8>) {

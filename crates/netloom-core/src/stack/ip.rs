@@ -24,6 +24,9 @@ pub(super) struct From {
 impl Stack {
     /// Takes a frame that arrived on a port and is for the stack, perhaps among others. Bad frames are counted, never an error.
     pub fn handle_frame(&mut self, now: Instant, port: PortId, frame: &[u8]) {
+        if self.handle_recent(now, port, frame) {
+            return;
+        }
         let (Some(header), Some(link)) = (frame.first_chunk::<ETHERNET_BYTES>(), self.link(port)) else {
             return;
         };
@@ -36,6 +39,9 @@ impl Stack {
             ipv4::ETHERTYPE => self.handle_ipv4(now, from, bytes),
             ipv6::ETHERTYPE => self.handle_ipv6(now, from, bytes),
             _ => {}
+        }
+        if let Some(slot) = self.heard_flow.take() {
+            self.remember(port, frame, slot);
         }
         self.serve_streams(now);
     }

@@ -92,10 +92,14 @@ impl Stack {
     }
 
     fn handle_upper(&mut self, now: Instant, from: From, packet: &ip::Packet<'_>, fragmented: bool) {
-        let is_ndp =
-            packet.protocol == ICMPV6 && packet.payload.first().is_some_and(|kind| ndp::TYPES.contains(kind));
+        let kind = packet.payload.first().filter(|_| packet.protocol == ICMPV6);
+        let is_ndp = kind.is_some_and(|kind| ndp::TYPES.contains(kind));
         if is_ndp && fragmented {
             return self.drops.count(Drop::NdpInvalid);
+        }
+        // Who has no address yet can be answered about addresses alone.
+        if packet.pair.source().is_unspecified() && !is_ndp {
+            return self.drops.count(Drop::Ipv6Source);
         }
         if packet.protocol == ICMPV6 || !from.group {
             self.dispatch(now, from, packet);

@@ -2,9 +2,10 @@
 //! slows its own flows and no others.
 
 use core::net::IpAddr;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use super::Stack;
+use super::recent::Recent;
 use super::train::Train;
 use crate::addr::MacAddr;
 use crate::counters::Drop;
@@ -32,6 +33,8 @@ pub(super) struct Link {
     pub(super) credit: u16,
     /// When the credit comes back though the guest is silent.
     pub(super) credit_at: Option<Instant>,
+    /// The last segment from here.
+    pub(super) recent: Option<Recent>,
     /// The address pair of the last packet from here that was learnt, and the neighbour table's age then.
     pub(super) learnt: Option<(IpAddr, MacAddr, u64)>,
 }
@@ -44,6 +47,7 @@ impl Link {
             senders: VecDeque::new(),
             turn_segments: 0,
             train: None,
+            recent: None,
             credit: config.burst.unwrap_or(u16::MAX),
             credit_at: None,
             learnt: None,
@@ -167,17 +171,17 @@ impl Stack {
 
     /// Queues an IPv6 multicast frame for every port; to those that want it so, as a copy for each of those who use IPv6 behind it.
     pub(super) fn push_to_group(&mut self, frame: &[u8]) {
+        let mut guests = self.neighbors.v6_guests().into_iter().peekable();
         for index in 0..self.links.len() {
             let port = PortId(index as u32);
             let alone = self.link(port).is_some_and(|link| link.config.multicast_to_unicast);
-            let macs = if alone { self.neighbors.v6_macs(port) } else { BTreeSet::new() };
-            if macs.is_empty() {
+            if !alone || guests.peek().is_none_or(|guest| guest.port != port) {
                 self.push(port, frame);
             }
-            for mac in macs {
-                if let Some(place) = self.place_small(port, frame.len()) {
+            while let Some(guest) = guests.next_if(|guest| guest.port == port) {
+                if alone && let Some(place) = self.place_small(port, frame.len()) {
                     place.copy_from_slice(frame);
-                    place[..6].copy_from_slice(&mac.0);
+                    place[..6].copy_from_slice(&guest.mac.0);
                 }
             }
         }

@@ -18,6 +18,7 @@ mod link;
 mod ndp;
 mod neighbors;
 mod reassembly;
+mod recent;
 mod resolve;
 mod router;
 mod services;
@@ -63,6 +64,8 @@ pub struct Stack {
     neighbors: Neighbors,
     reassembly: Reassembly,
     flows: Flows,
+    /// The slot of the TCP flow that the frame at hand was for.
+    heard_flow: Option<u32>,
     events: VecDeque<Event>,
     resolving: BTreeMap<IpAddr, resolve::Question>,
     dhcp: Option<DhcpServer>,
@@ -127,6 +130,7 @@ impl Stack {
             icmp_errors: errors::Budget::default(),
             advertiser: Advertiser::new(secret.clone()),
             pausing: BTreeMap::new(),
+            heard_flow: None,
             flows: Flows::new(hash, secret),
         }
     }

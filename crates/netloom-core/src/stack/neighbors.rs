@@ -24,6 +24,11 @@ pub(super) struct Neighbors {
 }
 
 impl Neighbors {
+    /// Grows with every change.
+    pub(super) const fn age(&self) -> u64 {
+        self.age
+    }
+
     pub(super) fn get(&self, address: IpAddr) -> Option<Guest> {
         self.guests.get(&address).copied()
     }
@@ -43,10 +48,9 @@ impl Neighbors {
         !self.v6.is_empty()
     }
 
-    /// Those behind a port that use IPv6.
-    pub(super) fn v6_macs(&self, port: PortId) -> BTreeSet<MacAddr> {
-        let known = self.guests.iter().filter(|(address, guest)| address.is_ipv6() && guest.port == port);
-        known.map(|(_, guest)| guest.mac).collect()
+    /// Those who use IPv6, by port.
+    pub(super) fn v6_guests(&self) -> BTreeSet<Guest> {
+        self.guests.iter().filter(|(address, _)| address.is_ipv6()).map(|(_, guest)| *guest).collect()
     }
 
     /// Remembers who uses an address, if there is room.

@@ -4,6 +4,7 @@
 //! Who solicits is answered at once and alone, since this is the link's only router; so is a NIC that receives no multicast. All others
 //! hear from the gateway from time to time, once anybody has used IPv6.
 
+use core::hash::BuildHasher;
 use core::net::Ipv6Addr;
 
 use super::Stack;
@@ -15,8 +16,6 @@ use crate::hash::Seeded;
 use crate::time::{Duration, Instant};
 use crate::wire::ip::HOP_LIMIT;
 use crate::wire::ipv6;
-
-use core::hash::BuildHasher;
 
 /// Least and greatest time between two advertisements to everyone, in seconds (RFC 4861 6.2.1).
 const INTERVAL_S: (u64, u64) = (200, 600);

@@ -54,6 +54,7 @@ impl Stack {
         if let Some(reply) = tcb.handle_segment(now, &segment) {
             self.send_control(from.guest, &key, &reply);
         }
+        self.heard_flow = Some(slot);
         self.tend(slot);
     }
 

@@ -460,6 +460,7 @@ impl Tcb {
         self.rtt.back_off();
         self.duplicate_acks = 0;
         self.tail_probe = None;
+        self.tail_probe_due = false;
         self.timers.stop(Timer::TailLossProbe);
         self.timers.stop(Timer::Reordering);
         self.arm_probe(now);

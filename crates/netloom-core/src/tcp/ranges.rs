@@ -81,6 +81,11 @@ impl Ranges {
         (range.0 <= seq).then_some(range)
     }
 
+    /// Gives the memory back that no range needs.
+    pub(super) fn release(&mut self) {
+        self.ranges.shrink_to_fit();
+    }
+
     pub(super) fn clear(&mut self) {
         self.ranges = Vec::new();
         self.bytes = 0;

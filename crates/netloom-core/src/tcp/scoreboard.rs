@@ -145,10 +145,12 @@ impl Scoreboard {
         }
         self.again.push_back((now, piece.start, piece.end));
         if piece.fate == Fate::Lost {
-            // Lost pieces leave in order.
             piece.fate = Fate::UnderWay;
             self.lost_bytes -= piece.len();
-            self.lost_from = at + 1;
+            // Lost pieces leave in order, but for the one that probes the tail.
+            if !self.pieces.range(self.lost_from.min(at)..at).any(|piece| piece.fate == Fate::Lost) {
+                self.lost_from = at + 1;
+            }
         }
     }
 
@@ -345,6 +347,7 @@ impl Scoreboard {
     pub(super) fn release(&mut self) {
         self.pieces.shrink_to_fit();
         self.again.shrink_to_fit();
+        self.sacked.release();
     }
 
     /// Makes two of the piece at an index if a number lies inside it; false if it does not, or there are too many pieces.

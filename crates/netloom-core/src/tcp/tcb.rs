@@ -319,6 +319,7 @@ impl Tcb {
                 self.send.release();
             }
             self.board.release();
+            self.out_of_order.release();
             if self.receive.is_empty() && self.out_of_order.is_empty() {
                 self.receive.release();
             }

@@ -78,9 +78,11 @@ impl Tcb {
             self.tail_probed(now, resent);
             return Some(transmit);
         }
-        if std::mem::take(&mut self.probe_due) && !self.send.is_empty() {
+        // What is under way has a timer of its own.
+        let crumb = self.snd_wnd > 0 && self.board.bytes() == 0;
+        if std::mem::take(&mut self.probe_due) && !self.send.is_empty() && (crumb || self.snd_wnd == 0) {
             let seq = self.snd_una;
-            if self.snd_wnd > 0 {
+            if crumb {
                 // Too little for the sender to use at once, but long enough (RFC 9293 3.8.6.2.1).
                 let length = self.snd_wnd.min(self.send.len()).min(self.payload_bytes(max_payload));
                 return Some(self.send_segment(now, Next { seq, length, fin: false }));

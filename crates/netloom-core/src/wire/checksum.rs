@@ -22,55 +22,97 @@ pub fn sum(bytes: &[u8]) -> u32 {
 }
 
 fn sum_long(bytes: &[u8]) -> u32 {
-    let parts = bytes.chunks(MAX_VECTOR_BYTES);
     let level = Level::new();
+    if level.is_fallback() {
+        return fold_words(sum_words(bytes));
+    }
+    let parts = bytes.chunks(MAX_VECTOR_BYTES);
     fold_words(parts.map(|part| dispatch!(level, simd => sum_vectors(simd, part))).sum())
 }
 
 /// Copies `from` to `to`, which must be as long, and returns its [`sum`]: the bytes are read once.
 pub fn copy(from: &[u8], to: &mut [u8]) -> u32 {
-    let parts = from.chunks(MAX_VECTOR_BYTES).zip(to.chunks_mut(MAX_VECTOR_BYTES));
     let level = Level::new();
+    if level.is_fallback() {
+        // Without vectors two passes are faster: a plain copy is the engine's own.
+        to.copy_from_slice(from);
+        return fold_words(sum_words(from));
+    }
+    let parts = from.chunks(MAX_VECTOR_BYTES).zip(to.chunks_mut(MAX_VECTOR_BYTES));
     fold_words(parts.map(|(from, to)| dispatch!(level, simd => copy_vectors(simd, from, to))).sum())
 }
 
+/// By how much a word counts less in the lanes.
+const SHIFT: i64 = 1 << 15;
+/// Vectors that are summed side by side.
+const LANES: usize = 4;
+
 #[inline(always)]
 fn sum_vectors<S: Simd>(simd: S, bytes: &[u8]) -> u64 {
-    let mut lanes = [S::u32s::splat(simd, 0); 2];
-    let mut pairs = bytes.chunks_exact(2 * S::u8s::LEN);
-    for pair in &mut pairs {
-        for (lane, bytes) in lanes.iter_mut().zip(pair.chunks_exact(S::u8s::LEN)) {
-            *lane += words::<S>(S::u8s::from_slice(simd, bytes));
+    let mut lanes = [S::i32s::splat(simd, 0); LANES];
+    let mut blocks = bytes.chunks_exact(LANES * S::u8s::LEN);
+    for block in &mut blocks {
+        for (lane, bytes) in lanes.iter_mut().zip(block.chunks_exact(S::u8s::LEN)) {
+            *lane += words(simd, S::u8s::from_slice(simd, bytes));
         }
     }
-    total(lanes) + sum_words(pairs.remainder())
+    let mut vectors = blocks.remainder().chunks_exact(S::u8s::LEN);
+    let summed = bytes.len() - vectors.remainder().len();
+    for (lane, bytes) in lanes.iter_mut().zip(&mut vectors) {
+        *lane += words(simd, S::u8s::from_slice(simd, bytes));
+    }
+    total(lanes, summed) + sum_words(vectors.remainder())
 }
 
 #[inline(always)]
 fn copy_vectors<S: Simd>(simd: S, from: &[u8], to: &mut [u8]) -> u64 {
-    let mut lanes = [S::u32s::splat(simd, 0); 2];
-    let mut pairs = from.chunks_exact(2 * S::u8s::LEN).zip(to.chunks_exact_mut(2 * S::u8s::LEN));
-    for (from, to) in &mut pairs {
+    let mut lanes = [S::i32s::splat(simd, 0); LANES];
+    let mut blocks = from.chunks_exact(LANES * S::u8s::LEN);
+    let mut places = to.chunks_exact_mut(LANES * S::u8s::LEN);
+    for (from, to) in (&mut blocks).zip(&mut places) {
         let parts = from.chunks_exact(S::u8s::LEN).zip(to.chunks_exact_mut(S::u8s::LEN));
         for (lane, (from, to)) in lanes.iter_mut().zip(parts) {
             let bytes = S::u8s::from_slice(simd, from);
             bytes.store_slice(to);
-            *lane += words::<S>(bytes);
+            *lane += words(simd, bytes);
         }
     }
-    let rest = from.len() / (2 * S::u8s::LEN) * (2 * S::u8s::LEN);
-    to[rest..].copy_from_slice(&from[rest..]);
-    total(lanes) + sum_words(&from[rest..])
+    let mut vectors = blocks.remainder().chunks_exact(S::u8s::LEN);
+    let summed = from.len() - vectors.remainder().len();
+    let mut places = places.into_remainder().chunks_exact_mut(S::u8s::LEN);
+    for (lane, (from, to)) in lanes.iter_mut().zip((&mut vectors).zip(&mut places)) {
+        let bytes = S::u8s::from_slice(simd, from);
+        bytes.store_slice(to);
+        *lane += words(simd, bytes);
+    }
+    total(lanes, summed) + copy_words(vectors.remainder(), places.into_remainder())
 }
 
+/// Copies and sums fewer bytes than a vector has.
 #[inline(always)]
-fn words<S: Simd>(bytes: S::u8s) -> S::u32s {
-    bytes.bitcast::<S::u16s>().pairwise_widening_add()
+fn copy_words(from: &[u8], to: &mut [u8]) -> u64 {
+    let ((words, rest), (places, others)) = (from.as_chunks(), to.as_chunks_mut());
+    let mut total = 0;
+    for (place, word) in places.iter_mut().zip(words) {
+        *place = *word;
+        total += halves_of(u64::from_ne_bytes(*word));
+    }
+    others.copy_from_slice(rest);
+    total + sum_words(rest)
 }
 
+/// The sums of pairs of words. Only signed words can be added in pairs at once: each counts less by [`SHIFT`].
 #[inline(always)]
-fn total<V: SimdBase<S, Element = u32>, S: Simd>([a, b]: [V; 2]) -> u64 {
-    a.as_slice().iter().chain(b.as_slice()).copied().map(u64::from).sum()
+fn words<S: Simd>(simd: S, bytes: S::u8s) -> S::i32s {
+    let shifted = bytes.bitcast::<S::i16s>() ^ S::i16s::splat(simd, i16::MIN);
+    shifted.pairwise_dot_product(S::i16s::splat(simd, 1))
+}
+
+/// The sum of what stands in lanes and of what is missing there, for so many bytes.
+#[inline(always)]
+fn total<V: SimdBase<S, Element = i32>, S: Simd>(lanes: [V; LANES], bytes: usize) -> u64 {
+    let sum: i64 = lanes.iter().flat_map(|lane| lane.as_slice()).copied().map(i64::from).sum();
+    (sum + SHIFT * (bytes / 2) as i64) as u64
 }
 
 /// Brings a sum of native words to 16 bits in network order.
@@ -84,7 +126,9 @@ const fn fold_words(total: u64) -> u32 {
 #[inline]
 fn sum_words(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks();
-    let total: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
+    let total: u64 = words.iter().map(|word| halves_of(u64::from_ne_bytes(*word))).sum();
+    let (words, rest) = rest.as_chunks();
+    let total = words.iter().fold(total, |total, word| total + u64::from(u32::from_ne_bytes(*word)));
     let last = match *rest {
         [a, b, c] => u32::from_ne_bytes([a, b, c, 0]),
         [a, b] => u16::from_ne_bytes([a, b]).into(),
@@ -92,6 +136,11 @@ fn sum_words(bytes: &[u8]) -> u64 {
         _ => 0,
     };
     total + u64::from(last)
+}
+
+#[inline(always)]
+const fn halves_of(word: u64) -> u64 {
+    (word >> 32) + (word & 0xffff_ffff)
 }
 
 /// Brings a sum of parts to 16 bits by adding the carries back in.

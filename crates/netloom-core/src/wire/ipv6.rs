@@ -266,3 +266,6 @@ pub(crate) fn group_mac(group: Ipv6Addr) -> MacAddr {
     let [.., a, b, c, d] = group.octets();
     MacAddr([0x33, 0x33, a, b, c, d])
 }
+
+#[cfg(test)]
+mod tests;

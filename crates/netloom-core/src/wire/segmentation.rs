@@ -1,16 +1,15 @@
 //! Segmentation: headers of one TCP segment after another from those of the first (RFC 9293 3.1), as segmentation offload of a NIC does.
 
-use core::net::{Ipv4Addr, Ipv6Addr};
+use core::net::Ipv4Addr;
 
 use super::checksum::{fold, pseudo_header_v4, pseudo_header_v6, sum};
 use super::ethernet::ETHERNET_BYTES;
+use super::ip::TCP;
+use super::{ipv4, ipv6};
 
 /// Longest headers: Ethernet with one tag, IPv4 with options and TCP with options.
 const MAX_HEAD_BYTES: usize = ETHERNET_BYTES + 4 + 60 + 60;
-const TCP: u8 = 6;
 const TCP_HEADER_BYTES: usize = 20;
-const IPV4_HEADER_BYTES: usize = 20;
-const IPV6_HEADER_BYTES: usize = 40;
 
 /// The headers of a train of segments, and what their checksums come to without what differs.
 #[derive(Clone, Debug)]
@@ -19,7 +18,7 @@ pub(crate) struct Template {
     head_bytes: usize,
     ip_at: usize,
     tcp_at: usize,
-    ipv4: bool,
+    is_ipv4: bool,
     checksums: bool,
     ip_sum: u32,
     tcp_sum: u32,
@@ -44,27 +43,28 @@ impl Template {
     pub(crate) fn new(frame: &[u8], checksums: bool) -> Option<Self> {
         let tagged = matches!(frame.get(12..14)?, [0x81, 0x00] | [0x88, 0xa8]);
         let ip_at = ETHERNET_BYTES + if tagged { 4 } else { 0 };
-        let (ipv4, tcp_at) = match (frame.get(ip_at - 2..ip_at)?, frame.get(ip_at)? >> 4) {
+        let (is_ipv4, tcp_at) = match (frame.get(ip_at - 2..ip_at)?, frame.get(ip_at)? >> 4) {
             ([0x08, 0x00], 4) => {
-                let header = frame.get(ip_at..ip_at + IPV4_HEADER_BYTES)?;
+                let header = frame.get(ip_at..ip_at + ipv4::HEADER_BYTES)?;
                 let fragment = u16::from_be_bytes([header[6], header[7]]) & 0x3fff;
                 (header[9] == TCP && fragment == 0)
                     .then_some((true, ip_at + usize::from(header[0] & 15) * 4))?
             }
             ([0x86, 0xdd], 6) => {
-                let header = frame.get(ip_at..ip_at + IPV6_HEADER_BYTES)?;
-                (header[6] == TCP).then_some((false, ip_at + IPV6_HEADER_BYTES))?
+                let header = frame.get(ip_at..ip_at + ipv6::HEADER_BYTES)?;
+                (header[6] == TCP).then_some((false, ip_at + ipv6::HEADER_BYTES))?
             }
             _ => return None,
         };
         let header_bytes = usize::from(frame.get(tcp_at + 12)? >> 4) * 4;
-        if header_bytes < TCP_HEADER_BYTES || tcp_at < ip_at + IPV4_HEADER_BYTES {
+        if header_bytes < TCP_HEADER_BYTES || tcp_at < ip_at + ipv4::HEADER_BYTES {
             return None;
         }
         let head_bytes = tcp_at + header_bytes;
         let mut head = [0; MAX_HEAD_BYTES];
         head.get_mut(..head_bytes)?.copy_from_slice(frame.get(..head_bytes)?);
-        let mut template = Self { head, head_bytes, ip_at, tcp_at, ipv4, checksums, ip_sum: 0, tcp_sum: 0 };
+        let mut template =
+            Self { head, head_bytes, ip_at, tcp_at, is_ipv4, checksums, ip_sum: 0, tcp_sum: 0 };
         template.clear();
         Some(template)
     }
@@ -74,7 +74,7 @@ impl Template {
         let (ip, tcp) = (self.ip_at, self.tcp_at);
         self.head[tcp + 4..tcp + 8].fill(0);
         self.head[tcp + 16..tcp + 18].fill(0);
-        let addresses = if self.ipv4 {
+        let addresses = if self.is_ipv4 {
             self.head[ip + 2..ip + 6].fill(0);
             self.head[ip + 10..ip + 12].fill(0);
             self.ip_sum = sum(&self.head[ip..tcp]);
@@ -84,11 +84,7 @@ impl Template {
             pseudo_header_v4(at(ip + 12), at(ip + 16), TCP, 0)
         } else {
             self.head[ip + 4..ip + 6].fill(0);
-            let at = |at: usize| {
-                let mut octets = [0; 16];
-                octets.copy_from_slice(&self.head[at..at + 16]);
-                Ipv6Addr::from(octets)
-            };
+            let at = |at: usize| ipv6::address_at(&self.head, at);
             pseudo_header_v6(at(ip + 8), at(ip + 24), TCP, 0)
         };
         self.tcp_sum = addresses + sum(&self.head[tcp..self.head_bytes]);
@@ -113,7 +109,7 @@ impl Template {
         head.copy_from_slice(&self.head[..self.head_bytes]);
         let (front, tcp) = head.split_at_mut(self.tcp_at);
         let ip = &mut front[self.ip_at..];
-        if self.ipv4 {
+        if self.is_ipv4 {
             ip[2..4].copy_from_slice(&(packet as u16).to_be_bytes());
             ip[4..6].copy_from_slice(&part.id.to_be_bytes());
             if self.checksums {

@@ -4,13 +4,12 @@ use core::net::{IpAddr, Ipv6Addr};
 
 use netloom_core::{LanConfig, MacAddr, PortId};
 use netloom_sim::Probe;
+use netloom_sim::group::mac_for;
 use netloom_sim::packet::{self, Packet, icmpv6, ip_frame, read};
 use netloom_sim::world::{GATEWAY_MAC, guest_address_v6, guest_mac};
 
 pub(crate) const GUEST: Ipv6Addr = guest_address_v6(0);
 pub(crate) const OUTSIDE: Ipv6Addr = Ipv6Addr::new(0x2606, 0x2800, 0x220, 1, 0, 0, 0, 0x1946);
-pub(crate) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-pub(crate) const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 
 /// A LAN with one port.
 pub(crate) fn guest(config: LanConfig) -> (Probe, PortId) {
@@ -19,15 +18,9 @@ pub(crate) fn guest(config: LanConfig) -> (Probe, PortId) {
     (probe, port)
 }
 
-/// The MAC address of a group, or the gateway's.
-pub(crate) fn mac_for(to: Ipv6Addr) -> MacAddr {
-    let [.., a, b, c, d] = to.octets();
-    if to.is_multicast() { MacAddr([0x33, 0x33, a, b, c, d]) } else { GATEWAY_MAC }
-}
-
 /// A frame of a guest with this MAC address, to the gateway or to a group.
 pub(crate) fn frame(mac: MacAddr, from: Ipv6Addr, to: Ipv6Addr, next_header: u8, payload: &[u8]) -> Vec<u8> {
-    ip_frame((mac, mac_for(to)), (IpAddr::from(from), IpAddr::from(to)), next_header, payload)
+    ip_frame((mac, mac_for(to, GATEWAY_MAC)), (IpAddr::from(from), IpAddr::from(to)), next_header, payload)
 }
 
 /// A frame of the first guest with a packet that was written before.

@@ -6,7 +6,7 @@ use netloom_core::service::dhcp::DhcpConfig;
 use netloom_core::service::dns::DnsConfig;
 use netloom_core::{Duration, LanConfig, MacAddr, PortId};
 use netloom_sim::Probe;
-use netloom_sim::packet::{Packet, ip_frame, read, udp};
+use netloom_sim::packet::{Packet, dns_query, ip_frame, read, udp};
 use netloom_sim::world::{GATEWAY_V6, dual_config, guest_address_v6, guest_mac};
 
 use crate::guest::{GUEST, echo_request, guest, to_gateway};
@@ -50,10 +50,7 @@ fn request(name: &str) -> Vec<u8> {
 
 /// The code and the data of the answers to a question of the guest's.
 fn asked(probe: &mut Probe, port: PortId, name: &str, kind: u16) -> (u8, Vec<Vec<u8>>) {
-    let labels: Vec<u8> =
-        name.split('.').flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat()).collect();
-    let head = [0, 9, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    let query = [&head[..], &labels, &[0], &kind.to_be_bytes(), &[0, 1]].concat();
+    let query = dns_query(9, name, kind);
     let (from, to) = (SocketAddr::new(GUEST.into(), 5000), SocketAddr::new(GATEWAY_V6.into(), 53));
     let frames = probe.ask(port, &to_gateway(17, GATEWAY_V6, &udp(from, to, &query)));
     let Ok(Packet::Udp(_, _, answer)) = read(&frames[0], true) else { panic!("{frames:02x?}") };

@@ -5,18 +5,16 @@ use core::net::{Ipv6Addr, SocketAddr};
 use netloom_core::service::dns::DnsConfig;
 use netloom_core::{Drop, Duration, Event, LanConfig, MacAddr, PortConfig, PortId, ResetReason};
 use netloom_sim::Probe;
+use netloom_sim::group::{self, ALL_NODES, ALL_ROUTERS, solicited_node};
 use netloom_sim::packet::{Ipv6, Packet, icmpv6, macs, read};
 use netloom_sim::world::{GATEWAY_MAC, GATEWAY_V6, VIRTUAL_V6, dual_config, guest_address_v6, guest_mac};
 
-use crate::guest::{
-    ALL_NODES, ALL_ROUTERS, GUEST, OUTSIDE, ethernet, frame, guest, mac_for, only_icmp, to_gateway,
-};
+use crate::guest::{GUEST, OUTSIDE, ethernet, frame, guest, only_icmp, to_gateway};
 
 const UNSPECIFIED: Ipv6Addr = Ipv6Addr::UNSPECIFIED;
 
-fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
-    let [.., a, b, c] = address.octets();
-    Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), u16::from_be_bytes([b, c]))
+fn group_mac(group: Ipv6Addr) -> MacAddr {
+    group::mac_for(group, GATEWAY_MAC)
 }
 
 fn source_option(mac: MacAddr) -> Vec<u8> {
@@ -80,7 +78,7 @@ fn messages_that_break_a_rule_are_ignored() {
     let target = GATEWAY_V6.octets();
     let distant = Ipv6 { hop_limit: 254, ..Ipv6::new(GUEST, group, 58) }.packet(&message(135, 0, &target));
     let mut forwarded = ethernet(&distant);
-    forwarded[..6].copy_from_slice(&mac_for(group).0);
+    forwarded[..6].copy_from_slice(&group_mac(group).0);
     // RFC 6980: not in a fragment, though it is whole.
     let fragment = [&[58, 0, 0, 0, 0, 0, 0, 1][..], &message(135, 0, &target)].concat();
     let cases = [
@@ -196,7 +194,7 @@ fn advertised_at(probe: &mut Probe, port: PortId, time: Duration) -> Vec<u64> {
             let (_, to, message) = only_icmp(&frames);
             assert_eq!(
                 (to, message[0], macs(&frames[0])),
-                (ALL_NODES, 134, Some((mac_for(ALL_NODES), GATEWAY_MAC)))
+                (ALL_NODES, 134, Some((group_mac(ALL_NODES), GATEWAY_MAC)))
             );
             times.push(probe.now().as_us() / 1_000_000);
         }
@@ -232,7 +230,7 @@ fn a_guest_is_looked_for_and_then_reached() {
     let id = probe.lan.connect(now, SocketAddr::new(target.into(), 80)).expect("on the LAN");
     for port in [port, other] {
         let frames = probe.receive(port);
-        assert_eq!(macs(&frames[0]), Some((mac_for(solicited_node(target)), GATEWAY_MAC)));
+        assert_eq!(macs(&frames[0]), Some((group_mac(solicited_node(target)), GATEWAY_MAC)));
         let (from, to, message) = only_icmp(&frames);
         assert_eq!((from, to, message[0]), (GATEWAY_V6, solicited_node(target), 135));
         assert_eq!(message[8..], [&target.octets()[..], &source_option(GATEWAY_MAC)].concat());
@@ -291,7 +289,7 @@ fn multicast_reaches_a_nic_that_receives_none() {
     let mut probe = Probe::new(dual_config(1500));
     let (deaf, plain, speaker) = (probe.lan.open_port(alone), probe.port(), probe.port());
     let speaking = guest_mac(2);
-    let groups: [MacAddr; 2] = [mac_for(ALL_NODES), MacAddr([1, 0, 0x5e, 0, 0, 0xfb])];
+    let groups: [MacAddr; 2] = [group_mac(ALL_NODES), MacAddr([1, 0, 0x5e, 0, 0, 0xfb])];
     let to = |group: MacAddr| {
         let mut sent = frame(speaking, guest_address_v6(2), ALL_NODES, 59, b"to all");
         sent[..6].copy_from_slice(&group.0);
@@ -320,7 +318,7 @@ fn multicast_reaches_a_nic_that_receives_none() {
     probe.receive(deaf);
     probe.receive(plain);
     probe.advance(Duration::from_secs(17));
-    for (port, mac) in [(deaf, guest_mac(0)), (plain, mac_for(ALL_NODES))] {
+    for (port, mac) in [(deaf, guest_mac(0)), (plain, group_mac(ALL_NODES))] {
         let frames = probe.receive(port);
         assert_eq!(macs(&frames[0]).map(|(to, _)| to), Some(mac));
         assert_eq!((only_icmp(&frames).1, only_icmp(&frames).2[0]), (ALL_NODES, 134));

@@ -3,15 +3,14 @@
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use netloom_core::{Drop, Duration, Event, FlowId, LanConfig, Protocol, Refusal, ResetReason};
+use netloom_sim::group::{ALL_NODES, ALL_ROUTERS};
 use netloom_sim::packet::{Ipv6, Packet, Segment, flag, icmpv6, read, tcp, udp};
 use netloom_sim::world::{
     GATEWAY_MAC, GATEWAY_V6, VIRTUAL_V6, dual_config, guest_address_v6, guest_mac, lan_config,
 };
 use netloom_sim::{Probe, Rng};
 
-use crate::guest::{
-    ALL_NODES, ALL_ROUTERS, GUEST, OUTSIDE, echo_request, ethernet, frame, guest, only_icmp, to_gateway,
-};
+use crate::guest::{GUEST, OUTSIDE, echo_request, ethernet, frame, guest, only_icmp, to_gateway};
 
 fn opened(probe: &mut Probe) -> Vec<(FlowId, Protocol)> {
     let flows = probe.events().into_iter().filter_map(|event| match event {
@@ -301,6 +300,10 @@ fn sources_that_no_guest_may_have_are_counted() {
         assert!(probe.ask(port, &echo_request(source, GATEWAY_V6, b"spoof")).is_empty(), "{source}");
         assert_eq!(probe.dropped(why), before + 1, "{source}");
     }
+    // Who has no address yet may ask for one, and no more.
+    let before = probe.dropped(Drop::Ipv6Source);
+    assert!(probe.ask(port, &echo_request(Ipv6Addr::UNSPECIFIED, ALL_NODES, b"who")).is_empty());
+    assert_eq!(probe.dropped(Drop::Ipv6Source), before + 1);
     let short = echo_request(GUEST, GATEWAY_V6, b"cut");
     assert!(probe.ask(port, &short[..short.len() - 1]).is_empty());
     assert_eq!(probe.dropped(Drop::Ipv6Malformed), 1);

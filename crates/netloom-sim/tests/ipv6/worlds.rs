@@ -6,7 +6,7 @@ use netloom_core::service::dhcp::DhcpConfig;
 use netloom_core::service::dns::DnsConfig;
 use netloom_core::{Drop, Duration, Instant, LanConfig, PortConfig, Protocol};
 use netloom_sim::guest::smoltcp::SmoltcpHostConfig;
-use netloom_sim::packet::{icmpv6, macs};
+use netloom_sim::packet::{dns_query, icmpv6, macs};
 use netloom_sim::world::{GATEWAY_V6, dual_config, guest_address_v6, guest_mac};
 use netloom_sim::{Answer, Host, LinkConfig, Outcome, Outside, Plan, SmoltcpHost, World};
 
@@ -108,13 +108,6 @@ fn wait_for<H: Host, T>(world: &mut World<H>, mut take: impl FnMut(&mut H) -> Op
         got.is_some()
     });
     got.expect("an answer within ten seconds")
-}
-
-fn dns_query(id: u16, name: &str, kind: u16) -> Vec<u8> {
-    let labels: Vec<u8> =
-        name.split('.').flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat()).collect();
-    [&id.to_be_bytes()[..], &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0], &labels, &[0], &kind.to_be_bytes(), &[0, 1]]
-        .concat()
 }
 
 #[test]

@@ -6,3 +6,4 @@ mod options;
 mod ranges;
 mod receive;
 mod seq;
+mod tuning;

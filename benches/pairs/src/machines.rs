@@ -7,14 +7,14 @@ use netloom_core::{
     PortConfig, PortId,
 };
 
-use super::{BUFFER_BYTES, CHUNK_BYTES, Pair, ROUND_US, Setup};
+use super::{CHUNK_BYTES, CONNECTS, Pair, ROUND_US, Setup};
 
 /// Two machines.
 pub struct MachinePair {
     client: End,
     server: End,
-    bulk: FlowId,
-    sink: FlowId,
+    /// The busy flows, at either end.
+    busy: Vec<(FlowId, FlowId)>,
     now: Instant,
     chunk: Vec<u8>,
 }
@@ -38,17 +38,13 @@ impl MachinePair {
         let mut pair = Self {
             client: End::new(setup, 1),
             server: End::new(setup, 2),
-            bulk: FlowId::from_bits(0),
-            sink: FlowId::from_bits(0),
+            busy: Vec::new(),
             now: Instant::ZERO,
             chunk: vec![0x5a; CHUNK_BYTES],
         };
-        (pair.bulk, pair.sink) = *pair.open(BULK_PORT, 1)?.first().ok_or("no flow")?;
-        let mut left = setup.idle_flows;
-        while left > 0 {
-            let batch = left.min(BATCH);
-            pair.open(IDLE_PORT, batch)?;
-            left -= batch;
+        pair.busy = pair.open(BULK_PORT, setup.busy_flows)?;
+        for from in (0..setup.idle_flows).step_by(BATCH) {
+            pair.open(IDLE_PORT, BATCH.min(setup.idle_flows - from))?;
         }
         Ok(pair)
     }
@@ -82,6 +78,14 @@ impl MachinePair {
         Err(format!("the machine opened {} of {count} flows", dialled.len()))
     }
 
+    /// Lets time pass until nothing is under way and empty buffers are given back.
+    pub fn rest(&mut self) {
+        for _ in 0..4 {
+            self.now += Duration::from_secs(1);
+            self.cross();
+        }
+    }
+
     fn cross(&mut self) {
         self.now += Duration::from_micros(ROUND_US);
         self.client.send_to(&mut self.server, self.now);
@@ -91,21 +95,32 @@ impl MachinePair {
 
 impl Pair for MachinePair {
     fn round(&mut self) -> u64 {
-        while self.client.lan.write(self.now, self.bulk, &self.chunk) == CHUNK_BYTES {}
+        for (bulk, _) in &self.busy {
+            while self.client.lan.write(self.now, *bulk, &self.chunk) == CHUNK_BYTES {}
+        }
         self.cross();
         let mut received = 0;
         while self.server.lan.poll_event().is_some() {}
-        loop {
-            let [first, second] = self.server.lan.peek(self.sink);
+        for (_, sink) in &self.busy {
+            let [first, second] = self.server.lan.peek(*sink);
             let n = first.len() + second.len();
-            if n == 0 {
-                break;
+            if n > 0 {
+                self.server.lan.take(self.now, *sink, n);
+                received += n as u64;
             }
-            self.server.lan.take(self.now, self.sink, n);
-            received += n as u64;
         }
         while self.client.lan.poll_event().is_some() {}
         received
+    }
+
+    fn connects(&mut self) -> Result<(), String> {
+        let before = self.server.lan.flows();
+        for (dialled, _) in self.open(IDLE_PORT, CONNECTS)? {
+            self.client.lan.reset(dialled);
+        }
+        self.cross();
+        while self.server.lan.poll_event().is_some() {}
+        if self.server.lan.flows() == before { Ok(()) } else { Err("a flow is left".into()) }
     }
 }
 
@@ -125,7 +140,7 @@ impl End {
             echo: false,
             answer_all_pings: false,
             nagle: true,
-            timestamps: true,
+            timestamps: setup.timestamps,
             congestion: Congestion::default(),
             rto_min: Duration::from_millis(200),
             policy: Policy { private: true, ..Policy::default() },
@@ -133,16 +148,20 @@ impl End {
                 flows_per_guest: 100_000,
                 pending_dials_per_guest: 100_000,
                 dial_timeout: Duration::from_secs(60),
-                receive_buffer_bytes: BUFFER_BYTES,
-                send_buffer_bytes: BUFFER_BYTES,
+                receive_buffer_bytes: setup.buffer_bytes(),
+                send_buffer_bytes: setup.buffer_bytes(),
                 lan_buffer_bytes: 1 << 30,
                 udp_idle: Duration::from_secs(60),
                 queries_per_guest: 64,
             },
         };
         let mut lan = Lan::new(config, [host; 32]);
-        let port =
-            lan.open_port(PortConfig { mtu: setup.mtu, trusted: !setup.checksums, ..PortConfig::default() });
+        let port = lan.open_port(PortConfig {
+            mtu: setup.mtu,
+            trusted: !setup.checksums,
+            large_segments: setup.large_segments,
+            ..PortConfig::default()
+        });
         Self { lan, port }
     }
 

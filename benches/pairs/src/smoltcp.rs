@@ -10,7 +10,7 @@ use smoltcp::socket::tcp;
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr, IpEndpoint};
 
-use super::{BUFFER_BYTES, CHUNK_BYTES, Pair, ROUND_US, Setup};
+use super::{CHUNK_BYTES, CONNECTS, Pair, ROUND_US, Setup};
 
 /// Two smoltcp stacks.
 pub struct SmoltcpPair {
@@ -18,7 +18,15 @@ pub struct SmoltcpPair {
     server: End,
     now_us: i64,
     chunk: Vec<u8>,
+    /// The busy flows, at either end.
+    busy: Vec<Flow>,
+    /// Sockets that are opened and reset again and again.
+    connecting: Vec<Flow>,
+    next_port: u16,
 }
+
+/// The sockets of a flow at the client and at the server.
+type Flow = (SocketHandle, SocketHandle);
 
 /// Frames that were read, to be written again: the peer pays for no allocation that we do not pay for.
 type Pool = Rc<RefCell<Vec<Vec<u8>>>>;
@@ -27,14 +35,13 @@ struct End {
     interface: Interface,
     sockets: SocketSet<'static>,
     device: Wire,
-    bulk: SocketHandle,
-    idle: Vec<SocketHandle>,
 }
 
 /// Buffers of a flow that carries nothing.
 const IDLE_BUFFER_BYTES: usize = 64;
 const BULK_PORT: u16 = 5001;
 const IDLE_PORT: u16 = 7;
+const FIRST_LOCAL_PORT: u16 = 10_000;
 /// Idle flows opened at once, for the listener has no backlog.
 const BATCH: usize = 500;
 
@@ -50,49 +57,46 @@ impl SmoltcpPair {
             server: End::new(setup, 2, &spare),
             now_us: 0,
             chunk: vec![0x5a; CHUNK_BYTES],
+            busy: Vec::new(),
+            connecting: Vec::new(),
+            next_port: FIRST_LOCAL_PORT,
         };
-        pair.open(BULK_PORT, BUFFER_BYTES, 1)?;
-        let mut left = setup.idle_flows;
-        while left > 0 {
-            let batch = left.min(BATCH);
-            pair.open(IDLE_PORT, IDLE_BUFFER_BYTES, batch)?;
-            left -= batch;
+        pair.busy = pair.sockets(setup.busy_flows, setup.buffer_bytes());
+        pair.open(&pair.busy.clone(), BULK_PORT)?;
+        for from in (0..setup.idle_flows).step_by(BATCH) {
+            let idle = pair.sockets(BATCH.min(setup.idle_flows - from), IDLE_BUFFER_BYTES);
+            pair.open(&idle, IDLE_PORT)?;
         }
         Ok(pair)
     }
 
-    fn open(&mut self, port: u16, buffer_bytes: usize, count: usize) -> Result<(), String> {
-        let mut opened = Vec::new();
-        for _ in 0..count {
-            let mut listener = socket(buffer_bytes);
-            listener.listen(port).map_err(|error| error.to_string())?;
-            let server = self.server.sockets.add(listener);
-            let mut dialer = socket(buffer_bytes);
-            let local = 10_000 + self.client.idle.len() as u16;
+    fn sockets(&mut self, count: usize, buffer_bytes: usize) -> Vec<Flow> {
+        let add = |end: &mut End| end.sockets.add(socket(buffer_bytes));
+        (0..count).map(|_| (add(&mut self.client), add(&mut self.server))).collect()
+    }
+
+    fn open(&mut self, flows: &[Flow], port: u16) -> Result<(), String> {
+        for (client, server) in flows {
+            self.server.socket(*server).listen(port).map_err(|error| error.to_string())?;
             let remote = IpEndpoint::new(IpAddress::v4(10, 0, 0, 2), port);
-            dialer
-                .connect(self.client.interface.context(), remote, local)
-                .map_err(|error| error.to_string())?;
-            let client = self.client.sockets.add(dialer);
-            self.client.idle.push(client);
-            opened.push((client, server));
+            let End { interface, sockets, .. } = &mut self.client;
+            let dialer = sockets.get_mut::<tcp::Socket<'_>>(*client);
+            dialer.connect(interface.context(), remote, self.next_port).map_err(|error| error.to_string())?;
+            self.next_port = self.next_port.checked_add(1).unwrap_or(FIRST_LOCAL_PORT);
         }
         for _ in 0..1000 {
             self.cross();
-            let open = |end: &End, handle| end.sockets.get::<tcp::Socket<'_>>(handle).may_send();
-            if opened
+            let Self { client: own, server: other, .. } = self;
+            if flows
                 .iter()
-                .all(|(client, server)| open(&self.client, *client) && open(&self.server, *server))
+                .all(|(client, server)| own.socket(*client).may_send() && other.socket(*server).may_send())
             {
-                if port == BULK_PORT {
-                    (self.client.bulk, self.server.bulk) = opened[0];
-                }
                 return Ok(());
             }
             // ARP's answer and the silent time after a question that was not answered.
             self.now_us += 10_000;
         }
-        Err(format!("smoltcp did not open {count} flows"))
+        Err(format!("smoltcp did not open {} flows", flows.len()))
     }
 
     fn cross(&mut self) {
@@ -107,15 +111,37 @@ impl SmoltcpPair {
 
 impl Pair for SmoltcpPair {
     fn round(&mut self) -> u64 {
-        let sender = self.client.sockets.get_mut::<tcp::Socket<'_>>(self.client.bulk);
-        while sender.send_slice(&self.chunk).is_ok_and(|taken| taken == CHUNK_BYTES) {}
+        for (bulk, _) in &self.busy {
+            let sender = self.client.socket(*bulk);
+            while sender.send_slice(&self.chunk).is_ok_and(|taken| taken == CHUNK_BYTES) {}
+        }
         self.cross();
-        let receiver = self.server.sockets.get_mut::<tcp::Socket<'_>>(self.server.bulk);
         let mut received = 0;
-        while receiver.can_recv() {
-            received += receiver.recv(|bytes| (bytes.len(), bytes.len())).unwrap_or(0) as u64;
+        for (_, sink) in &self.busy {
+            let receiver = self.server.socket(*sink);
+            while receiver.can_recv() {
+                received += receiver.recv(|bytes| (bytes.len(), bytes.len())).unwrap_or(0) as u64;
+            }
         }
         received
+    }
+
+    fn connects(&mut self) -> Result<(), String> {
+        if self.connecting.is_empty() {
+            self.connecting = self.sockets(CONNECTS, IDLE_BUFFER_BYTES);
+        }
+        let flows = std::mem::take(&mut self.connecting);
+        self.open(&flows, IDLE_PORT)?;
+        for (client, _) in &flows {
+            self.client.socket(*client).abort();
+        }
+        self.cross();
+        let Self { client: own, server: other, .. } = self;
+        let over = flows
+            .iter()
+            .all(|(client, server)| !own.socket(*client).is_open() && !other.socket(*server).is_open());
+        self.connecting = flows;
+        if over { Ok(()) } else { Err("a flow is left".into()) }
     }
 }
 
@@ -133,13 +159,11 @@ impl End {
         interface.update_ip_addrs(|addresses| {
             addresses.extend([IpCidr::new(IpAddress::v4(10, 0, 0, host), 24)]);
         });
-        Self {
-            interface,
-            sockets: SocketSet::new(Vec::new()),
-            device,
-            bulk: SocketHandle::default(),
-            idle: Vec::new(),
-        }
+        Self { interface, sockets: SocketSet::new(Vec::new()), device }
+    }
+
+    fn socket(&mut self, handle: SocketHandle) -> &mut tcp::Socket<'static> {
+        self.sockets.get_mut(handle)
     }
 
     fn poll(&mut self, now: Instant) {

@@ -1,0 +1,36 @@
+//! `cargo xtask bench`: benchmarks with what each needs. Figures are of release builds; stdout is the benchmark's alone.
+
+use anyhow::Result;
+
+use crate::process::Step;
+use crate::{needs, wasm};
+
+/// A benchmark, to be run.
+pub(crate) fn step(name: &str, arguments: &[String]) -> Result<Step> {
+    let program = format!("bench-{name}");
+    let step =
+        Step::cargo(["run", "--quiet", "--release", "--package", "netloom-bench", "--bin", &program, "--"])
+            .args(arguments);
+    if name == "core" {
+        return core(step, arguments);
+    }
+    needs::interop()?;
+    crate::build_relay()?;
+    Ok(step.env("NETLOOM_BIN", crate::relay_program()))
+}
+
+fn core(mut step: Step, arguments: &[String]) -> Result<Step> {
+    let parts: Vec<_> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let asked = |part: &str| parts.is_empty() || parts.iter().any(|name| *name == part);
+    if asked("instructions") {
+        needs::command("valgrind", "valgrind")?;
+    }
+    if asked("wasm") {
+        needs::command("node", "nodejs")?;
+        for features in wasm::Features::ALL {
+            let variable = format!("NETLOOM_PAIRS_{}", features.name().to_uppercase());
+            step = step.env(&variable, wasm::module("netloom-bench-pairs", features)?);
+        }
+    }
+    Ok(step)
+}
