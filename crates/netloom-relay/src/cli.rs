@@ -66,7 +66,7 @@ pub struct RelayArgs {
     /// No DNS server
     #[arg(long)]
     pub no_dns: bool,
-    /// Let guests reach this host's loopback at the LAN's last address, host.lan
+    /// Let guests reach this host's loopback at host.lan: the LAN's last address, and ::254 of its IPv6 prefix
     #[arg(long)]
     pub host_loopback: bool,
     /// DNS server to ask instead of those of /etc/resolv.conf. Repeatable

@@ -173,6 +173,11 @@ fn what_cannot_be_reached_is_told_at_once() {
     ] {
         assert_eq!(connect(&guest, server).unwrap_err().kind(), told, "{server}");
     }
+    // A host that has lost its IPv6, or never had any.
+    lab.host.sysctl("net/ipv6/conf/all/disable_ipv6", "1").unwrap();
+    let lost = connect(&guest, (SERVER_V6, 9)).unwrap_err();
+    assert_eq!(lost.kind(), ErrorKind::HostUnreachable);
+    assert!(guest.pings(GATEWAY_V6, 1));
 }
 
 #[test]
@@ -196,6 +201,23 @@ fn the_relay_itself_and_the_lans_own_prefix_are_never_reached() {
         .unwrap();
     connect(&guest, server.address()).unwrap_err();
     assert_eq!(server.served(), 0);
+}
+
+#[test]
+fn the_hosts_loopback_is_reached_where_it_is_opened() {
+    for (flags, open) in [(&["--host-loopback"][..], true), (&[], false)] {
+        let (lab, guest, _) = lab(flags);
+        let server = Server::start(&lab.host, SocketAddr::from((Ipv6Addr::LOCALHOST, 0))).unwrap();
+        let host = Ipv6Addr::from_bits(GATEWAY_V6.to_bits() - 1 + 0x254);
+        let address = SocketAddr::from((host, server.address().port()));
+        assert_eq!(connect(&guest, address).is_ok(), open);
+        let named =
+            guest.namespace.exec("dig", &["+short", &format!("@{GATEWAY_V6}"), "host.lan", "AAAA"]).unwrap();
+        assert_eq!(named.trim() == host.to_string(), open, "{named}");
+        if open {
+            transfer(&guest.namespace, address, Kind::HalfClose, MIB, 1).unwrap();
+        }
+    }
 }
 
 #[test]

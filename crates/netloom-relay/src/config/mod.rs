@@ -67,7 +67,7 @@ pub struct LanSettings {
     pub dns: bool,
     /// Whether guests are kept from each other.
     pub isolate: bool,
-    /// Whether the virtual address of the host reaches its loopback.
+    /// Whether the virtual addresses of the host reach its loopback.
     pub host_loopback: bool,
     /// Whether guests reach private networks.
     pub private: bool,
@@ -98,10 +98,16 @@ impl LanSettings {
         self.ipv6.and_then(|prefix| Some(Ipv6Config { prefix, gateway_address: prefix.host(1)? }))
     }
 
-    /// The address that stands for the host: the subnet's last.
+    /// The IPv4 address that stands for the host: the subnet's last.
     #[must_use]
     pub fn host_address(&self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.subnet.broadcast().to_bits().saturating_sub(1))
+    }
+
+    /// The addresses that stand for the host: the subnet's last, and in the IPv6 prefix the interface identifier `254`.
+    pub fn host_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let v6 = self.ipv6.and_then(|prefix| prefix.host(0x254));
+        [Some(self.host_address().into()), v6.map(IpAddr::V6)].into_iter().flatten()
     }
 
     /// First and last address of the DHCP pool: from the hundredth address where there are 256, and up to the host's address.

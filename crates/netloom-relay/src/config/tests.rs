@@ -64,6 +64,12 @@ fn ipv6_is_off_unless_it_is_asked_for() {
     assert_eq!(prefix(&["--ipv6=2001:db8:1:2::/64"]).as_deref(), Some("2001:db8:1:2::/64"));
     let told = load(&["--ipv6=2001:db8:1:2::/64"]).expect("right").lans[0].ipv6().expect("on");
     assert_eq!(told.gateway_address.to_string(), "2001:db8:1:2::1");
+    let hosts = |flags: &[&str]| {
+        let lan = load(flags).expect("right").lans.remove(0);
+        lan.host_addresses().map(|address| address.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(hosts(&["--ipv6=2001:db8:1:2::/64"]), ["192.168.86.254", "2001:db8:1:2::254"]);
+    assert_eq!(hosts(&[]), ["192.168.86.254"]);
 }
 
 #[test]

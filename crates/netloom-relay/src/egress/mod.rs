@@ -70,9 +70,12 @@ fn flow(lan: &LanTask, id: FlowId) -> Option<Flow> {
 }
 
 fn open(lan: &Rc<LanTask>, id: FlowId, protocol: Protocol, source: SocketAddr, destination: SocketAddr) {
-    let to_host = destination.ip() == IpAddr::V4(lan.settings.host_address());
-    let target =
-        if to_host { SocketAddr::new(Ipv4Addr::LOCALHOST.into(), destination.port()) } else { destination };
+    let to_host = lan.settings.host_addresses().any(|host| host == destination.ip());
+    let target = match destination.ip() {
+        _ if !to_host => destination,
+        IpAddr::V4(_) => (Ipv4Addr::LOCALHOST, destination.port()).into(),
+        IpAddr::V6(_) => (Ipv6Addr::LOCALHOST, destination.port()).into(),
+    };
     let verdict =
         judge(lan.machine.borrow().policy(), target, protocol, to_host && lan.settings.host_loopback);
     if let Verdict::Deny(rule) = verdict {

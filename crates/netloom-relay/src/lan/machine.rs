@@ -1,6 +1,6 @@
 //! The machine's configuration from a LAN's settings.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use netloom_core::service::dhcp::DhcpConfig;
@@ -14,8 +14,10 @@ use crate::egress;
 const GATEWAY_MAC: MacAddr = MacAddr([0x02, 0x4e, 0x65, 0x74, 0x6c, 0x01]);
 /// Domain of the guests' names.
 const DOMAIN: &str = "lan";
-/// Name of the address that stands for the host.
+/// Name of the addresses that stand for the host.
 const HOST_NAME: &str = "host.lan";
+/// Length of a prefix that is one address, of either family: it is cut to the family's.
+const HOST_PREFIX: u8 = 128;
 /// Full frames that may wait for a client, at the least.
 const QUEUE_FRAMES: usize = 64;
 const LEASE: Duration = Duration::from_secs(24 * 3600);
@@ -35,15 +37,15 @@ pub(crate) const LIMITS: Limits = Limits {
 
 pub(super) fn config(settings: &LanSettings, own: Vec<SocketAddr>) -> LanConfig {
     let (first, last) = settings.pool();
-    let host = settings.host_loopback.then(|| settings.host_address());
-    let host_record = host.map(|address| (HOST_NAME.to_owned(), vec![IpAddr::V4(address)]));
-    let host_net = host.map(|address| IpNet::new(address.into(), 32));
+    let host: Vec<_> = settings.host_addresses().filter(|_| settings.host_loopback).collect();
+    let host_record = settings.host_loopback.then(|| (HOST_NAME.to_owned(), host.clone()));
+    let host_nets = host.iter().map(|address| IpNet::new(*address, HOST_PREFIX));
     LanConfig {
         subnet: settings.subnet,
         gateway_address: settings.gateway_address(),
         gateway_mac: GATEWAY_MAC,
         gateway: settings.gateway,
-        virtual_addresses: host.map(IpAddr::V4).into_iter().collect(),
+        virtual_addresses: host.clone(),
         ipv6: settings.ipv6(),
         mtu: settings.mtu,
         dhcp: settings.dhcp.then(|| DhcpConfig {
@@ -68,7 +70,7 @@ pub(super) fn config(settings: &LanSettings, own: Vec<SocketAddr>) -> LanConfig 
         congestion: Congestion::default(),
         rto_min: Duration::from_millis(200),
         policy: Policy {
-            allow: settings.allow.iter().copied().chain(host_net).collect(),
+            allow: settings.allow.iter().copied().chain(host_nets).collect(),
             deny: settings.deny.clone(),
             own,
             // The host's addresses change; egress asks the kernel when it dials.
