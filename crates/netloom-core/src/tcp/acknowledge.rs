@@ -344,7 +344,7 @@ impl Tcb {
 
     fn adjust_window(&mut self, now: Instant, advanced: usize, delivered: usize, limited: bool, lost: usize) {
         let over = self.snd_una >= self.recover;
-        let pipe = self.pipe();
+        let (pipe, mss) = (self.pipe(), self.full_segment());
         match &mut self.recovery {
             Recovery::Fast(_) if over => {
                 self.recovery = Recovery::None;
@@ -354,8 +354,7 @@ impl Tcb {
             Recovery::Fast(prr) => {
                 if self.congestion.is_limiting() {
                     let safe = advanced > 0 && lost == 0;
-                    let cwnd =
-                        prr.acknowledged(delivered, pipe, self.congestion.ssthresh(), self.max_payload, safe);
+                    let cwnd = prr.acknowledged(delivered, pipe, self.congestion.ssthresh(), mss, safe);
                     self.congestion.set_cwnd(cwnd);
                 }
             }
