@@ -7,8 +7,8 @@ use super::seq::SeqNumber;
 use super::tcb::Tcb;
 use super::transmit::Next;
 
-/// Most payload of one: with any headers it fits the length field of an IPv4 packet.
-const MAX_LARGE_BYTES: usize = 65_535 - 20 - 60;
+/// Most payload of one: with the longest headers, those of IPv6 and TCP with options, it fits the largest frame.
+const MAX_LARGE_BYTES: usize = 65_535 - 40 - 60;
 
 impl Tcb {
     /// How many bytes each segment carries that a larger one of up to `max_payload` bytes each is cut into. The last may carry fewer.
