@@ -448,10 +448,11 @@ impl Tcb {
             if first {
                 self.remember();
             }
+            // The window that is left is one segment of the size that is sent from now on.
+            self.suspect_black_hole(now);
             self.congestion.timed_out(self.board.bytes(), first);
             let (una, rack, sack, rtt) = (self.snd_una, &self.rack, self.sack, self.rtt.smoothed());
             self.board.lose(|piece| !sack || piece.start == una || rack.is_overdue(now, piece, rtt));
-            self.suspect_black_hole(now);
             self.recovery = Recovery::Timeout { forced: true };
             self.recover = self.snd_max;
         } else {
