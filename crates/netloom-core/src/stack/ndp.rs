@@ -52,11 +52,16 @@ impl Stack {
     ) {
         let ((source, destination), message) = (pair, packet.payload);
         let (kind, code) = (message[0], message[1]);
-        let (target, options) = match kind {
-            ROUTER_SOLICITATION => (None, message.get(8..)),
-            _ => (message.get(8..24).map(|target| ipv6::address_at(target, 0)), message.get(24..)),
+        let options_at = match kind {
+            ROUTER_SOLICITATION => 8,
+            ROUTER_ADVERTISEMENT => 16,
+            NEIGHBOR_SOLICITATION | NEIGHBOR_ADVERTISEMENT => 24,
+            // A redirect tells two addresses.
+            _ => 40,
         };
-        let has_source = options.and_then(|options| has_option(options, SOURCE_LINK_ADDRESS));
+        let target = message.get(8..24).map(|target| ipv6::address_at(target, 0));
+        let has_source =
+            message.get(options_at..).and_then(|options| has_option(options, SOURCE_LINK_ADDRESS));
         let (true, Some(has_source)) = (packet.hop_limit == HOP_LIMIT && code == 0, has_source) else {
             return self.drops.count(Drop::NdpInvalid);
         };

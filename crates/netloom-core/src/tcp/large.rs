@@ -1,14 +1,14 @@
 //! Segments larger than the wire: new data that the connection sends in one go, to be cut into segments of its size by whoever carries it
 //! on, as TCP segmentation offload does.
 
-use super::acknowledge::Recovery;
+use super::recovery::Recovery;
 use super::segment::{Flags, Transmit};
 use super::seq::SeqNumber;
 use super::tcb::Tcb;
 use super::transmit::Next;
 
-/// Most payload of one: with any headers it fits the length field of an IPv4 packet.
-const MAX_LARGE_BYTES: usize = 65_535 - 20 - 60;
+/// Most payload of one: with the longest headers, those of IPv6 and TCP with options, it fits the largest frame.
+const MAX_LARGE_BYTES: usize = 65_535 - 40 - 60;
 
 impl Tcb {
     /// How many bytes each segment carries that a larger one of up to `max_payload` bytes each is cut into. The last may carry fewer.

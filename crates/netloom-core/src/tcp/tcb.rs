@@ -4,7 +4,6 @@
 
 use std::collections::VecDeque;
 
-use super::acknowledge::{Recovery, TailProbe, Undo};
 use super::buffer::Ring;
 use super::config::Config;
 use super::congestion::CongestionWindow;
@@ -12,10 +11,12 @@ use super::options::{MAX_WINDOW_SCALE, Options};
 use super::path_mtu::Lowered;
 use super::rack::Rack;
 use super::ranges::Ranges;
+use super::recovery::{Recovery, Undo};
 use super::rtt::RttEstimator;
 use super::scoreboard::Scoreboard;
 use super::segment::{Flags, HEADER_BYTES, Segment, Transmit};
 use super::seq::SeqNumber;
+use super::tail_probe::TailProbe;
 use super::timer::{IDLE_BUFFERS, KEEPALIVE_PROBES, Timer, Timers};
 use super::timestamps::Clock;
 use super::tuning::Tuning;
@@ -252,7 +253,6 @@ impl Tcb {
         // An MSS of next to nothing would make a packet of every byte.
         let mss = mss.unwrap_or(self.config.default_mss).max(48).min(self.config.max_payload);
         self.max_payload = usize::from(mss);
-        self.congestion.begin(self.max_payload);
         self.scaling = window_scale.is_some();
         self.snd_scale = window_scale.unwrap_or(0);
         if !self.scaling {
@@ -265,6 +265,7 @@ impl Tcb {
             (Some(clock), Some(timestamps)) => clock.begin(now, timestamps.value),
             (clock, _) => *clock = None,
         }
+        self.congestion.begin(self.full_segment());
         self.snd_wnd = usize::from(syn.window);
         self.largest_wnd = self.snd_wnd;
         self.snd_wl1 = syn.seq;

@@ -1,7 +1,7 @@
 //! What leaves: which segment is next, and with which header (RFC 9293 3.8, RFC 5681, RFC 3042, RFC 6675, RFC 2018, RFC 8985 7).
 
-use super::acknowledge::Recovery;
 use super::options::{Options, SackBlocks, TIMESTAMPS_BYTES};
+use super::recovery::Recovery;
 use super::segment::{Flags, Transmit};
 use super::seq::SeqNumber;
 use super::tcb::{Ack, State, Tcb};
@@ -190,6 +190,12 @@ impl Tcb {
     /// How many bytes a segment may carry beside its options.
     pub(super) fn payload_bytes(&self, max_payload: usize) -> usize {
         self.max_payload.min(max_payload).saturating_sub(self.options_bytes()).max(1)
+    }
+
+    /// How many bytes a segment carries that has no need to tell of gaps: SMSS of RFC 5681.
+    pub(super) fn full_segment(&self) -> usize {
+        let options_bytes = if self.clock.is_some() { TIMESTAMPS_BYTES } else { 0 };
+        self.max_payload.saturating_sub(options_bytes).max(1)
     }
 
     /// Bytes held to be in the network (RFC 6675 4). Without SACK each duplicate acknowledgment tells of a segment that has left it; the

@@ -6,10 +6,10 @@ use netloom_core::service::dhcp::DhcpConfig;
 use netloom_core::service::dns::DnsConfig;
 use netloom_core::{Duration, LanConfig, MacAddr, PortId};
 use netloom_sim::Probe;
-use netloom_sim::packet::{Packet, dns_query, ip_frame, read, udp};
-use netloom_sim::world::{GATEWAY_V6, dual_config, guest_address_v6, guest_mac};
+use netloom_sim::packet::{Packet, Segment, dns_query, flag, ip_frame, read, tcp, udp};
+use netloom_sim::world::{GATEWAY_MAC, GATEWAY_V6, dual_config, guest_address_v6, guest_mac};
 
-use crate::guest::{GUEST, echo_request, guest, to_gateway};
+use crate::guest::{GUEST, echo_request, frame, guest, to_gateway};
 
 const LEASED: Ipv4Addr = Ipv4Addr::new(192, 168, 86, 100);
 
@@ -63,6 +63,34 @@ fn asked(probe: &mut Probe, port: PortId, name: &str, kind: u16) -> (u8, Vec<Vec
         at += 12 + length;
     }
     (answer[3] & 15, data)
+}
+
+#[test]
+fn names_are_told_over_tcp_at_the_gateways_addresses() {
+    let (mut probe, port) = guest(config());
+    for (server, guest, open) in [
+        (GATEWAY_V6, GUEST, 53),
+        (GATEWAY_V6, GUEST, 80),
+        (GATEWAY_MAC.link_local(), guest_mac(0).link_local(), 53),
+    ] {
+        let syn = Segment {
+            source: SocketAddr::new(guest.into(), 4000),
+            destination: SocketAddr::new(server.into(), open),
+            seq: 1000,
+            ack: None,
+            flags: flag::SYN,
+            window: 60_000,
+            mss: Some(1440),
+            scale: None,
+            options_bytes: 0,
+            payload: &[],
+        };
+        let frames = probe.ask(port, &frame(guest_mac(0), guest, server, 6, &tcp(&syn)));
+        let Ok(Packet::Tcp(answer)) = read(&frames[0], true) else { panic!("{frames:02x?}") };
+        assert_eq!((answer.source, answer.destination), (syn.destination, syn.source));
+        assert_eq!(answer.has(flag::SYN), open == 53, "{server} {open}");
+        assert_eq!(answer.has(flag::RST), open != 53, "{server} {open}");
+    }
 }
 
 #[test]
