@@ -2,11 +2,11 @@
 
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use netloom_core::{Drop, Duration, Event, FlowId, LanConfig, Protocol, Refusal, ResetReason};
+use netloom_core::{Drop, Duration, Event, FlowId, LanConfig, Limits, Protocol, Refusal, ResetReason};
 use netloom_sim::group::{ALL_NODES, ALL_ROUTERS};
-use netloom_sim::packet::{Ipv6, Packet, Segment, flag, icmpv6, read, tcp, udp};
+use netloom_sim::packet::{Ipv6, Packet, Segment, flag, icmpv6, ip_frame, read, tcp, udp};
 use netloom_sim::world::{
-    GATEWAY_MAC, GATEWAY_V6, VIRTUAL_V6, dual_config, guest_address_v6, guest_mac, lan_config,
+    GATEWAY_MAC, GATEWAY_V6, VIRTUAL_V6, dual_config, guest_address, guest_address_v6, guest_mac, lan_config,
 };
 use netloom_sim::{Probe, Rng};
 
@@ -501,6 +501,22 @@ fn the_outside_connects_to_a_guest_and_hears_of_its_refusal() {
         let target = SocketAddr::new(stranger.parse().unwrap(), 80);
         assert!(probe.lan.connect(now, target).is_err(), "{stranger}");
     }
+}
+
+#[test]
+fn a_guests_flows_of_both_families_count_together() {
+    let config = dual_config(1500);
+    let limits = Limits { flows_per_guest: 3, pending_dials_per_guest: 1, ..config.limits };
+    let (mut probe, port) = guest(LanConfig { limits, ..config });
+    let (from, to) = (SocketAddr::from((guest_address(0), 5000)), SocketAddr::from(([93, 184, 216, 34], 9)));
+    probe.send(port, &ip_frame((guest_mac(0), GATEWAY_MAC), (from.ip(), to.ip()), 17, &udp(from, to, b"")));
+    probe.send(port, &to_gateway(6, OUTSIDE, &tcp(&syn(OUTSIDE, 80))));
+    probe.send(port, &to_gateway(6, OUTSIDE, &tcp(&syn(OUTSIDE, 81))));
+    assert_eq!((probe.lan.flows(), probe.dropped(Drop::PendingDials)), (2, 1));
+    for port_number in 9..12 {
+        probe.send(port, &datagram(OUTSIDE, port_number, b""));
+    }
+    assert_eq!((probe.lan.flows(), probe.dropped(Drop::FlowLimit)), (3, 2));
 }
 
 #[test]
