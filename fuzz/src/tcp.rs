@@ -228,7 +228,7 @@ impl Player {
 
     fn take(&mut self, n: usize) {
         let held = self.tcb.peek().concat();
-        assert!(held.len() <= self.config.receive_buffer_bytes, "{} bytes held", held.len());
+        assert!(held.len() <= self.most_held(), "{} bytes held", held.len());
         assert!(
             held.iter().copied().eq((self.taken..self.taken + held.len()).map(peer::their_byte)),
             "other bytes"
@@ -236,6 +236,11 @@ impl Player {
         let n = n.min(held.len());
         self.tcb.take(self.now, n);
         self.taken += n;
+    }
+
+    /// What it may hold of the peer's. A window that would be taken back by rounding down is rounded up.
+    fn most_held(&self) -> usize {
+        self.config.receive_buffer_bytes + self.peer.window_unit()
     }
 
     /// A segment arrives. An answer is an RST, which ends nothing here.
@@ -296,7 +301,7 @@ impl Player {
             let held: usize = self.tcb.peek().iter().map(|part| part.len()).sum();
             assert_eq!(self.told, self.taken + held, "bytes told, and there");
         }
-        let (held, most) = (self.tcb.received_bytes_held(), self.config.receive_buffer_bytes);
+        let (held, most) = (self.tcb.received_bytes_held(), self.most_held());
         assert!(held <= most, "{held} bytes held of {most}");
     }
 

@@ -20,18 +20,24 @@ use netloom_sim::Plan;
 
 const BENCH: &str = "linux";
 const PEER: &str = "kernel to kernel";
-/// Seeds at the same time: the links are slow, so that most of the time is spent waiting.
-const AT_ONCE: usize = 4;
+/// What all transfers of a cell at the same time may move together, in bytes per second. On a bad link they mostly wait, and none is in
+/// another's way.
+const BUSY_BYTES_PER_S: u64 = 25_000_000;
+const MOST_AT_ONCE: u64 = 10;
 
 /// How much is measured.
 struct Effort {
     seeds: u64,
-    /// About how long one transfer takes.
-    transfer: Duration,
+    /// About how long a transfer takes in which this many segments were lost, and at least and at most.
+    losses: f64,
+    least: Duration,
+    most: Duration,
 }
 
-const FULL: Effort = Effort { seeds: 5, transfer: Duration::from_secs(5) };
-const QUICK: Effort = Effort { seeds: 1, transfer: Duration::from_secs(1) };
+const FULL: Effort =
+    Effort { seeds: 5, losses: 100.0, least: Duration::from_secs(4), most: Duration::from_secs(10) };
+const QUICK: Effort =
+    Effort { seeds: 1, losses: 10.0, least: Duration::from_secs(1), most: Duration::from_secs(3) };
 
 /// Which way the bytes go, as the machine sees it.
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +95,8 @@ fn main() -> ExitCode {
 
 /// Prints a row for each direction.
 fn measure(cell: &Cell, effort: &Effort, json: bool) -> Result<()> {
-    let bytes = cell.bytes_in(effort.transfer);
+    let bytes = cell.bytes(effort.losses, effort.least, effort.most);
+    let at_once = (BUSY_BYTES_PER_S / cell.bytes_per_s().max(1)).clamp(2, MOST_AT_ONCE);
     let jobs: Vec<_> =
         (1..=effort.seeds).flat_map(|seed| Direction::BOTH.map(|direction| (seed, direction))).collect();
     let next = AtomicUsize::new(0);
@@ -106,7 +113,7 @@ fn measure(cell: &Cell, effort: &Effort, json: bool) -> Result<()> {
         Ok(())
     };
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
+        let workers: Vec<_> = (0..at_once).map(|_| scope.spawn(work)).collect();
         workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| anyhow!("a worker panicked"))?)
     })?;
     let figures = figures.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -141,6 +141,11 @@ impl Peer {
         self.due
     }
 
+    /// What the connection's windows are multiples of.
+    pub(super) fn window_unit(&self) -> usize {
+        1 << self.their_scale
+    }
+
     /// The sequence number behind all that it sent.
     pub(super) fn highest_heard(&self) -> u32 {
         self.isn.wrapping_add(1 + self.highest as u32)

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use netloom_guests::V86;
 use netloom_interop::lab::{GATEWAY_V6, Lab, NAMED, ROUTER, SERVER_V6, sized};
-use netloom_interop::transfer::{Pattern, Server};
+use netloom_interop::transfer::{Kind, Pattern, Server, request};
 use sha2::{Digest, Sha256};
 
 const MIB: u64 = 1 << 20;
@@ -22,16 +22,15 @@ fn advertised_address(guest: &mut V86) -> Ipv6Addr {
     address.parse().unwrap()
 }
 
-/// A request to a transfer server, as `printf` writes it: what to do, how many bytes, and of which seed.
-fn request(kind: u8, length: u64, seed: u64) -> String {
-    let bytes = [&[kind][..], &length.to_be_bytes(), &seed.to_be_bytes()].concat();
-    bytes.iter().map(|byte| format!("\\{byte:03o}")).collect()
+/// A request to a transfer server, as `printf` writes it.
+fn printed(kind: Kind, length: u64, seed: u64) -> String {
+    request(kind, length, seed).iter().map(|byte| format!("\\{byte:03o}")).collect()
 }
 
 /// Bytes go down and up between the guest and a server, and their hashes are equal.
 fn moves_bytes(guest: &mut V86, server: SocketAddr, length: u64) {
     let (host, port) = (server.ip(), server.port());
-    let down = request(0, length, 7);
+    let down = printed(Kind::Download, length, 7);
     let came = guest
         .must(&format!(
             "printf '{down}' | nc {host} {port} >/tmp/down && head -c {length} /tmp/down | sha256sum && \
@@ -41,7 +40,7 @@ fn moves_bytes(guest: &mut V86, server: SocketAddr, length: u64) {
     let [hash, told] = [came.split_whitespace().next(), came.split_whitespace().last()];
     assert_eq!(hash, told, "down from {server}");
     assert_eq!(hash, Some(&*hex(&Sha256::digest(pattern(length, 7)))));
-    let up = request(1, length, 0);
+    let up = printed(Kind::Upload, length, 0);
     let told = guest
         .must(&format!(
             "{{ printf '{up}'; head -c {length} /tmp/down; }} | nc {host} {port} | hexdump -v -e '1/1 \"%02x\"'"

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use netloom_core::Congestion;
 use netloom_sim::LinkConfig;
-use netloom_sim::rate::pftk;
+use netloom_sim::rate::{RTO_FLOOR, pftk};
 
 /// Link rate of most cells, in bytes per second: 100 Mbit/s.
 const RATE_BYTES_PER_S: u64 = 12_500_000;
@@ -14,6 +14,11 @@ const QUEUE_BYTES: u64 = 256 * 1024;
 const LOSS_PERCENT: [f64; 6] = [0.0, 0.5, 1.0, 2.0, 5.0, 10.0];
 /// Round trips of the cells, in milliseconds: half of it is spent in each direction.
 const ROUND_TRIP_MS: [u64; 3] = [0, 20, 100];
+
+/// Payload of a full segment.
+const PAYLOAD_BYTES: f64 = 1448.0;
+/// What a link without delay costs at least: two threads are woken there and two back.
+const WAKE_UP: Duration = Duration::from_millis(1);
 
 /// One cell of the comparison.
 #[derive(Clone, Debug)]
@@ -71,14 +76,25 @@ impl Cell {
         cells
     }
 
-    /// About how many bytes one connection moves in this time, if it is as fast as the model says: what a comparison has to move to take
-    /// about as long.
+    /// About how many bytes per second one connection moves, by the model of [`netloom_sim::rate`].
     #[must_use]
-    pub fn bytes_in(&self, time: Duration) -> u64 {
-        let lost = self.link.loss + self.link.corrupt;
-        let round_trip_s = 2.0 * self.link.delay.as_secs_f64() + 0.001;
-        let rate = self.link.rate_bytes_per_s.unwrap_or(RATE_BYTES_PER_S) as f64;
-        let modelled = if lost > 0.0 { 1448.0 * pftk(lost, round_trip_s, 0.2, 1e6) } else { rate };
-        (modelled.min(rate) * time.as_secs_f64()) as u64
+    pub fn bytes_per_s(&self) -> u64 {
+        let rate = self.link.rate_bytes_per_s.unwrap_or(RATE_BYTES_PER_S);
+        let round_trip_s = (2 * self.link.delay + WAKE_UP).as_secs_f64();
+        let modelled =
+            PAYLOAD_BYTES * pftk(self.loss(), round_trip_s, RTO_FLOOR.as_secs_f64(), f64::INFINITY);
+        rate.min(modelled as u64)
+    }
+
+    /// About how many bytes one connection moves until this many of its segments are lost, or in the least or the most time.
+    #[must_use]
+    pub fn bytes(&self, losses: f64, least: Duration, most: Duration) -> u64 {
+        let in_time = |time: Duration| (self.bytes_per_s() as f64 * time.as_secs_f64()) as u64;
+        ((losses / self.loss() * PAYLOAD_BYTES) as u64).clamp(in_time(least), in_time(most))
+    }
+
+    /// Probability that a segment does not arrive whole, unless a queue is full.
+    fn loss(&self) -> f64 {
+        self.link.loss + self.link.corrupt
     }
 }

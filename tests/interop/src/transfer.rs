@@ -171,10 +171,7 @@ pub fn transfer(namespace: &Namespace, server: SocketAddr, kind: Kind, length: u
 /// When the connection breaks, or what arrived is not what was sent.
 pub fn transfer_over(mut stream: TcpStream, kind: Kind, length: u64, seed: u64) -> Result<()> {
     set_patience(&stream)?;
-    let mut request = vec![kind as u8];
-    request.extend_from_slice(&length.to_be_bytes());
-    request.extend_from_slice(&seed.to_be_bytes());
-    stream.write_all(&request).context("request")?;
+    stream.write_all(&request(kind, length, seed)).context("request")?;
     if kind == Kind::Download {
         let came = digest_of(&mut stream.try_clone()?.take(length)).context("download")?;
         ensure!(came == read_digest(&mut stream)?, "the bytes that came differ from the server's");
@@ -191,6 +188,12 @@ pub fn transfer_over(mut stream: TcpStream, kind: Kind, length: u64, seed: u64) 
         ensure!(came == digest_of_pattern(length, seed ^ 1), "the server's half came wrong or cut short");
     }
     Ok(())
+}
+
+/// What a client sends first.
+#[must_use]
+pub fn request(kind: Kind, length: u64, seed: u64) -> Vec<u8> {
+    [&[kind as u8][..], &length.to_be_bytes(), &seed.to_be_bytes()].concat()
 }
 
 fn set_patience(stream: &TcpStream) -> io::Result<()> {

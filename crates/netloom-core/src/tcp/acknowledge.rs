@@ -344,7 +344,7 @@ impl Tcb {
 
     fn adjust_window(&mut self, now: Instant, advanced: usize, delivered: usize, limited: bool, lost: usize) {
         let over = self.snd_una >= self.recover;
-        let pipe = self.pipe();
+        let (pipe, mss) = (self.pipe(), self.full_segment());
         match &mut self.recovery {
             Recovery::Fast(_) if over => {
                 self.recovery = Recovery::None;
@@ -354,8 +354,7 @@ impl Tcb {
             Recovery::Fast(prr) => {
                 if self.congestion.is_limiting() {
                     let safe = advanced > 0 && lost == 0;
-                    let cwnd =
-                        prr.acknowledged(delivered, pipe, self.congestion.ssthresh(), self.max_payload, safe);
+                    let cwnd = prr.acknowledged(delivered, pipe, self.congestion.ssthresh(), mss, safe);
                     self.congestion.set_cwnd(cwnd);
                 }
             }
@@ -449,10 +448,11 @@ impl Tcb {
             if first {
                 self.remember();
             }
+            // The window that is left is one segment of the size that is sent from now on.
+            self.suspect_black_hole(now);
             self.congestion.timed_out(self.board.bytes(), first);
             let (una, rack, sack, rtt) = (self.snd_una, &self.rack, self.sack, self.rtt.smoothed());
             self.board.lose(|piece| !sack || piece.start == una || rack.is_overdue(now, piece, rtt));
-            self.suspect_black_hole(now);
             self.recovery = Recovery::Timeout { forced: true };
             self.recover = self.snd_max;
         } else {

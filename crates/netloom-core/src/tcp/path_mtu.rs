@@ -51,7 +51,7 @@ impl Tcb {
 
     fn set_payload(&mut self, payload: usize) {
         self.max_payload = payload;
-        self.congestion.set_mss(payload);
+        self.congestion.set_mss(self.full_segment());
     }
 
     /// ICMP says of a segment of ours that only payloads of up to `mtu_payload` bytes get through.

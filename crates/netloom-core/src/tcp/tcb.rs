@@ -252,7 +252,6 @@ impl Tcb {
         // An MSS of next to nothing would make a packet of every byte.
         let mss = mss.unwrap_or(self.config.default_mss).max(48).min(self.config.max_payload);
         self.max_payload = usize::from(mss);
-        self.congestion.begin(self.max_payload);
         self.scaling = window_scale.is_some();
         self.snd_scale = window_scale.unwrap_or(0);
         if !self.scaling {
@@ -265,6 +264,7 @@ impl Tcb {
             (Some(clock), Some(timestamps)) => clock.begin(now, timestamps.value),
             (clock, _) => *clock = None,
         }
+        self.congestion.begin(self.full_segment());
         self.snd_wnd = usize::from(syn.window);
         self.largest_wnd = self.snd_wnd;
         self.snd_wl1 = syn.seq;

@@ -192,6 +192,12 @@ impl Tcb {
         self.max_payload.min(max_payload).saturating_sub(self.options_bytes()).max(1)
     }
 
+    /// How many bytes a segment carries that has no need to tell of gaps: SMSS of RFC 5681.
+    pub(super) fn full_segment(&self) -> usize {
+        let options_bytes = if self.clock.is_some() { TIMESTAMPS_BYTES } else { 0 };
+        self.max_payload.saturating_sub(options_bytes).max(1)
+    }
+
     /// Bytes held to be in the network (RFC 6675 4). Without SACK each duplicate acknowledgment tells of a segment that has left it; the
     /// first two let new data go (limited transmit, RFC 3042).
     pub(super) fn pipe(&self) -> usize {

@@ -66,8 +66,7 @@ pub fn fragment(next_header: u8, offset: u16, more: bool, identification: u32, p
 }
 
 /// An ICMPv6 message with its checksum, without the packet around it.
-#[must_use]
-pub fn icmpv6(route: Route, kind: u8, body: &[u8]) -> Vec<u8> {
+fn icmpv6(route: Route, kind: u8, body: &[u8]) -> Vec<u8> {
     let mut message = vec![kind, 0, 0, 0];
     message.extend_from_slice(body);
     let mut pseudo = [route.source.octets(), route.destination.octets()].concat();

@@ -114,7 +114,8 @@ impl CongestionWindow {
         self.ssthresh = match &mut self.algorithm {
             Algorithm::Reno(acknowledged) => {
                 *acknowledged = 0;
-                (flight / 2).max(2 * self.mss)
+                // Whole segments: a part of one would never be sent, but would have to be acknowledged before the window grows.
+                (flight / 2 / self.mss * self.mss).max(2 * self.mss)
             }
             Algorithm::Cubic(cubic) => cubic.lost(flight, self.mss),
             Algorithm::None => usize::MAX,

@@ -41,8 +41,8 @@ proptest! {
     #[test]
     fn a_loss_leaves_of_the_window_what_the_algorithm_says(flight in 1..5000_usize) {
         let cwnd = |algorithm| segments(&after_a_loss(algorithm, flight));
-        // RFC 5681 3.1, equation 4.
-        prop_assert!((cwnd(Congestion::Reno) - (flight as f64 / 2.0).max(2.0)).abs() < 0.01);
+        // RFC 5681 3.1, equation 4, in whole segments.
+        prop_assert!((cwnd(Congestion::Reno) - ((flight / 2).max(2) as f64)).abs() < 0.01);
         // RFC 9438 4.6.
         prop_assert!((cwnd(Congestion::Cubic) - (flight as f64 * 0.7).max(2.0)).abs() < 0.01);
         prop_assert_eq!(after_a_loss(Congestion::None, flight).cwnd(), usize::MAX);
