@@ -2,9 +2,13 @@
 
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use netloom_core::{Drop, Duration, Event, FlowId, LanConfig, Limits, Protocol, Refusal, ResetReason};
+use netloom_core::{
+    Drop, Duration, Event, FlowId, LanConfig, Limits, PortConfig, Protocol, Refusal, ResetReason,
+};
 use netloom_sim::group::{ALL_NODES, ALL_ROUTERS};
-use netloom_sim::packet::{Ipv6, Packet, Segment, flag, icmpv6, ip_frame, read, tcp, udp};
+use netloom_sim::packet::{
+    Ipv6, Packet, Segment, flag, icmpv6, ip_frame, read, tcp, transport_checksum, udp,
+};
 use netloom_sim::world::{
     GATEWAY_MAC, GATEWAY_V6, VIRTUAL_V6, dual_config, guest_address, guest_address_v6, guest_mac, lan_config,
 };
@@ -451,16 +455,29 @@ fn a_large_datagram_goes_out_in_fragments() {
         ids.dedup();
         assert_eq!(ids.len(), usize::from(in_fragments), "one identification for all");
         assert_eq!(whole[8..], data);
-        let sum = netloom_sim::packet::transport_checksum(OUTSIDE, GUEST, 17, &whole);
+        let sum = transport_checksum(OUTSIDE, GUEST, 17, &whole);
         assert_eq!(sum, 0, "the checksum holds over the whole");
     }
     assert_eq!(probe.lan.write(now, id, &vec![0; 65_528]), 0);
 }
 
 #[test]
+fn a_port_too_small_for_ipv6_has_none() {
+    for (mtu, answers) in [(1279, 0), (1280, 1)] {
+        let mut probe = Probe::new(dual_config(1500));
+        let port = probe.lan.open_port(PortConfig { mtu, ..PortConfig::default() });
+        assert_eq!(probe.ask(port, &echo_request(GUEST, GATEWAY_V6, b"")).len(), answers);
+        let now = probe.now();
+        let sought = SocketAddr::new(guest_address_v6(3).into(), 80);
+        probe.lan.connect(now, sought).expect("on the LAN");
+        assert_eq!(probe.receive(port).len(), answers, "a solicitation");
+    }
+}
+
+#[test]
 fn a_packet_too_big_for_another_guest_is_told_by_the_gateway() {
     let (mut probe, port) = guest(dual_config(9000));
-    let small = probe.lan.open_port(netloom_core::PortConfig::default());
+    let small = probe.lan.open_port(PortConfig::default());
     let other = guest_mac(1);
     probe.send(small, &frame(other, guest_address_v6(1), ALL_NODES, 58, &[0; 8]));
     let mut large = echo_request(GUEST, guest_address_v6(1), &[0; 2000]);
