@@ -1,7 +1,7 @@
 //! Segments larger than the wire: new data that the connection sends in one go, to be cut into segments of its size by whoever carries it
 //! on, as TCP segmentation offload does.
 
-use super::acknowledge::Recovery;
+use super::recovery::Recovery;
 use super::segment::{Flags, Transmit};
 use super::seq::SeqNumber;
 use super::tcb::Tcb;

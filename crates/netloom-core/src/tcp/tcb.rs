@@ -4,7 +4,6 @@
 
 use std::collections::VecDeque;
 
-use super::acknowledge::{Recovery, TailProbe, Undo};
 use super::buffer::Ring;
 use super::config::Config;
 use super::congestion::CongestionWindow;
@@ -12,10 +11,12 @@ use super::options::{MAX_WINDOW_SCALE, Options};
 use super::path_mtu::Lowered;
 use super::rack::Rack;
 use super::ranges::Ranges;
+use super::recovery::{Recovery, Undo};
 use super::rtt::RttEstimator;
 use super::scoreboard::Scoreboard;
 use super::segment::{Flags, HEADER_BYTES, Segment, Transmit};
 use super::seq::SeqNumber;
+use super::tail_probe::TailProbe;
 use super::timer::{IDLE_BUFFERS, KEEPALIVE_PROBES, Timer, Timers};
 use super::timestamps::Clock;
 use super::tuning::Tuning;

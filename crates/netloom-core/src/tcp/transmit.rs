@@ -1,7 +1,7 @@
 //! What leaves: which segment is next, and with which header (RFC 9293 3.8, RFC 5681, RFC 3042, RFC 6675, RFC 2018, RFC 8985 7).
 
-use super::acknowledge::Recovery;
 use super::options::{Options, SackBlocks, TIMESTAMPS_BYTES};
+use super::recovery::Recovery;
 use super::segment::{Flags, Transmit};
 use super::seq::SeqNumber;
 use super::tcb::{Ack, State, Tcb};
