@@ -25,7 +25,8 @@ impl PortId {
 /// How a port behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortConfig {
-    /// Largest payload of a frame that is sent to the port, in bytes: 68 to 65,535. Frames from the port may be of any size.
+    /// Largest payload of a frame that is sent to the port, in bytes: 68 to 65,535. Frames from the port may be of any size. Below 1280 the
+    /// machine speaks no IPv6 there (RFC 8200 5).
     pub mtu: u16,
     /// Bytes of frames that may wait for the port to be polled; what comes on top is dropped and counted.
     pub queue_bytes: usize,

@@ -26,7 +26,7 @@ fn point(peer: Peer, n: u64) -> Scenario {
         queue_bytes: 140_000,
         spares_arp: true,
     };
-    Scenario {
+    let scenario = Scenario {
         peer,
         opener: one_of(&mut rng, [Opener::Guest, Opener::Outside]),
         plan: plan(rng.below(5) as usize),
@@ -38,7 +38,9 @@ fn point(peer: Peer, n: u64) -> Scenario {
         ipv6: one_of(&mut rng, [false, true]),
         seed: n,
         ..Scenario::default()
-    }
+    };
+    // No link of IPv6 is smaller (RFC 8200 5).
+    Scenario { mtu: if scenario.ipv6 { scenario.mtu.max(1280) } else { scenario.mtu }, ..scenario }
 }
 
 fn one_of<T: Copy, const N: usize>(rng: &mut Rng, values: [T; N]) -> T {

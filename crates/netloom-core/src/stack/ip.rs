@@ -99,11 +99,11 @@ impl Stack {
             if let Some(frame) = self.place(guest.port, front + end - offset) {
                 ethernet::emit(guest.mac, gateway, header.pair.ethertype(), frame);
                 header.emit(id, part, end - offset, &mut frame[ETHERNET_BYTES..]);
-                // The first fragment holds the whole of the transport's header: no MTU is that small.
-                let (front, back) = frame[front..].split_at_mut(head.len().saturating_sub(offset));
-                front.copy_from_slice(&head[head.len() - front.len()..]);
-                let from = (offset + front.len()) - head.len();
-                back.copy_from_slice(&data[from..end - head.len()]);
+                let of_head = end.min(head.len()).saturating_sub(offset);
+                let (front, back) = frame[front..].split_at_mut(of_head);
+                front.copy_from_slice(&head[head.len().min(offset)..][..of_head]);
+                let from = (offset + of_head).saturating_sub(head.len());
+                back.copy_from_slice(&data[from..][..back.len()]);
             }
             offset = end;
             if offset >= length {

@@ -7,6 +7,7 @@ use core::net::{IpAddr, Ipv6Addr};
 use super::Stack;
 use super::errors::Error;
 use super::ip::From;
+use super::link::Link;
 use super::ndp;
 use super::reassembly::Fragment;
 use crate::config::LanConfig;
@@ -17,7 +18,8 @@ use crate::wire::ipv6::{self, Content, FRAGMENT, FRAGMENT_BYTES, Fault, HEADER_B
 
 impl Stack {
     pub(super) fn handle_ipv6(&mut self, now: Instant, from: From, bytes: &[u8]) {
-        if self.config.ipv6.is_none() {
+        let carried = self.link(from.guest.port).is_some_and(Link::carries_ipv6);
+        if self.config.ipv6.is_none() || !carried {
             return;
         }
         let packet = match Packet::parse(bytes) {

@@ -9,9 +9,10 @@ use super::recent::Recent;
 use super::train::Train;
 use crate::addr::MacAddr;
 use crate::counters::Drop;
-use crate::port::{MIN_FRAME_BYTES, PortConfig, PortId};
+use crate::port::{PortConfig, PortId};
 use crate::queue::Queue;
 use crate::time::{Duration, Instant};
+use crate::wire::ipv6;
 
 /// How long a port with a small ring waits for its guest before it sends on regardless.
 const BURST_PAUSE: Duration = Duration::from_millis(2);
@@ -61,6 +62,11 @@ impl Link {
         }
         let turn = TURN_SEGMENTS - self.turn_segments.min(TURN_SEGMENTS - 1);
         if self.config.burst.is_some() { turn.min(self.credit.into()) } else { turn }
+    }
+
+    /// Whether its MTU is at least what IPv6 needs (RFC 8200 5).
+    pub(super) const fn carries_ipv6(&self) -> bool {
+        self.config.mtu >= ipv6::MIN_MTU
     }
 
     /// The first sender has nothing more to say.
@@ -147,19 +153,11 @@ impl Stack {
         link.queue.place(&mut self.chunks, length)
     }
 
-    /// Queues a frame for a port; counted if there is no room, or if the port takes none so large, as one that is too small for IPv6.
+    /// Queues a frame for a port; counted if there is no room.
     pub(super) fn push(&mut self, port: PortId, frame: &[u8]) {
-        if let Some(place) = self.place_small(port, frame.len()) {
+        if let Some(place) = self.place(port, frame.len()) {
             place.copy_from_slice(frame);
         }
-    }
-
-    fn place_small(&mut self, port: PortId, length: usize) -> Option<&mut [u8]> {
-        if self.link(port).is_some_and(|link| length > MIN_FRAME_BYTES + usize::from(link.config.mtu)) {
-            self.drops.count(Drop::PortMtu);
-            return None;
-        }
-        self.place(port, length)
     }
 
     /// Queues a frame for every port.
@@ -174,12 +172,13 @@ impl Stack {
         let mut guests = self.neighbors.v6_guests().into_iter().peekable();
         for index in 0..self.links.len() {
             let port = PortId(index as u32);
-            let alone = self.link(port).is_some_and(|link| link.config.multicast_to_unicast);
+            let Some(link) = self.link(port).filter(|link| link.carries_ipv6()) else { continue };
+            let alone = link.config.multicast_to_unicast;
             if !alone || guests.peek().is_none_or(|guest| guest.port != port) {
                 self.push(port, frame);
             }
             while let Some(guest) = guests.next_if(|guest| guest.port == port) {
-                if alone && let Some(place) = self.place_small(port, frame.len()) {
+                if alone && let Some(place) = self.place(port, frame.len()) {
                     place.copy_from_slice(frame);
                     place[..6].copy_from_slice(&guest.mac.0);
                 }

@@ -184,7 +184,7 @@ impl Stack {
         let others = total - flow.buffered_bytes;
         flow.buffered_bytes = offered;
         bound_buffers(tcb, others, bound);
-        let wants = tcb.wants_transmit() && !flow.listed;
+        let wants = !flow.listed && tcb.wants_transmit();
         let guest = flow.guest;
         if let (true, Some(guest)) = (wants, guest) {
             flow.listed = true;
@@ -285,6 +285,14 @@ impl Stack {
             let cut = segments > 1 && !link.config.large_segments;
             let transmit = if cut { whole.first_part(part_bytes) } else { whole };
             let length = transmit.len();
+            let takes = usize::from(if link.config.large_segments { u16::MAX } else { link.config.mtu });
+            if key.pair.header_bytes() + length > takes {
+                // Too small for IP at all, or for IPv6, and for the options besides.
+                self.drops.count(Drop::PortMtu);
+                self.flows.buffered_bytes = total - before + after;
+                self.flows.arm(slot);
+                continue;
+            }
             self.next_id = self.next_id.wrapping_add(1);
             let header = segment_header(&key, !link.config.trusted);
             let frame = &mut self.segment;

@@ -2,11 +2,15 @@
 
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use netloom_core::{Drop, Duration, Event, FlowId, LanConfig, Protocol, Refusal, ResetReason};
+use netloom_core::{
+    Drop, Duration, Event, FlowId, LanConfig, Limits, PortConfig, Protocol, Refusal, ResetReason,
+};
 use netloom_sim::group::{ALL_NODES, ALL_ROUTERS};
-use netloom_sim::packet::{Ipv6, Packet, Segment, flag, icmpv6, read, tcp, udp};
+use netloom_sim::packet::{
+    Ipv6, Packet, Segment, flag, icmpv6, ip_frame, read, tcp, transport_checksum, udp,
+};
 use netloom_sim::world::{
-    GATEWAY_MAC, GATEWAY_V6, VIRTUAL_V6, dual_config, guest_address_v6, guest_mac, lan_config,
+    GATEWAY_MAC, GATEWAY_V6, VIRTUAL_V6, dual_config, guest_address, guest_address_v6, guest_mac, lan_config,
 };
 use netloom_sim::{Probe, Rng};
 
@@ -451,16 +455,29 @@ fn a_large_datagram_goes_out_in_fragments() {
         ids.dedup();
         assert_eq!(ids.len(), usize::from(in_fragments), "one identification for all");
         assert_eq!(whole[8..], data);
-        let sum = netloom_sim::packet::transport_checksum(OUTSIDE, GUEST, 17, &whole);
+        let sum = transport_checksum(OUTSIDE, GUEST, 17, &whole);
         assert_eq!(sum, 0, "the checksum holds over the whole");
     }
     assert_eq!(probe.lan.write(now, id, &vec![0; 65_528]), 0);
 }
 
 #[test]
+fn a_port_too_small_for_ipv6_has_none() {
+    for (mtu, answers) in [(1279, 0), (1280, 1)] {
+        let mut probe = Probe::new(dual_config(1500));
+        let port = probe.lan.open_port(PortConfig { mtu, ..PortConfig::default() });
+        assert_eq!(probe.ask(port, &echo_request(GUEST, GATEWAY_V6, b"")).len(), answers);
+        let now = probe.now();
+        let sought = SocketAddr::new(guest_address_v6(3).into(), 80);
+        probe.lan.connect(now, sought).expect("on the LAN");
+        assert_eq!(probe.receive(port).len(), answers, "a solicitation");
+    }
+}
+
+#[test]
 fn a_packet_too_big_for_another_guest_is_told_by_the_gateway() {
     let (mut probe, port) = guest(dual_config(9000));
-    let small = probe.lan.open_port(netloom_core::PortConfig::default());
+    let small = probe.lan.open_port(PortConfig::default());
     let other = guest_mac(1);
     probe.send(small, &frame(other, guest_address_v6(1), ALL_NODES, 58, &[0; 8]));
     let mut large = echo_request(GUEST, guest_address_v6(1), &[0; 2000]);
@@ -501,6 +518,22 @@ fn the_outside_connects_to_a_guest_and_hears_of_its_refusal() {
         let target = SocketAddr::new(stranger.parse().unwrap(), 80);
         assert!(probe.lan.connect(now, target).is_err(), "{stranger}");
     }
+}
+
+#[test]
+fn a_guests_flows_of_both_families_count_together() {
+    let config = dual_config(1500);
+    let limits = Limits { flows_per_guest: 3, pending_dials_per_guest: 1, ..config.limits };
+    let (mut probe, port) = guest(LanConfig { limits, ..config });
+    let (from, to) = (SocketAddr::from((guest_address(0), 5000)), SocketAddr::from(([93, 184, 216, 34], 9)));
+    probe.send(port, &ip_frame((guest_mac(0), GATEWAY_MAC), (from.ip(), to.ip()), 17, &udp(from, to, b"")));
+    probe.send(port, &to_gateway(6, OUTSIDE, &tcp(&syn(OUTSIDE, 80))));
+    probe.send(port, &to_gateway(6, OUTSIDE, &tcp(&syn(OUTSIDE, 81))));
+    assert_eq!((probe.lan.flows(), probe.dropped(Drop::PendingDials)), (2, 1));
+    for port_number in 9..12 {
+        probe.send(port, &datagram(OUTSIDE, port_number, b""));
+    }
+    assert_eq!((probe.lan.flows(), probe.dropped(Drop::FlowLimit)), (3, 2));
 }
 
 #[test]
