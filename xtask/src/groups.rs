@@ -110,9 +110,15 @@ fn fuzz_targets(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     Ok(())
 }
 
-/// That the benchmarks build and hold what they assert; figures come from `cargo xtask bench`.
+/// That the benchmarks build and hold what they assert, and that a segment takes no more instructions than committed; other figures
+/// come from `cargo xtask bench`.
 fn bench(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
-    cargo_test("netloom-bench", Step::cargo(["test", "--package", "netloom-bench"]), reports)
+    for package in ["netloom-bench", "netloom-bench-pairs"] {
+        cargo_test(package, Step::cargo(["test", "--package", package]), reports)?;
+    }
+    let check = crate::bench::step("core", &["instructions".to_owned(), "--check".to_owned()])?;
+    push("instructions per segment", check.capture()?, Tally::of_step, reports);
+    Ok(())
 }
 
 fn interop(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {

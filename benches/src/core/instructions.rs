@@ -175,3 +175,39 @@ fn count(stack: Stack, name: &str, times: u64) -> Result<(u64, u64), String> {
         _ => Err(format!("callgrind failed:\n{told}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(environment: &str, figure: f64) -> Baseline {
+        let instructions_per_segment = BTreeMap::from([("a case".to_owned(), figure)]);
+        Baseline { environment: environment.to_owned(), instructions_per_segment }
+    }
+
+    #[test]
+    fn more_than_the_tolerance_does_not_pass() {
+        let committed = figures("here", 1000.0);
+        assert_eq!(figures("here", 1020.0).check(&committed), Ok(()));
+        assert_eq!(figures("here", 500.0).check(&committed), Ok(()));
+        assert!(figures("here", 1021.0).check(&committed).is_err());
+        assert!(
+            figures("here", 1.0)
+                .check(&Baseline { environment: "here".into(), ..Baseline::default() })
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn figures_of_another_compiler_are_not_compared() {
+        assert_eq!(figures("here", 5000.0).check(&figures("elsewhere", 1000.0)), Ok(()));
+    }
+
+    #[test]
+    fn what_is_committed_has_every_case() {
+        let committed = Baseline::read().unwrap();
+        for (case, _) in cases() {
+            assert!(committed.instructions_per_segment.contains_key(case), "{case}");
+        }
+    }
+}

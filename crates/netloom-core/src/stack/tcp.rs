@@ -184,7 +184,7 @@ impl Stack {
         let others = total - flow.buffered_bytes;
         flow.buffered_bytes = offered;
         bound_buffers(tcb, others, bound);
-        let wants = tcb.wants_transmit() && !flow.listed;
+        let wants = !flow.listed && tcb.wants_transmit();
         let guest = flow.guest;
         if let (true, Some(guest)) = (wants, guest) {
             flow.listed = true;

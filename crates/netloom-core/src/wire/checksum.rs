@@ -10,8 +10,8 @@ use fearless_simd::{Level, dispatch};
 
 /// Below this, asking what the processor has costs more than it brings.
 const MIN_VECTOR_BYTES: usize = 128;
-/// Above this, a 32-bit lane of the narrowest vectors could overflow.
-const MAX_VECTOR_BYTES: usize = 1 << 19;
+/// Above this, a lane of the narrowest vectors could overflow when all are added up: a vector adds up to 2^16 to each of its lanes.
+const MAX_VECTOR_BYTES: usize = 1 << 18;
 
 /// The one's complement sum of `bytes` as 16-bit words in network order, at most 0xffff. An odd last byte counts as the high half of a
 /// word, so only the last part of a message may have an odd length. Add parts freely; [`fold`] brings the total back to 16 bits.
@@ -37,6 +37,9 @@ pub fn copy(from: &[u8], to: &mut [u8]) -> u32 {
         // Without vectors two passes are faster: a plain copy is the engine's own.
         to.copy_from_slice(from);
         return fold_words(sum_words(from));
+    }
+    if from.len() <= MAX_VECTOR_BYTES {
+        return fold_words(dispatch!(level, simd => copy_vectors(simd, from, to)));
     }
     let parts = from.chunks(MAX_VECTOR_BYTES).zip(to.chunks_mut(MAX_VECTOR_BYTES));
     fold_words(parts.map(|(from, to)| dispatch!(level, simd => copy_vectors(simd, from, to))).sum())
@@ -110,8 +113,8 @@ fn words<S: Simd>(simd: S, bytes: S::u8s) -> S::i32s {
 
 /// The sum of what stands in lanes and of what is missing there, for so many bytes.
 #[inline(always)]
-fn total<V: SimdBase<S, Element = i32>, S: Simd>(lanes: [V; LANES], bytes: usize) -> u64 {
-    let sum: i64 = lanes.iter().flat_map(|lane| lane.as_slice()).copied().map(i64::from).sum();
+fn total<V: SimdInt<S, Element = i32>, S: Simd>([a, b, c, d]: [V; LANES], bytes: usize) -> u64 {
+    let sum: i64 = ((a + b) + (c + d)).as_slice().iter().copied().map(i64::from).sum();
     (sum + SHIFT * (bytes / 2) as i64) as u64
 }
 
