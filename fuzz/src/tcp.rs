@@ -240,7 +240,7 @@ impl Player {
 
     /// What it may hold of the peer's. A window that would be taken back by rounding down is rounded up.
     fn most_held(&self) -> usize {
-        self.config.receive_buffer_bytes + self.peer.window_unit()
+        self.config.receive_buffer_bytes * 9 / 8 + self.peer.window_unit()
     }
 
     /// A segment arrives. An answer is an RST, which ends nothing here.

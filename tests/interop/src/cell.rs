@@ -81,8 +81,9 @@ impl Cell {
     pub fn bytes_per_s(&self) -> u64 {
         let rate = self.link.rate_bytes_per_s.unwrap_or(RATE_BYTES_PER_S);
         let round_trip_s = (2 * self.link.delay + WAKE_UP).as_secs_f64();
-        let modelled =
-            PAYLOAD_BYTES * pftk(self.loss(), round_trip_s, RTO_FLOOR.as_secs_f64(), f64::INFINITY);
+        // Up to 2 % losses are repaired without a timeout.
+        let timeout_s = if self.loss() > 0.02 { RTO_FLOOR.as_secs_f64() } else { 0.0 };
+        let modelled = PAYLOAD_BYTES * pftk(self.loss(), round_trip_s, timeout_s, f64::INFINITY);
         rate.min(modelled as u64)
     }
 

@@ -251,7 +251,11 @@ impl Tcb {
         let open = edge.since(self.rcv_nxt);
         // Rounded down, unless that would take back what the peer was told.
         let mut window = open >> scale;
-        if self.rcv_nxt + (window << scale) < self.rcv_edge {
+        // Each time that gives a little more, which must not add up: a peer that sends byte by byte into a full buffer loses what is less
+        // than a unit (RFC 7323 2.4), and is still heard there.
+        let most = self.config.receive_buffer_bytes;
+        let affordable = self.receive.len() + open <= most + most / 8;
+        if self.rcv_nxt + (window << scale) < self.rcv_edge && affordable {
             window = self.rcv_edge.since(self.rcv_nxt).div_ceil(1 << scale);
         }
         let window = window.min(usize::from(u16::MAX));

@@ -271,3 +271,36 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_peer_that_sends_byte_by_byte_into_a_full_buffer_does_not_make_it_grow() {
+    let most = 70_000;
+    let config = Config { receive_buffer_bytes: most, timestamps: false, ..Config::default() };
+    let now = Instant::from_us(1_000_000);
+    let options = Options { mss: Some(1000), window_scale: Some(0), ..Options::default() };
+    let syn = segment(SeqNumber(0), SeqNumber(0), Flags::SYN, &options, &[]);
+    let mut tcb = Tcb::passive(now, &config, &Segment::parse(&syn).unwrap(), 0);
+    tcb.accept(now);
+    let mut sent = 0;
+    let acknowledge = |tcb: &mut Tcb| while tcb.poll_transmit(now, 1000).is_some() {};
+    acknowledge(&mut tcb);
+    let none = Options::default();
+    let mut send = |tcb: &mut Tcb, length: usize| {
+        let bytes = segment(SeqNumber(1) + sent, SeqNumber(1), Flags::ACK, &none, &vec![0; length]);
+        assert_eq!(tcb.handle_segment(now, &Segment::parse(&bytes).unwrap()), None);
+        let taken = tcb.received_bytes_held() - sent;
+        sent += taken;
+        taken
+    };
+    for _ in 0..most / 1000 {
+        assert_eq!(send(&mut tcb, 999), 999);
+        acknowledge(&mut tcb);
+    }
+    let mut count = 0;
+    while send(&mut tcb, 1) > 0 {
+        acknowledge(&mut tcb);
+        count += 1;
+        assert!(count < most, "{} bytes held of {most}", tcb.received_bytes_held());
+    }
+    assert!(tcb.received_bytes_held() <= most * 9 / 8 + 2, "{}", tcb.received_bytes_held());
+}
