@@ -150,7 +150,8 @@ impl End {
                 dial_timeout: Duration::from_secs(60),
                 receive_buffer_bytes: setup.buffer_bytes(),
                 send_buffer_bytes: setup.buffer_bytes(),
-                lan_buffer_bytes: 1 << 30,
+                // More than all idle flows are offered together, so that the busy ones keep their windows.
+                lan_buffer_bytes: usize::MAX >> 1,
                 udp_idle: Duration::from_secs(60),
                 queries_per_guest: 64,
             },
