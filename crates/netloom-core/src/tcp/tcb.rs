@@ -223,7 +223,12 @@ impl Tcb {
             rcv_scale,
             scaling: false,
             receive: Ring::default(),
-            tuning: Tuning::new(now, config.receive_buffer_bytes, config.send_buffer_bytes),
+            tuning: Tuning::new(
+                now,
+                config.receive_buffer_bytes,
+                config.send_buffer_bytes,
+                config.advertised_mss,
+            ),
             lowered: None,
             out_of_order: Ranges::default(),
             latest: SeqNumber(0),

@@ -3,9 +3,13 @@
 
 use crate::time::{Duration, Instant};
 
+/// What the peer is offered at first, or a few segments if they are large: a window that is offered cannot be taken back, and most
+/// connections never need more.
+const FIRST_BYTES: usize = 64 * 1024;
+const FIRST_SEGMENTS: usize = 5;
 /// What a buffer may hold before a round trip asks for more.
-const FIRST_BYTES: usize = 256 * 1024;
-/// Round trips below this are no reason to grow: such a link is filled by any buffer.
+const NEAR_BYTES: usize = 256 * 1024;
+/// Round trips below this are no reason to grow further: such a link is filled by any buffer.
 const REAL_RTT: Duration = Duration::from_millis(1);
 
 /// The bounds of both buffers.
@@ -23,11 +27,12 @@ pub(super) struct Tuning {
 }
 
 impl Tuning {
-    pub(super) fn new(now: Instant, receive_most: usize, send_most: usize) -> Self {
+    pub(super) fn new(now: Instant, receive_most: usize, send_most: usize, mss: u16) -> Self {
+        let first = FIRST_BYTES.max(FIRST_SEGMENTS * usize::from(mss)).min(NEAR_BYTES);
         Self {
-            receive_bytes: receive_most.min(FIRST_BYTES),
+            receive_bytes: receive_most.min(first),
             receive_most,
-            send_bytes: send_most.min(FIRST_BYTES),
+            send_bytes: send_most.min(NEAR_BYTES),
             send_most,
             bound: usize::MAX,
             since: now,
@@ -59,15 +64,16 @@ impl Tuning {
     /// Bytes were taken by their owner. Where half of what may be under way is taken in a round trip, the next one may need twice as much,
     /// since its sender may double its rate.
     pub(super) fn taken(&mut self, now: Instant, bytes: usize, rtt: Duration) {
-        if rtt < REAL_RTT || self.receive_bytes >= self.receive_most {
+        let most = self.receive_most.min(if rtt < REAL_RTT { NEAR_BYTES } else { usize::MAX });
+        if self.receive_bytes >= most {
             return;
         }
-        if now.since(self.since) >= rtt {
+        if now.since(self.since) >= rtt.max(REAL_RTT) {
             (self.since, self.taken) = (now, 0);
         }
         self.taken += bytes;
         if 2 * self.taken >= self.receive_bytes {
-            self.receive_bytes = self.receive_most.min(2 * self.receive_bytes);
+            self.receive_bytes = most.min(2 * self.receive_bytes);
             (self.since, self.taken) = (now, 0);
         }
     }

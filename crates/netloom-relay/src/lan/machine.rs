@@ -30,7 +30,7 @@ pub(crate) const LIMITS: Limits = Limits {
     dial_timeout: Duration::from_secs(20),
     receive_buffer_bytes: 4 * 1024 * 1024,
     send_buffer_bytes: 4 * 1024 * 1024,
-    lan_buffer_bytes: 64 * 1024 * 1024,
+    lan_buffer_bytes: 256 * 1024 * 1024,
     udp_idle: Duration::from_secs(90),
     queries_per_guest: 64,
 };

@@ -1,14 +1,15 @@
-//! Buffers grow where half of them is taken in a round trip that takes time, and nowhere else.
+//! Buffers grow where half of them is taken in a round trip, and beyond a first size only where that takes time.
 
 use crate::tcp::tuning::Tuning;
 use crate::time::{Duration, Instant};
 
-const FIRST: usize = 256 * 1024;
+const FIRST: usize = 64 * 1024;
+const NEAR: usize = 256 * 1024;
 const MOST: usize = 4 << 20;
 
 /// What the receive buffer may hold after a second in which `bytes_per_ms` are taken.
 fn after_a_second(rtt: Duration, bytes_per_ms: usize) -> usize {
-    let mut tuning = Tuning::new(Instant::ZERO, MOST, MOST);
+    let mut tuning = Tuning::new(Instant::ZERO, MOST, MOST, 1460);
     for ms in 0..1000 {
         tuning.taken(Instant::from_us(ms * 1000), bytes_per_ms, rtt);
     }
@@ -16,17 +17,18 @@ fn after_a_second(rtt: Duration, bytes_per_ms: usize) -> usize {
 }
 
 #[test]
-fn a_path_without_delay_keeps_the_first_size() {
-    assert_eq!(after_a_second(Duration::from_micros(200), 1 << 20), FIRST);
-    let mut tuning = Tuning::new(Instant::ZERO, MOST, MOST);
+fn a_path_without_delay_needs_no_more_than_any_buffer() {
+    assert_eq!(after_a_second(Duration::from_micros(200), 1000), FIRST);
+    assert_eq!(after_a_second(Duration::from_micros(200), 1 << 20), NEAR);
+    let mut tuning = Tuning::new(Instant::ZERO, MOST, MOST, 1460);
     tuning.sends(MOST, Duration::from_micros(200));
-    assert_eq!(tuning.send_limit(), FIRST);
+    assert_eq!(tuning.send_limit(), NEAR);
 }
 
 #[test]
 fn a_slow_sender_on_a_long_path_keeps_the_first_size() {
-    // 100 KB in a round trip of 100 ms.
-    assert_eq!(after_a_second(Duration::from_millis(100), 1000), FIRST);
+    // 30 KB in a round trip of 100 ms.
+    assert_eq!(after_a_second(Duration::from_millis(100), 300), FIRST);
 }
 
 #[test]
@@ -39,18 +41,18 @@ fn a_fast_sender_on_a_long_path_gets_twice_what_is_under_way() {
 
 #[test]
 fn the_owner_bounds_both() {
-    let mut tuning = Tuning::new(Instant::ZERO, MOST, MOST);
+    let mut tuning = Tuning::new(Instant::ZERO, MOST, MOST, 1460);
     tuning.bound(5000);
     assert_eq!((tuning.receive_limit(), tuning.send_limit()), (5000, 5000));
     tuning.bound(usize::MAX);
-    assert_eq!((tuning.receive_limit(), tuning.send_limit()), (FIRST, FIRST));
+    assert_eq!((tuning.receive_limit(), tuning.send_limit()), (FIRST, NEAR));
 }
 
 #[test]
 fn the_send_buffer_holds_twice_the_congestion_window() {
-    let mut tuning = Tuning::new(Instant::ZERO, MOST, MOST);
-    tuning.sends(FIRST / 2, Duration::from_millis(20));
-    assert_eq!(tuning.send_limit(), FIRST);
-    tuning.sends(FIRST / 2 + 1, Duration::from_millis(20));
-    assert_eq!(tuning.send_limit(), 2 * FIRST);
+    let mut tuning = Tuning::new(Instant::ZERO, MOST, MOST, 1460);
+    tuning.sends(NEAR / 2, Duration::from_millis(20));
+    assert_eq!(tuning.send_limit(), NEAR);
+    tuning.sends(NEAR / 2 + 1, Duration::from_millis(20));
+    assert_eq!(tuning.send_limit(), 2 * NEAR);
 }
