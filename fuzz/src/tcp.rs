@@ -18,8 +18,8 @@ const MAX_OPS: usize = 300;
 const MAX_STREAM: usize = 1 << 17;
 /// Deadlines at one instant after which the connection counts as caught in a loop.
 const MAX_TIMEOUTS: usize = 100;
-/// Segments at one instant: both buffers, in segments of the smallest size, twice.
-const MAX_SEGMENTS: usize = 4000;
+/// Segments at one instant: the stream, cut by the smallest MSS and once more where larger segments were.
+const MAX_SEGMENTS: usize = 20_000;
 /// Steps in which an honest peer must be able to finish.
 const MAX_STEPS: usize = 5000;
 /// After so much time with hostile segments a connection may have been given up.
