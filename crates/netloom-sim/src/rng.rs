@@ -45,6 +45,13 @@ impl Rng {
         }
     }
 
+    /// Puts `items` in another order, each as likely.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for n in (1..items.len()).rev() {
+            items.swap(n, self.below(n as u64 + 1) as usize);
+        }
+    }
+
     /// 32 bytes, as a machine wants for its seed.
     pub fn seed(&mut self) -> [u8; 32] {
         let mut seed = [0; 32];

@@ -174,9 +174,7 @@ fn fragments_in_any_order_make_the_datagram() {
         rng.fill(&mut data);
         let size = [8, 64, 1480][round % 3].max(data.len().div_ceil(60 * 8) * 8);
         let mut pieces = fragments(&data, size, round as u16);
-        for n in (1..pieces.len()).rev() {
-            pieces.swap(n, rng.below(n as u64 + 1) as usize);
-        }
+        rng.shuffle(&mut pieces);
         if round % 2 == 0 {
             // Repeated fragments are common and harmless.
             pieces.insert(0, pieces[0].clone());

@@ -2,35 +2,15 @@
 
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use netloom_core::service::dhcp::DhcpConfig;
-use netloom_core::service::dns::DnsConfig;
 use netloom_core::{Duration, LanConfig, MacAddr, PortId};
 use netloom_sim::Probe;
-use netloom_sim::packet::{Packet, Segment, dns_query, flag, ip_frame, read, tcp, udp};
-use netloom_sim::world::{GATEWAY_MAC, GATEWAY_V6, dual_config, guest_address_v6, guest_mac};
+use netloom_sim::packet::{Packet, dns_query, flag, ip_frame, read, tcp, udp};
+use netloom_sim::world::{GATEWAY_MAC, GATEWAY_V6, guest_address_v6, guest_mac};
 
-use crate::guest::{GUEST, echo_request, frame, guest, to_gateway};
-
-const LEASED: Ipv4Addr = Ipv4Addr::new(192, 168, 86, 100);
+use crate::guest::{GUEST, LEASED, echo_request, frame, guest, served, syn, to_gateway};
 
 fn config() -> LanConfig {
-    LanConfig {
-        dhcp: Some(DhcpConfig {
-            first: LEASED,
-            last: Ipv4Addr::new(192, 168, 86, 199),
-            lease: Duration::from_secs(3600),
-            fixed: Vec::new(),
-            domain: "lan".into(),
-            dns: Vec::new(),
-        }),
-        dns: Some(DnsConfig {
-            domain: "lan".into(),
-            records: Vec::new(),
-            ttl: Duration::from_secs(60),
-            timeout: Duration::from_secs(5),
-        }),
-        ..dual_config(1500)
-    }
+    served(Vec::new())
 }
 
 /// A request for a lease under a name.
@@ -73,18 +53,7 @@ fn names_are_told_over_tcp_at_the_gateways_addresses() {
         (GATEWAY_V6, GUEST, 80),
         (GATEWAY_MAC.link_local(), guest_mac(0).link_local(), 53),
     ] {
-        let syn = Segment {
-            source: SocketAddr::new(guest.into(), 4000),
-            destination: SocketAddr::new(server.into(), open),
-            seq: 1000,
-            ack: None,
-            flags: flag::SYN,
-            window: 60_000,
-            mss: Some(1440),
-            scale: None,
-            options_bytes: 0,
-            payload: &[],
-        };
+        let syn = syn(guest, server, open);
         let frames = probe.ask(port, &frame(guest_mac(0), guest, server, 6, &tcp(&syn)));
         let Ok(Packet::Tcp(answer)) = read(&frames[0], true) else { panic!("{frames:02x?}") };
         assert_eq!((answer.source, answer.destination), (syn.destination, syn.source));

@@ -14,7 +14,7 @@ use netloom_sim::world::{
 };
 use netloom_sim::{Probe, Rng};
 
-use crate::guest::{GUEST, OUTSIDE, echo_request, ethernet, frame, guest, only_icmp, to_gateway};
+use crate::guest::{GUEST, OUTSIDE, echo_request, ethernet, frame, guest, only_icmp, syn, to_gateway};
 
 fn opened(probe: &mut Probe) -> Vec<(FlowId, Protocol)> {
     let flows = probe.events().into_iter().filter_map(|event| match event {
@@ -27,21 +27,6 @@ fn opened(probe: &mut Probe) -> Vec<(FlowId, Protocol)> {
 fn datagram(to: Ipv6Addr, port: u16, data: &[u8]) -> Vec<u8> {
     let (from, to_socket) = (SocketAddr::new(GUEST.into(), 5000), SocketAddr::new(to.into(), port));
     to_gateway(17, to, &udp(from, to_socket, data))
-}
-
-fn syn(to: Ipv6Addr, port: u16) -> Segment<'static> {
-    Segment {
-        source: SocketAddr::new(GUEST.into(), 4000),
-        destination: SocketAddr::new(to.into(), port),
-        seq: 1000,
-        ack: None,
-        flags: flag::SYN,
-        window: 60_000,
-        mss: Some(1440),
-        scale: None,
-        options_bytes: 0,
-        payload: &[],
-    }
 }
 
 #[test]
@@ -97,7 +82,7 @@ fn a_ping_outside_is_a_flow_and_its_reply_comes_back() {
 fn flows_are_announced_with_their_addresses() {
     let (mut probe, port) = guest(dual_config(1500));
     probe.send(port, &datagram(OUTSIDE, 9, b"data"));
-    probe.send(port, &to_gateway(6, OUTSIDE, &tcp(&syn(OUTSIDE, 80))));
+    probe.send(port, &to_gateway(6, OUTSIDE, &tcp(&syn(GUEST, OUTSIDE, 80))));
     let events = probe.events();
     for (protocol, port, from_port) in [(Protocol::Udp, 9, 5000), (Protocol::Tcp, 80, 4000)] {
         let source = SocketAddr::new(GUEST.into(), from_port);
@@ -113,13 +98,14 @@ fn flows_are_announced_with_their_addresses() {
 /// A connection whose guest told this MSS, the MSS that it was told, and the first frames of much data to it.
 fn connection(mss: Option<u16>) -> (Probe, netloom_core::PortId, Option<u16>, Vec<Vec<u8>>) {
     let (mut probe, port) = guest(dual_config(1500));
-    probe.send(port, &to_gateway(6, OUTSIDE, &tcp(&Segment { mss, ..syn(OUTSIDE, 80) })));
+    probe.send(port, &to_gateway(6, OUTSIDE, &tcp(&Segment { mss, ..syn(GUEST, OUTSIDE, 80) })));
     let (id, _) = opened(&mut probe)[0];
     let now = probe.now();
     probe.lan.accept(now, id);
     let frames = probe.receive(port);
     let Ok(Packet::Tcp(answer)) = read(&frames[0], true) else { panic!("{frames:02x?}") };
-    let ack = Segment { seq: 1001, ack: Some(answer.seq + 1), flags: 0, mss: None, ..syn(OUTSIDE, 80) };
+    let ack =
+        Segment { seq: 1001, ack: Some(answer.seq + 1), flags: 0, mss: None, ..syn(GUEST, OUTSIDE, 80) };
     probe.send(port, &to_gateway(6, OUTSIDE, &tcp(&ack)));
     assert_eq!(probe.lan.write(now, id, &[7; 10_000]), 10_000);
     let frames = probe.receive(port);
@@ -319,7 +305,7 @@ fn damaged_packets_are_counted_and_unanswered() {
     let mut without_sum = datagram(OUTSIDE, 9, b"data");
     without_sum[60..62].fill(0);
     for (mut frame, why) in [
-        (to_gateway(6, OUTSIDE, &tcp(&syn(OUTSIDE, 80))), Drop::TcpMalformed),
+        (to_gateway(6, OUTSIDE, &tcp(&syn(GUEST, OUTSIDE, 80))), Drop::TcpMalformed),
         (datagram(OUTSIDE, 9, b"data"), Drop::UdpMalformed),
         (echo_request(GUEST, GATEWAY_V6, b"data"), Drop::IcmpMalformed),
     ] {
@@ -359,9 +345,7 @@ fn fragments_in_any_order_make_the_datagram() {
         rng.fill(&mut data);
         let size = [8, 64, 1440][round % 3].max(data.len().div_ceil(60 * 8) * 8);
         let mut pieces = fragments(&data, size, round as u32);
-        for n in (1..pieces.len()).rev() {
-            pieces.swap(n, rng.below(n as u64 + 1) as usize);
-        }
+        rng.shuffle(&mut pieces);
         if round % 2 == 0 {
             pieces.insert(0, pieces[0].clone());
         }
@@ -527,8 +511,8 @@ fn a_guests_flows_of_both_families_count_together() {
     let (mut probe, port) = guest(LanConfig { limits, ..config });
     let (from, to) = (SocketAddr::from((guest_address(0), 5000)), SocketAddr::from(([93, 184, 216, 34], 9)));
     probe.send(port, &ip_frame((guest_mac(0), GATEWAY_MAC), (from.ip(), to.ip()), 17, &udp(from, to, b"")));
-    probe.send(port, &to_gateway(6, OUTSIDE, &tcp(&syn(OUTSIDE, 80))));
-    probe.send(port, &to_gateway(6, OUTSIDE, &tcp(&syn(OUTSIDE, 81))));
+    probe.send(port, &to_gateway(6, OUTSIDE, &tcp(&syn(GUEST, OUTSIDE, 80))));
+    probe.send(port, &to_gateway(6, OUTSIDE, &tcp(&syn(GUEST, OUTSIDE, 81))));
     assert_eq!((probe.lan.flows(), probe.dropped(Drop::PendingDials)), (2, 1));
     for port_number in 9..12 {
         probe.send(port, &datagram(OUTSIDE, port_number, b""));

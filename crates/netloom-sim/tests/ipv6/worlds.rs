@@ -2,36 +2,20 @@
 
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use netloom_core::service::dhcp::DhcpConfig;
-use netloom_core::service::dns::DnsConfig;
 use netloom_core::{Drop, Duration, Instant, LanConfig, PortConfig, Protocol};
 use netloom_sim::guest::smoltcp::SmoltcpHostConfig;
 use netloom_sim::packet::{dns_query, icmpv6, macs};
-use netloom_sim::world::{GATEWAY_V6, dual_config, guest_address_v6, guest_mac};
+use netloom_sim::world::{GATEWAY_V6, guest_address_v6, guest_mac};
 use netloom_sim::{Answer, Host, LinkConfig, Outcome, Outside, Plan, SmoltcpHost, World};
 
-use crate::guest::OUTSIDE;
+use crate::guest::{OUTSIDE, served};
 
 /// A LAN that serves both families.
 fn config() -> LanConfig {
     LanConfig {
-        dhcp: Some(DhcpConfig {
-            first: "192.168.86.100".parse().unwrap(),
-            last: "192.168.86.199".parse().unwrap(),
-            lease: Duration::from_secs(3600),
-            fixed: Vec::new(),
-            domain: "lan".into(),
-            dns: Vec::new(),
-        }),
-        dns: Some(DnsConfig {
-            domain: "lan".into(),
-            records: vec![("printer.lan".into(), vec![IpAddr::V6(guest_address_v6(77))])],
-            ttl: Duration::from_secs(60),
-            timeout: Duration::from_secs(5),
-        }),
         ntp: true,
         echo: true,
-        ..dual_config(1500)
+        ..served(vec![("printer.lan".into(), vec![IpAddr::V6(guest_address_v6(77))])])
     }
 }
 
