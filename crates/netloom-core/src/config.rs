@@ -70,10 +70,11 @@ pub struct Limits {
     pub pending_dials_per_guest: usize,
     /// How long the outside has to answer a dial.
     pub dial_timeout: Duration,
-    /// Largest receive buffer of a TCP flow, in bytes, taken as bytes arrive. Beyond 256 KiB it grows only as far as the flow's rate and
-    /// round trip need.
+    /// Largest receive buffer of a TCP flow, in bytes, taken as bytes arrive. It starts at 64 KiB, or a few segments if
+    /// they are large, and grows with the rate; beyond 256 KiB only where a round trip takes time.
     pub receive_buffer_bytes: usize,
-    /// Largest send buffer of a TCP flow, in bytes, taken as bytes are written, likewise.
+    /// Largest send buffer of a TCP flow, in bytes, taken as bytes are written. Beyond 256 KiB it grows only where
+    /// a round trip takes time.
     pub send_buffer_bytes: usize,
     /// Bytes that the TCP flows of the LAN may hold and be offered together, both ways; windows and what `write` takes shrink as it fills.
     pub lan_buffer_bytes: usize,

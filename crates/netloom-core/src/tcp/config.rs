@@ -24,9 +24,10 @@ pub struct Config {
     pub default_mss: u16,
     /// Largest payload that the peer is told to send, in bytes.
     pub advertised_mss: u16,
-    /// Largest receive buffer, in bytes, up to 1 GiB. Beyond 256 KiB it grows only as far as rate and round trip need.
+    /// Largest receive buffer, in bytes, up to 1 GiB. It starts at 64 KiB, or a few segments if they are
+    /// large, and grows with the rate; beyond 256 KiB only where a round trip takes time.
     pub receive_buffer_bytes: usize,
-    /// Largest send buffer, in bytes, up to 1 GiB, likewise.
+    /// Largest send buffer, in bytes, up to 1 GiB. Beyond 256 KiB it grows with the congestion window, where a round trip takes time.
     pub send_buffer_bytes: usize,
     /// Whether small writes wait for the acknowledgment of earlier ones (RFC 9293 3.7.4).
     pub nagle: bool,
