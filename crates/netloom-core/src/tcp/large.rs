@@ -11,12 +11,6 @@ use super::transmit::Next;
 const MAX_LARGE_BYTES: usize = 65_535 - 40 - 60;
 
 impl Tcb {
-    /// How many bytes each segment carries that a larger one of up to `max_payload` bytes each is cut into. The last may carry fewer.
-    #[must_use]
-    pub fn segment_bytes(&self, max_payload: usize) -> usize {
-        self.payload_bytes(max_payload)
-    }
-
     /// Copies what a part of a larger segment carries to `out`, and returns the Internet checksum's sum of it, or 0 unless `summed`.
     /// `None` if the peer claims to have it already, or the connection is over.
     pub fn emit_part(&self, seq: SeqNumber, summed: bool, out: &mut [u8]) -> Option<u32> {
@@ -33,7 +27,7 @@ impl Tcb {
 
     /// Lets a whole segment of new data grow by those that may follow it at once, to at most `max_segments`.
     pub(super) fn enlarge(&self, next: Next, max_payload: usize, max_segments: usize) -> Next {
-        let payload = self.payload_bytes(max_payload);
+        let payload = self.segment_bytes(max_payload);
         let new = next.seq == self.snd_max && matches!(self.recovery, Recovery::None);
         if max_segments < 2 || next.length < payload || next.fin || !new {
             return next;

@@ -134,10 +134,13 @@ impl Scoreboard {
         let at = if self.split(at, start) { at + 1 } else { at };
         let behind = at + self.pieces.range(at..).take_while(|piece| piece.end < end).count();
         self.split(behind, end);
-        let joined: Vec<Piece> = self.pieces.drain(at + 1..(behind + 1).min(self.pieces.len())).collect();
-        self.resent_pieces -= joined.iter().filter(|piece| piece.resent).count();
+        let mut joined_end = None;
+        for piece in self.pieces.drain(at + 1..(behind + 1).min(self.pieces.len())) {
+            self.resent_pieces -= usize::from(piece.resent);
+            joined_end = Some(piece.end);
+        }
         let Some(piece) = self.pieces.get_mut(at) else { return };
-        piece.end = joined.last().map_or(piece.end, |piece| piece.end);
+        piece.end = joined_end.unwrap_or(piece.end);
         self.resent_pieces += usize::from(!piece.resent);
         (piece.sent_at, piece.resent) = (now, true);
         if self.again.len() >= MAX_PARTS {
@@ -244,17 +247,19 @@ impl Scoreboard {
     /// Marks what is overdue by `judge`, to which a piece that left later must never seem to be so earlier; returns the bytes, and when the
     /// last of what must wait is due.
     pub(super) fn lose_overdue(&mut self, judge: impl Fn(&Piece) -> Verdict) -> (usize, Option<Instant>) {
+        let (first, when) = self.lose_unrepeated(&judge);
+        let (again, when_again) = self.lose_repeated(&judge);
+        (first + again, when.max(when_again))
+    }
+
+    /// Of what left once: pieces do so in the order of their numbers.
+    fn lose_unrepeated(&mut self, judge: impl Fn(&Piece) -> Verdict) -> (usize, Option<Instant>) {
         let (mut bytes, mut when) = (0, None);
-        // For the first time, pieces leave in the order of their numbers.
         let mut at = self.pieces.partition_point(|piece| piece.end <= self.judged);
-        while let Some(piece) = self.pieces.get_mut(at) {
+        while let Some(piece) = self.pieces.get(at).copied() {
             if piece.fate == Fate::UnderWay && !piece.resent {
-                match judge(piece) {
-                    Verdict::Lost => {
-                        piece.fate = Fate::Lost;
-                        bytes += piece.len();
-                        self.lost_from = self.lost_from.min(at);
-                    }
+                match judge(&piece) {
+                    Verdict::Lost => bytes += self.mark_lost(at),
                     Verdict::Wait(due) => when = when.max(Some(due)),
                     Verdict::Open => break,
                 }
@@ -264,23 +269,25 @@ impl Scoreboard {
                 self.judged = piece.end;
             }
         }
+        (bytes, when)
+    }
+
+    /// Of what left more than once.
+    fn lose_repeated(&mut self, judge: impl Fn(&Piece) -> Verdict) -> (usize, Option<Instant>) {
+        let (mut bytes, mut when) = (0, None);
         let mut queued = 0;
-        'again: while let Some((sent_at, start, end)) = self.again.get(queued).copied() {
+        while let Some((sent_at, start, end)) = self.again.get(queued).copied() {
             let mut at = self.pieces.partition_point(|piece| piece.end <= start);
             let mut waits = false;
-            while let Some(piece) = self.pieces.get_mut(at).filter(|piece| piece.start < end) {
+            while let Some(piece) = self.pieces.get(at).copied().filter(|piece| piece.start < end) {
                 if piece.fate == Fate::UnderWay && piece.sent_at == sent_at && piece.resent {
-                    match judge(piece) {
-                        Verdict::Lost => {
-                            piece.fate = Fate::Lost;
-                            bytes += piece.len();
-                            self.lost_from = self.lost_from.min(at);
-                        }
+                    match judge(&piece) {
+                        Verdict::Lost => bytes += self.mark_lost(at),
                         Verdict::Wait(due) => {
                             when = when.max(Some(due));
                             waits = true;
                         }
-                        Verdict::Open => break 'again,
+                        Verdict::Open => return (bytes, when),
                     }
                 }
                 at += 1;
@@ -291,53 +298,54 @@ impl Scoreboard {
                 self.again.pop_front();
             }
         }
-        self.lost_bytes += bytes;
         (bytes, when)
     }
 
     /// Holds each piece under way of which `is_lost` says so to be lost; returns their bytes.
-    pub(super) fn lose(&mut self, mut is_lost: impl FnMut(&Piece) -> bool) -> usize {
+    pub(super) fn lose(&mut self, is_lost: impl Fn(&Piece) -> bool) -> usize {
         let mut bytes = 0;
-        for (at, piece) in self.pieces.iter_mut().enumerate() {
-            if piece.fate == Fate::UnderWay && is_lost(piece) {
-                piece.fate = Fate::Lost;
-                bytes += piece.len();
-                self.lost_from = self.lost_from.min(at);
+        for at in 0..self.pieces.len() {
+            if self.pieces[at].fate == Fate::UnderWay && is_lost(&self.pieces[at]) {
+                bytes += self.mark_lost(at);
             }
         }
+        bytes
+    }
+
+    /// A piece under way is lost; returns its bytes.
+    fn mark_lost(&mut self, at: usize) -> usize {
+        let piece = &mut self.pieces[at];
+        piece.fate = Fate::Lost;
+        let bytes = piece.len();
         self.lost_bytes += bytes;
+        self.lost_from = self.lost_from.min(at);
         bytes
     }
 
     /// Holds the first segment of so many bytes to be lost; returns its bytes, or 0 if it was known to be.
     pub(super) fn lose_first(&mut self, mss: usize) -> usize {
-        let Some(start) = self.first().map(|piece| piece.start) else { return 0 };
+        let Some(&Piece { start, fate: Fate::UnderWay, .. }) = self.first() else { return 0 };
         self.split(0, start + mss);
-        self.lose(|piece| piece.start == start)
+        self.mark_lost(0)
     }
 
     /// Nothing is lost after all: what seemed so is only late.
     pub(super) fn find_again(&mut self) {
-        self.pieces
-            .iter_mut()
-            .filter(|piece| piece.fate == Fate::Lost)
-            .for_each(|piece| piece.fate = Fate::UnderWay);
+        self.put_under_way(Fate::Lost);
         self.lost_bytes = 0;
-        self.judge_anew();
     }
 
     /// The peer no longer holds what it said it does (RFC 2018 8).
     pub(super) fn forget_sacks(&mut self) {
-        self.pieces
-            .iter_mut()
-            .filter(|piece| piece.fate == Fate::Sacked)
-            .for_each(|piece| piece.fate = Fate::UnderWay);
+        self.put_under_way(Fate::Sacked);
         (self.sacked_bytes, self.sacked_pieces) = (0, 0);
         self.sacked.clear();
-        self.judge_anew();
     }
 
-    fn judge_anew(&mut self) {
+    /// All pieces of this fate are under way again, and to be judged anew.
+    fn put_under_way(&mut self, fate: Fate) {
+        let pieces = self.pieces.iter_mut().filter(|piece| piece.fate == fate);
+        pieces.for_each(|piece| piece.fate = Fate::UnderWay);
         if let Some(first) = self.pieces.front() {
             self.judged = first.start;
         }

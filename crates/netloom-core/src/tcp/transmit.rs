@@ -84,7 +84,7 @@ impl Tcb {
             let seq = self.snd_una;
             if crumb {
                 // Too little for the sender to use at once, but long enough (RFC 9293 3.8.6.2.1).
-                let length = self.snd_wnd.min(self.send.len()).min(self.payload_bytes(max_payload));
+                let length = self.snd_wnd.min(self.send.len()).min(self.segment_bytes(max_payload));
                 return Some(self.send_segment(now, Next { seq, length, fin: false }));
             }
             self.snd_max = self.snd_max.max(seq + 1);
@@ -129,7 +129,7 @@ impl Tcb {
 
     /// The next segment of the stream, if the windows and Nagle let it go: what is lost first, then what is new.
     pub(super) fn next_segment(&self, max_payload: usize) -> Option<Next> {
-        let payload = self.payload_bytes(max_payload);
+        let payload = self.segment_bytes(max_payload);
         match self.board.first_lost(payload + 1) {
             Some(lost) => self.next_retransmission(lost, payload),
             None => self.next_new(payload, self.congestion.cwnd().saturating_sub(self.pipe())),
@@ -178,7 +178,7 @@ impl Tcb {
 
     /// What probes the tail: something new whatever the congestion window says, or else what left last (RFC 8985 7.3).
     fn next_tail_probe(&self, max_payload: usize) -> Option<Next> {
-        let payload = self.payload_bytes(max_payload);
+        let payload = self.segment_bytes(max_payload);
         let last = self.board.last()?;
         self.next_new(payload, payload).or_else(|| {
             let end = self.data_end().min(last.end);
@@ -187,8 +187,9 @@ impl Tcb {
         })
     }
 
-    /// How many bytes a segment may carry beside its options.
-    pub(super) fn payload_bytes(&self, max_payload: usize) -> usize {
+    /// How many bytes a segment of at most `max_payload` may carry beside its options, and each but the last that a larger one is cut into.
+    #[must_use]
+    pub fn segment_bytes(&self, max_payload: usize) -> usize {
         self.max_payload.min(max_payload).saturating_sub(self.options_bytes()).max(1)
     }
 
