@@ -44,6 +44,41 @@ impl fmt::Debug for FlowId {
     }
 }
 
+macro_rules! host_id {
+    ($(#[$doc:meta])+ $name:ident) => {
+        $(#[$doc])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name {
+            pub(crate) index: u32,
+            pub(crate) generation: u32,
+        }
+
+        impl $name {
+            /// The id as two numbers, for boundaries that carry only numbers.
+            #[must_use]
+            pub const fn to_parts(self) -> (u32, u32) {
+                (self.index, self.generation)
+            }
+
+            /// The id that [`Self::to_parts`] gave.
+            #[must_use]
+            pub const fn from_parts(index: u32, generation: u32) -> Self {
+                Self { index, generation }
+            }
+        }
+    };
+}
+
+host_id! {
+    /// Names a listener of a [`Host`](crate::host::Host) for as long as it is open.
+    ListenerId
+}
+
+host_id! {
+    /// Names a UDP or ping socket of a [`Host`](crate::host::Host) for as long as it is open.
+    SocketId
+}
+
 /// What a flow carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
@@ -137,6 +172,25 @@ pub enum Event {
     Established {
         /// The flow.
         id: FlowId,
+    },
+    /// A connection for a host's listener stands, and waits for `accept`.
+    Accepted {
+        /// The listener.
+        listener: ListenerId,
+    },
+    /// A host's socket has datagrams to `peek_datagram`, where it had none.
+    Datagram {
+        /// The socket.
+        socket: SocketId,
+    },
+    /// ICMP or the lack of a neighbour says that a host's datagram did not arrive.
+    Undelivered {
+        /// The socket that sent it.
+        socket: SocketId,
+        /// Where to. For an echo request the port is its sequence number.
+        target: SocketAddr,
+        /// Whether the target itself refused it: nobody listens on the port.
+        refused: bool,
     },
     /// Both sides have sent FIN and all of it was acknowledged, the flow is over and its id is void.
     Closed {
