@@ -173,25 +173,6 @@ pub enum Event {
         /// The flow.
         id: FlowId,
     },
-    /// A connection for a host's listener stands, and waits for `accept`.
-    Accepted {
-        /// The listener.
-        listener: ListenerId,
-    },
-    /// A host's socket has datagrams to `peek_datagram`, where it had none.
-    Datagram {
-        /// The socket.
-        socket: SocketId,
-    },
-    /// ICMP or the lack of a neighbour says that a host's datagram did not arrive.
-    Undelivered {
-        /// The socket that sent it.
-        socket: SocketId,
-        /// Where to. For an echo request the port is its sequence number.
-        target: SocketAddr,
-        /// Whether the target itself refused it: nobody listens on the port.
-        refused: bool,
-    },
     /// Both sides have sent FIN and all of it was acknowledged, the flow is over and its id is void.
     Closed {
         /// The flow.

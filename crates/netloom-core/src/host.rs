@@ -6,17 +6,17 @@
 //! what the host sends to itself. A missed drain makes the machine slower, never wrong.
 
 use core::net::{Ipv4Addr, SocketAddr};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::addr::{IpNet, Ipv4Net, MacAddr};
 use crate::config::{LanConfig, Limits};
 use crate::counters::{Drop, Drops};
-use crate::flow::{Event, FlowId, ListenerId, SocketId};
+use crate::flow::{FlowId, ListenerId, SocketId};
 use crate::interface::{InterfaceConfig, InterfaceId, Medium};
 use crate::policy::Policy;
 use crate::port::{MAX_FRAME_BYTES, MIN_FRAME_BYTES, PortConfig, PortId};
 use crate::stack::Stack;
-pub use crate::stack::host::{BindError, OpenError, Route, RouteError, SendError, StreamOptions};
+pub use crate::stack::host::{BindError, Event, OpenError, Route, RouteError, SendError, StreamOptions};
 use crate::switch::{Forwarding, Switch};
 use crate::tcp::Congestion;
 use crate::time::{Duration, Instant};
@@ -113,8 +113,9 @@ pub struct Host {
     interfaces: Vec<Option<Interface>>,
     bridges: BTreeMap<InterfaceId, Switch>,
     switch_seed: [u8; 16],
-    /// Loopback interfaces that have frames.
+    /// Ports that have frames, of loopback interfaces and of others.
     looping: Vec<PortId>,
+    ready: VecDeque<PortId>,
     /// The frame that goes round.
     looped: Vec<u8>,
     /// Whether the stack's frame goes before a bridge's the next time that a port has both.
@@ -136,6 +137,7 @@ impl Host {
             bridges: BTreeMap::new(),
             switch_seed,
             looping: Vec::new(),
+            ready: VecDeque::new(),
             looped: Vec::new(),
             stack_first: false,
             drops: Drops::default(),
@@ -157,7 +159,8 @@ impl Host {
             self.interfaces.len() - 1
         });
         let id = InterfaceId(index as u32);
-        let InterfaceConfig { medium, mac, .. } = *config;
+        let medium = config.medium;
+        let mac = if medium.is_ethernet() { config.mac } else { MacAddr::default() };
         let port = match medium {
             // What comes back needs neither checksums nor cutting.
             Medium::Loopback => PortConfig { large_segments: true, trusted: true, ..config.port },
@@ -168,7 +171,7 @@ impl Host {
         if medium == Medium::Bridge {
             self.bridges.insert(id, Switch::new(mac, self.switch_seed));
         }
-        self.stack.open_interface(id, &InterfaceConfig { port, ..config.clone() });
+        self.stack.open_interface(id, &InterfaceConfig { port, mac, ..config.clone() });
         id
     }
 
@@ -187,6 +190,7 @@ impl Host {
             self.leave_bridge(id);
         }
         self.looping.retain(|port| port.0 != id.0);
+        self.ready.retain(|port| port.0 != id.0);
         self.interfaces[id.index()] = None;
         self.stack.close_interface(id);
     }
@@ -361,22 +365,22 @@ impl Host {
         !self.looping.is_empty()
     }
 
-    /// Takes loopback interfaces out of those that the outside polls; the first of the others.
-    fn sort_ports(&mut self) -> Option<PortId> {
+    /// Tells loopback interfaces from those that the outside polls.
+    fn sort_ports(&mut self) {
         while let Some(port) = self.stack.poll_port() {
             match self.interface(InterfaceId(port.0)).map(|interface| interface.medium) {
-                Some(Medium::Loopback) if !self.looping.contains(&port) => self.looping.push(port),
-                Some(Medium::Loopback) => {}
-                _ => return Some(port),
+                Some(Medium::Loopback) => self.looping.push(port),
+                _ => self.ready.push_back(port),
             }
         }
-        None
     }
 
     /// A tap or tun that has frames to send. It is given once, until it was drained and has frames again; poll after every other call.
     #[must_use]
     pub fn poll_interface(&mut self) -> Option<InterfaceId> {
-        let port = self.sort_ports().or_else(|| self.bridges.values_mut().find_map(Switch::poll_port))?;
+        self.sort_ports();
+        let own = self.ready.pop_front();
+        let port = own.or_else(|| self.bridges.values_mut().find_map(Switch::poll_port))?;
         Some(InterfaceId(port.0))
     }
 
@@ -406,7 +410,7 @@ impl Host {
     /// What happened to connections, listeners and sockets.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.stack.poll_event()
+        self.stack.poll_host_event()
     }
 
     /// Listens on an address, or on all of the host's if it is unspecified; port 0 asks for a free one. [`Event::Accepted`] follows for each
@@ -433,8 +437,8 @@ impl Host {
         self.stack.accept_connection(id)
     }
 
-    /// Opens a TCP connection, from a local address and port or, where they are unspecified and 0, from those that suit. [`Event::Established`] or
-    /// [`Event::Reset`] follows.
+    /// Opens a TCP connection, from a local address and port or, where they are unspecified and 0, from those that suit. [`flow::Event::Established`](crate::Event::Established) or
+    /// [`Reset`](crate::Event::Reset) follows.
     ///
     /// # Errors
     /// [`OpenError`] if no route leads there, or the local address cannot be had.
@@ -486,8 +490,8 @@ impl Host {
         self.stack.fin(now, id);
     }
 
-    /// Closes both directions in order: what was written is still sent, what arrives is dropped. [`Event::Closed`] or [`Event::Reset`]
-    /// follows, after a minute at the latest once the peer has acknowledged everything, even if it does not close.
+    /// Closes both directions in order: what was written is still sent, what arrives is dropped. [`Closed`](crate::Event::Closed) or
+    /// [`Reset`](crate::Event::Reset) follows, after a minute at the latest once the peer has acknowledged everything, even if it does not close.
     pub fn close(&mut self, now: Instant, id: FlowId) {
         self.stack.close(now, id);
     }

@@ -62,7 +62,8 @@ impl Stack {
     pub(super) fn speaks_ipv6(&self, port: PortId) -> bool {
         match &self.host {
             Some(host) => {
-                self.interface_of(port).is_some_and(|interface| host.interfaces.speaks_v6(interface))
+                self.interface_of(port).is_some_and(|on| host.interfaces.speaks_v6(on))
+                    || self.is_loopback(port)
             }
             None => self.config.ipv6.is_some(),
         }

@@ -343,14 +343,14 @@ impl Flows {
     }
 
     /// The key of a detached flow to a guest's port, which gives way.
-    pub(super) fn reuse_key(&mut self, pair: Pair, guest_port: u16) -> Option<Key> {
-        let detached = self.detached.values().flatten().copied();
+    pub(super) fn reuse_key(&mut self, mac: MacAddr, pair: Pair, guest_port: u16) -> Option<Key> {
+        let mut detached = self.detached.get(&mac)?.iter().copied();
         let of_pair = |id: &FlowId| {
             let slot = self.slots.get(id.index as usize).filter(|slot| slot.generation == id.generation);
             let flow = slot.and_then(|slot| slot.flow.as_ref());
             flow.is_some_and(|flow| flow.key.pair == pair && flow.key.ports.0 == guest_port)
         };
-        let id = detached.into_iter().find(of_pair)?;
+        let id = detached.find(of_pair)?;
         self.remove(id.index).map(|flow| flow.key)
     }
 

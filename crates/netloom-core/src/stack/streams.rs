@@ -51,12 +51,7 @@ impl Stack {
                 Event::Reset { id, .. } | Event::Closed { id } => {
                     self.streams.remove(&id);
                 }
-                Event::Open { .. }
-                | Event::Writable { .. }
-                | Event::Established { .. }
-                | Event::Accepted { .. }
-                | Event::Datagram { .. }
-                | Event::Undelivered { .. } => {}
+                Event::Open { .. } | Event::Writable { .. } | Event::Established { .. } => {}
             }
         }
     }

@@ -45,9 +45,12 @@ impl Binding {
     }
 }
 
+/// A binding, and who has it.
+type Bound = (Binding, (u32, u32));
+
 /// Bindings of one protocol by port.
 pub(in crate::stack) struct Bindings {
-    by_port: Map<u16, Vec<(Binding, (u32, u32))>>,
+    by_port: Map<u16, Vec<Bound>>,
     next_port: u16,
 }
 

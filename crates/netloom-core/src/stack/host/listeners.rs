@@ -6,11 +6,12 @@
 use core::net::{IpAddr, SocketAddr};
 use std::collections::VecDeque;
 
+use super::Event;
 use super::bindings::{BindError, Binding, Bindings};
 use super::slab::Slab;
 use super::streams::StreamOptions;
 use crate::counters::Drop;
-use crate::flow::{Event, FlowId, ListenerId, Protocol};
+use crate::flow::{self, FlowId, ListenerId, Protocol};
 use crate::hash::Seeded;
 use crate::interface::InterfaceId;
 use crate::stack::Stack;
@@ -100,10 +101,10 @@ impl Stack {
         if bytes > 0 {
             flow.fresh_bytes = bytes;
             flow.data_told = true;
-            self.events.push_back(Event::Data { id, bytes: 0 });
+            self.events.push_back(flow::Event::Data { id, bytes: 0 });
         }
         if finished {
-            self.events.push_back(Event::Fin { id });
+            self.events.push_back(flow::Event::Fin { id });
         }
     }
 
@@ -161,13 +162,13 @@ impl Stack {
 
     /// A connection for a listener stands.
     pub(in crate::stack) fn established_for(&mut self, id: ListenerId, flow: FlowId) {
-        let listener = self.host.as_mut().and_then(|host| host.listeners.slots.get_mut(id.to_parts()));
-        if let Some(listener) = listener {
+        let Some(host) = &mut self.host else { return };
+        if let Some(listener) = host.listeners.slots.get_mut(id.to_parts()) {
             if let Some(at) = listener.opening.iter().position(|opening| *opening == flow) {
                 listener.opening.remove(at);
             }
             listener.waiting.push_back(flow);
-            self.events.push_back(Event::Accepted { listener: id });
+            host.events.push_back(Event::Accepted { listener: id });
         }
     }
 }

@@ -13,7 +13,8 @@ mod slab;
 mod sockets;
 mod streams;
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
+use std::collections::VecDeque;
 
 pub use bindings::BindError;
 pub use routes::{Route, RouteError};
@@ -25,7 +26,7 @@ use super::Stack;
 use super::ip::From;
 use crate::addr::IpNet;
 use crate::counters::Drop;
-use crate::flow::ResetReason;
+use crate::flow::{self, ListenerId, ResetReason, SocketId};
 use crate::hash::Seeded;
 use crate::interface::{InterfaceConfig, InterfaceId, Medium};
 use crate::port::PortId;
@@ -38,6 +39,32 @@ use nat::Nat;
 use routes::Routes;
 use sockets::Sockets;
 
+/// What a host tells the outside, from [`Host::poll_event`](crate::host::Host::poll_event).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Something happened to a connection that was opened or accepted.
+    Flow(flow::Event),
+    /// A connection for a listener stands, and waits for `accept`.
+    Accepted {
+        /// The listener.
+        listener: ListenerId,
+    },
+    /// A socket has datagrams to `peek_datagram`, where it had none.
+    Datagram {
+        /// The socket.
+        socket: SocketId,
+    },
+    /// ICMP or the lack of a neighbour says that a datagram did not arrive.
+    Undelivered {
+        /// The socket that sent it.
+        socket: SocketId,
+        /// Where to. For an echo request the port is its sequence number.
+        target: SocketAddr,
+        /// Whether the target itself refused it: nobody listens on the port.
+        refused: bool,
+    },
+}
+
 /// What a host has in place of a LAN.
 pub(super) struct Hosted {
     pub(super) interfaces: Interfaces,
@@ -46,6 +73,7 @@ pub(super) struct Hosted {
     listeners: Listeners,
     sockets: Sockets,
     nat: Nat,
+    events: VecDeque<Event>,
 }
 
 impl Hosted {
@@ -57,12 +85,19 @@ impl Hosted {
             routes: Routes::default(),
             listeners: Listeners::new(hash.clone(), first(1)),
             sockets: Sockets::new(hash, first(2)),
-            nat: Nat::new(hash, first(3)),
+            nat: Nat::new(first(3)),
+            events: VecDeque::new(),
         }
     }
 }
 
 impl Stack {
+    /// What happened to a host.
+    pub(crate) fn poll_host_event(&mut self) -> Option<Event> {
+        let own = self.host.as_mut().and_then(|host| host.events.pop_front());
+        own.or_else(|| self.poll_event().map(Event::Flow))
+    }
+
     /// Opens an interface under the number of its port; a bridge has none.
     pub(crate) fn open_interface(&mut self, id: InterfaceId, config: &InterfaceConfig) {
         let Some(host) = &mut self.host else { return };

@@ -4,11 +4,11 @@
 //! A mapping is of an inside address and port, whoever the peer is (RFC 4787 REQ-1), and anyone may answer to it (REQ-8 as the least
 //! surprising choice for peers behind a page). Ports lie below those that the host's own connections choose from.
 
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv4Addr};
+use std::collections::BTreeMap;
 
 use super::forward::put_header_checksum;
 use crate::counters::Drop;
-use crate::hash::{Map, Seeded};
 use crate::interface::InterfaceId;
 use crate::stack::Stack;
 use crate::stack::ip::From;
@@ -53,16 +53,17 @@ impl Mapping {
 
 pub(in crate::stack) struct Nat {
     /// By protocol and outside port.
-    outside: Map<(u8, u16), Mapping>,
-    inside: Map<(End, InterfaceId), u16>,
+    outside: BTreeMap<(u8, u16), Mapping>,
+    inside: BTreeMap<(End, InterfaceId), u16>,
     next_port: u16,
 }
 
 impl Nat {
-    pub(in crate::stack) fn new(hash: &Seeded, first: u16) -> Self {
+    /// Ports are chosen from a place that `first` tells.
+    pub(in crate::stack) fn new(first: u16) -> Self {
         Self {
-            outside: Map::with_hasher(hash.clone()),
-            inside: Map::with_hasher(hash.clone()),
+            outside: BTreeMap::new(),
+            inside: BTreeMap::new(),
             next_port: first % (PORTS.end - PORTS.start),
         }
     }
@@ -122,7 +123,7 @@ impl Stack {
         let Some(mut bytes) = self.whole(now, from, packet) else { return };
         let host = self.host.as_ref();
         let own = host.and_then(|host| host.interfaces.source(interface, packet.destination.into()));
-        let (Some(core::net::IpAddr::V4(own)), Some(end)) = (own, Place::parse(&bytes)) else {
+        let (Some(IpAddr::V4(own)), Some(end)) = (own, Place::parse(&bytes)) else {
             return self.drops.count(Drop::Ipv4Protocol);
         };
         let Some(host) = &mut self.host else { return };

@@ -3,11 +3,12 @@
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::collections::VecDeque;
 
+use super::Event;
 use super::bindings::{BindError, Binding, Bindings};
 use super::slab::Slab;
 use crate::addr::MacAddr;
 use crate::counters::Drop;
-use crate::flow::{Event, Guest, SocketId};
+use crate::flow::{Guest, SocketId};
 use crate::hash::{Map, Seeded};
 use crate::interface::InterfaceId;
 use crate::stack::Stack;
@@ -303,13 +304,13 @@ impl Stack {
     }
 
     fn put_received(&mut self, id: SocketId, from: SocketAddr, data: &[u8]) {
-        let socket = self.host.as_mut().and_then(|host| host.sockets.slots.get_mut(id.to_parts()));
-        let Some(socket) = socket else { return };
+        let Some(host) = &mut self.host else { return };
+        let Some(socket) = host.sockets.slots.get_mut(id.to_parts()) else { return };
         let (room, was_empty) = socket.put(from, data);
         if !room {
             self.drops.count(Drop::UdpQueueFull);
         } else if was_empty {
-            self.events.push_back(Event::Datagram { socket: id });
+            host.events.push_back(Event::Datagram { socket: id });
         }
     }
 
@@ -323,7 +324,7 @@ impl Stack {
 
     /// Tells the socket that sent a datagram that it did not arrive; false if there is none.
     pub(in crate::stack) fn tell_undelivered(&mut self, quoted: &Quoted<'_>, refused: bool) -> bool {
-        let Some(host) = &self.host else { return false };
+        let Some(host) = &mut self.host else { return false };
         let (source, to) = (quoted.pair.source(), quoted.pair.destination());
         let (socket, port) = if quoted.protocol == ip::UDP {
             let route = host.routes.find(&host.interfaces, to, None).map(|(interface, _)| interface);
@@ -336,8 +337,8 @@ impl Stack {
         } else {
             return false;
         };
-        let Some(socket) = socket.filter(|_| self.events.len() < MAX_EVENTS) else { return false };
-        self.events.push_back(Event::Undelivered { socket, target: SocketAddr::new(to, port), refused });
+        let Some(socket) = socket.filter(|_| host.events.len() < MAX_EVENTS) else { return false };
+        host.events.push_back(Event::Undelivered { socket, target: SocketAddr::new(to, port), refused });
         true
     }
 }

@@ -3,7 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 
 use super::bindings::BindError;
-use crate::flow::{FlowId, Protocol};
+use crate::flow::{FlowId, Guest, Protocol};
 use crate::stack::Stack;
 use crate::stack::flows::{Body, Key};
 use crate::tcp::{Config, State, Tcb};
@@ -72,7 +72,7 @@ impl Stack {
             return Err(BindError::NotLocal.into());
         };
         let pair = Pair::new(to, source).ok_or(OpenError::NoRoute)?;
-        let key = self.local_key(pair, local.port(), target.port())?;
+        let key = self.local_key(way.guest, pair, (local.port(), target.port()))?;
         let config = options.apply(self.tcp_config(way.guest.map(|guest| guest.port), pair));
         let isn = self.flows.isn(now, &key);
         let tcb = Tcb::active(now, &config, isn);
@@ -85,10 +85,16 @@ impl Stack {
     }
 
     /// The key of a new connection: with this local port, or a free one. One that is in TIME-WAIT gives way when none is.
-    fn local_key(&mut self, pair: Pair, local_port: u16, port: u16) -> Result<Key, BindError> {
+    fn local_key(
+        &mut self,
+        guest: Option<Guest>,
+        pair: Pair,
+        (local_port, port): (u16, u16),
+    ) -> Result<Key, BindError> {
         if local_port == 0 {
             let free = self.flows.free_key(pair, port);
-            return free.or_else(|| self.flows.reuse_key(pair, port)).ok_or(BindError::NoPort);
+            let reused = || self.flows.reuse_key(guest?.mac, pair, port);
+            return free.or_else(reused).ok_or(BindError::NoPort);
         }
         let key = Key { protocol: Protocol::Tcp, pair, ports: (port, local_port) };
         match self.flows.find(&key) {
