@@ -49,9 +49,10 @@ export function bindingOf(reply: DhcpReplyPacket, sentAt: number): DhcpBinding |
   const { router: routers, netmask: given, ...settings } = settingsOf(options);
   // A server that tells no mask means that of the address's class (RFC 950 2.1).
   const netmask = given || (first < 128 ? '255.0.0.0' : first < 192 ? '255.255.0.0' : '255.255.255.0');
-  const t2 = numberOf(options.get(DhcpOptions.REBINDING_TIME)) ?? Infinity;
+  // None, or 0, or out of order: the defaults (RFC 2131 4.4.5).
+  const t2 = numberOf(options.get(DhcpOptions.REBINDING_TIME)) || Infinity;
   const rebinding = t2 < lease ? t2 : lease * 0.875;
-  const t1 = numberOf(options.get(DhcpOptions.RENEWAL_TIME)) ?? Infinity;
+  const t1 = numberOf(options.get(DhcpOptions.RENEWAL_TIME)) || Infinity;
   const renewal = t1 < rebinding ? t1 : Math.min(lease * 0.5, rebinding);
   const at = (seconds: number): number => (lease === INFINITE_SECONDS ? Infinity : sentAt + seconds * 1000);
   return {

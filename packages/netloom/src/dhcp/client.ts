@@ -190,7 +190,7 @@ export class DhcpClient implements AsyncDisposable {
       const server = offer && ipOf(offer.options.get(DhcpOptions.SERVER_IDENTIFIER));
       if (!offer || !server) continue;
       const chosen = [[DhcpOptionCodes.REQUESTED_IP, serializeIPv4Address(offer.yiaddr)], [DhcpOptions.SERVER_IDENTIFIER, serializeIPv4Address(server)]] as const;
-      const [reply, sentAt] = await this.#ask(REQUEST, xid, chosen, REQUEST_ATTEMPTS, signal, isVerdict);
+      const [reply, sentAt] = await this.#ask(REQUEST, xid, chosen, REQUEST_ATTEMPTS, signal, verdictOn(offer.yiaddr, server));
       const binding = reply?.type === 'ACK' ? bindingOf(reply, sentAt) : undefined;
       if (binding) return binding;
       // A server that offers what it then refuses must not be asked in a loop without pause.
@@ -225,7 +225,7 @@ export class DhcpClient implements AsyncDisposable {
         // Half of what is left, but not more often than once a minute (RFC 2131 4.4.5).
         const left = (isRebinding ? expiresAt : Math.min(rebindsAt, expiresAt)) - now;
         const pause = Math.min(Math.max(left / 2, this.#retry(0) * MIN_RENEWAL_RETRIES), left, MAX_TIMER_MS);
-        const reply = this.#mailbox!.receive(xid, pause, closing, isVerdict);
+        const reply = this.#mailbox!.receive(xid, pause, closing, verdictOn(ip, isRebinding ? undefined : serverIdentifier));
         await Promise.race([this.#send(REQUEST, xid, { ciaddr: ip, to: isRebinding ? undefined : serverIdentifier }), reply]);
         const received = await reply;
         if (received?.type === 'NAK') return;
@@ -315,8 +315,12 @@ export class DhcpClient implements AsyncDisposable {
   }
 }
 
-function isVerdict(reply: DhcpReplyPacket): boolean {
-  return reply.type === 'ACK' || reply.type === 'NAK';
+/** Whether a reply settles a REQUEST for this address; of this server, unless any may answer. */
+function verdictOn(ip: string, server: string | undefined): (reply: DhcpReplyPacket) => boolean {
+  return (reply) => {
+    if (server !== undefined && ipOf(reply.options.get(DhcpOptions.SERVER_IDENTIFIER)) !== server) return false;
+    return reply.type === 'NAK' || (reply.type === 'ACK' && reply.yiaddr === ip && bindingOf(reply, 0) !== undefined);
+  };
 }
 
 function random32(): number {

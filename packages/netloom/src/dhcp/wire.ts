@@ -119,11 +119,10 @@ export function serializeDhcpMessage(params: DhcpMessageParams, options: DhcpRep
 function leaseTimes({ leaseDuration, renewalTime, rebindingTime }: DhcpReplyOptions): [number, Uint8Array][] {
   if (leaseDuration === undefined) return [];
   const lease = Math.min(Math.floor(leaseDuration), INFINITE_SECONDS);
-  return [
-    [DhcpOptions.LEASE_TIME, seconds32(lease)],
-    [DhcpOptions.RENEWAL_TIME, seconds32(renewalTime ?? Math.floor(lease / 2))],
-    [DhcpOptions.REBINDING_TIME, seconds32(rebindingTime ?? Math.floor(lease * 0.875))],
-  ];
+  // Of a few seconds, whole ones are too coarse: the client takes its defaults.
+  const [renewal, rebinding] = lease < 8 ? [renewalTime, rebindingTime] : [renewalTime ?? Math.floor(lease / 2), rebindingTime ?? Math.floor(lease * 0.875)];
+  const times: [number, number | undefined][] = [[DhcpOptions.LEASE_TIME, lease], [DhcpOptions.RENEWAL_TIME, renewal], [DhcpOptions.REBINDING_TIME, rebinding]];
+  return times.flatMap(([code, seconds]): [number, Uint8Array][] => (seconds === undefined ? [] : [[code, seconds32(seconds)]]));
 }
 
 function roomFor(request: DhcpPacket | undefined): number {
