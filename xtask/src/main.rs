@@ -44,7 +44,7 @@ enum Verb {
         /// Everything, at full size
         #[arg(long)]
         full: bool,
-        /// One group: fmt, lint, doc, unit, sim, relay, fuzz, bench, interop, guests, demo
+        /// One group: fmt, lint, doc, unit, sim, relay, fuzz, bench, npm, browser, interop, guests, demo
         #[arg(long, value_name = "GROUP")]
         only: Option<String>,
     },

@@ -33,3 +33,30 @@ pub(crate) fn build() -> Result<()> {
     script("build.mjs").show()?;
     script("sizes.mjs").show()
 }
+
+/// Runtimes of a terminal that the package is tested in, as `tests/npm/run.mjs` names them.
+pub(crate) const TERMINALS: [&str; 4] = ["node", "node24", "deno", "bun"];
+/// Places of a browser, likewise.
+pub(crate) const PLACES: [&str; 2] = ["window", "worker"];
+
+/// Where the runners and the tests of the packed package are.
+pub(crate) fn tests() -> PathBuf {
+    crate::root().join("tests/npm")
+}
+
+/// Makes sure of what the tests need, and builds the package.
+pub(crate) fn prepare() -> Result<()> {
+    needs::node_modules(&tests())?;
+    needs::packages(&std::fs::read_to_string(tests().join("apt-packages"))?)?;
+    Step::new(&std::env::current_exe()?.to_string_lossy()).arg("js").quiet()
+}
+
+/// The tests that run everywhere, in one place.
+pub(crate) fn everywhere(place: &str) -> Step {
+    Step::new("node").args(["run.mjs", place]).dir(&tests())
+}
+
+/// Tests for Node's own runner, in one of its versions.
+pub(crate) fn suite(node: &str, suite: &str) -> Step {
+    Step::new("node").args(["suite.mjs", node, suite]).dir(&tests())
+}
