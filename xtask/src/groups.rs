@@ -126,6 +126,7 @@ fn bench(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
 /// The npm package in the runtimes of a terminal, and as it is packed.
 fn npm(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     npm::prepare()?;
+    check("sizes", npm::sizes(""), reports)?;
     for runtime in npm::TERMINALS {
         node(runtime, npm::everywhere(runtime), tier, reports)?;
     }
