@@ -7,12 +7,12 @@ use crate::{guest, needs};
 
 /// The demo, set up and ready to run. `once` ends after the transcript.
 pub(crate) fn step(once: bool) -> Result<Step> {
-    needs::node_modules()?;
+    needs::node_modules(&guest::tests())?;
     guest::make()?;
     crate::build_relay()?;
     let step = Step::new("node")
         .arg("demo.mjs")
-        .dir(&crate::root().join("tests/guests"))
+        .dir(&guest::tests())
         .env("NETLOOM_GUEST_DIR", guest::folder())
         .env("NETLOOM_BIN", crate::relay_program());
     Ok(if once { step.arg("--once") } else { step })

@@ -133,7 +133,7 @@ fn interop(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
 fn guests(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     guest::make()?;
     crate::build_relay()?;
-    let folder = crate::root().join("tests/guests");
+    let folder = guest::tests();
     let mut files: Vec<_> = std::fs::read_dir(&folder)?
         .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
         .filter(|name| name.ends_with(".test.mjs"))

@@ -37,12 +37,17 @@ pub(crate) fn folder() -> PathBuf {
     crate::root().join("target/guest")
 }
 
+/// Where the tests and the programs of the guest are.
+pub(crate) fn tests() -> PathBuf {
+    crate::root().join("tests/guests")
+}
+
 /// Makes what is missing; the second call finds all of it.
 pub(crate) fn make() -> Result<()> {
-    needs::node_modules()?;
+    needs::node_modules(&tests())?;
     let folder = folder();
     fs::create_dir_all(&folder)?;
-    let tests = crate::root().join("tests/guests");
+    let tests = tests();
     let sources = ["init", "udhcpc.script"].map(|name| tests.join(name));
 
     let image_key = key(&sources, include_str!("guest.rs"))?;

@@ -7,6 +7,7 @@ mod fuzz;
 mod groups;
 mod guest;
 mod needs;
+mod npm;
 mod plateau;
 mod process;
 mod purity;
@@ -53,8 +54,10 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Build a package's library as WebAssembly modules and print their paths
-    Wasm { package: String },
+    /// Build the npm package's WebAssembly modules and hold them to their budget; or another package's library, and print its paths
+    Wasm { package: Option<String> },
+    /// Build the npm package, modules and all
+    Js,
     /// Make the test guest and save its states
     Guest,
     /// Fuzz one target or each in turn
@@ -100,7 +103,9 @@ fn run(verb: Verb) -> Result<bool> {
             return test::run(if full { Tier::Full } else { Tier::Quick }, only.as_deref());
         }
         Verb::Bench { name, arguments } => bench::step(&name, &arguments)?.show()?,
-        Verb::Wasm { package } => {
+        Verb::Wasm { package: None } => npm::wasm()?,
+        Verb::Js => npm::build()?,
+        Verb::Wasm { package: Some(package) } => {
             for features in wasm::Features::ALL {
                 println!("{}", wasm::module(&package, features)?.display());
             }

@@ -1,7 +1,7 @@
 //! What the verbs need from the machine: programs from Debian packages, modules from npm.
 //! Installed where we may; otherwise the error is the one command that is missing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use anyhow::{Result, bail};
@@ -40,17 +40,16 @@ pub(crate) fn interop() -> Result<()> {
     Ok(())
 }
 
-/// Makes sure that Node, npm and the modules of `tests/guests` are there.
-pub(crate) fn node_modules() -> Result<()> {
+/// Makes sure that Node, npm and the modules that `folder` locks are there.
+pub(crate) fn node_modules(folder: &Path) -> Result<()> {
     command("node", "nodejs")?;
-    let folder = crate::root().join("tests/guests");
     let lock = std::fs::read(folder.join("package-lock.json"))?;
     let stamp = folder.join("node_modules/.netloom-lock");
     if std::fs::read(&stamp).is_ok_and(|installed| installed == lock) {
         return Ok(());
     }
     command("npm", "npm")?;
-    Step::new("npm").args(["ci", "--silent"]).dir(&folder).quiet()?;
+    Step::new("npm").args(["ci", "--silent"]).dir(folder).quiet()?;
     std::fs::write(stamp, lock)?;
     Ok(())
 }
