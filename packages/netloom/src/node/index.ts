@@ -11,3 +11,6 @@ export type { DropArgument, ServerOptions } from './net/server.ts';
 export type { SocketOptions } from './net/socket.ts';
 export { createHttpAgent, createHttpsAgent, createUndiciConnector } from './agent.ts';
 export type { Connector, ConnectorOptions } from './agent.ts';
+export { createDgram } from './dgram/index.ts';
+export type { Dgram, DgramOptions, RemoteInfo } from './dgram/index.ts';
+export type { SocketOptions as DgramSocketOptions } from './dgram/socket.ts';

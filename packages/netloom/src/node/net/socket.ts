@@ -190,7 +190,8 @@ export class BoundSocket extends Duplex {
 
   #ended(): void {
     if (this.allowHalfOpen) return;
-    this.write = (_chunk: unknown, encoding?: unknown, callback?: unknown) => {
+    this.write = (chunk: unknown, encoding?: unknown, callback?: unknown) => {
+      if (!this.writableEnded) return super.write(chunk, encoding as BufferEncoding, callback as (error?: Error | null) => void);
       const error = usageError('EPIPE', 'This socket has been ended by the other party', Error);
       const done = typeof encoding === 'function' ? encoding : callback;
       if (typeof done === 'function') process.nextTick(done as (error: Error) => void, error);
@@ -259,7 +260,8 @@ export class BoundSocket extends Duplex {
     if (connection && this.#reset) connection.reset();
     else void connection?.close().catch(() => {});
     done(error);
-    process.nextTick(() => this.emit('close', error !== null && error !== undefined));
+    // As Node's, one turn of the loop later: whoever awaits the end has then begun to wait for the close.
+    setImmediate(() => this.emit('close', error !== null && error !== undefined));
   }
 
   /** Ends the writing side, and destroys once that is done. */
