@@ -44,6 +44,41 @@ impl fmt::Debug for FlowId {
     }
 }
 
+macro_rules! host_id {
+    ($(#[$doc:meta])+ $name:ident) => {
+        $(#[$doc])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name {
+            pub(crate) index: u32,
+            pub(crate) generation: u32,
+        }
+
+        impl $name {
+            /// The id as two numbers, for boundaries that carry only numbers.
+            #[must_use]
+            pub const fn to_parts(self) -> (u32, u32) {
+                (self.index, self.generation)
+            }
+
+            /// The id that [`Self::to_parts`] gave.
+            #[must_use]
+            pub const fn from_parts(index: u32, generation: u32) -> Self {
+                Self { index, generation }
+            }
+        }
+    };
+}
+
+host_id! {
+    /// Names a listener of a [`Host`](crate::host::Host) for as long as it is open.
+    ListenerId
+}
+
+host_id! {
+    /// Names a UDP or ping socket of a [`Host`](crate::host::Host) for as long as it is open.
+    SocketId
+}
+
 /// What a flow carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {

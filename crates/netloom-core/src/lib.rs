@@ -13,6 +13,8 @@ pub mod config;
 pub mod counters;
 pub mod flow;
 mod hash;
+pub mod host;
+pub mod interface;
 pub mod lan;
 pub mod policy;
 pub mod port;

@@ -23,7 +23,8 @@ impl Stack {
             return;
         };
         let mac = mac_at(arp, 8);
-        if arp[..6] != PREFIX || !mac.is_unicast() || mac == self.config.gateway_mac {
+        let Some(own) = self.link(port).map(|link| link.mac) else { return };
+        if arp[..6] != PREFIX || !mac.is_unicast() || mac == own {
             self.drops.count(Drop::ArpMalformed);
             return;
         }
@@ -36,40 +37,38 @@ impl Stack {
         if operation != REQUEST || sender == target {
             return;
         }
-        // Outside the subnet we are the way, whatever the guest thinks of its netmask.
+        // Outside the subnet a gateway is the way, whatever the guest thinks of its netmask.
         let stands_for =
             self.config.gateway && !self.config.subnet.contains(target) && !sender.is_unspecified();
         let link_local = target.is_link_local() || target.is_unspecified() || target.is_multicast();
-        if self.config.is_ours(target.into()) || (stands_for && !link_local) {
-            let reply = self.arp(REPLY, target, mac, sender);
-            self.push(port, &reply);
+        if self.answers_for(port, target.into()) || (stands_for && !link_local) {
+            self.push(port, &arp_frame(REPLY, (own, target), (mac, sender)));
         }
     }
+}
 
-    fn arp(&self, operation: u16, sender: Ipv4Addr, to: MacAddr, target: Ipv4Addr) -> Vec<u8> {
-        let mut frame = vec![0; ETHERNET_BYTES + ARP_BYTES];
-        ethernet::emit(to, self.config.gateway_mac, ETHERTYPE, &mut frame);
-        let arp = &mut frame[ETHERNET_BYTES..];
-        arp[..6].copy_from_slice(&PREFIX);
-        arp[6..8].copy_from_slice(&operation.to_be_bytes());
-        arp[8..14].copy_from_slice(&self.config.gateway_mac.0);
-        arp[14..18].copy_from_slice(&sender.octets());
-        if operation == REPLY {
-            arp[18..24].copy_from_slice(&to.0);
-        }
-        arp[24..28].copy_from_slice(&target.octets());
-        frame
+/// A message from one who uses an address to one who does, or is to tell whether he does.
+fn arp_frame(operation: u16, sender: (MacAddr, Ipv4Addr), target: (MacAddr, Ipv4Addr)) -> Vec<u8> {
+    let mut frame = vec![0; ETHERNET_BYTES + ARP_BYTES];
+    ethernet::emit(target.0, sender.0, ETHERTYPE, &mut frame);
+    let arp = &mut frame[ETHERNET_BYTES..];
+    arp[..6].copy_from_slice(&PREFIX);
+    arp[6..8].copy_from_slice(&operation.to_be_bytes());
+    arp[8..14].copy_from_slice(&sender.0.0);
+    arp[14..18].copy_from_slice(&sender.1.octets());
+    if operation == REPLY {
+        arp[18..24].copy_from_slice(&target.0.0);
     }
+    arp[24..28].copy_from_slice(&target.1.octets());
+    frame
+}
 
-    /// A question to one MAC address about its own IP address, which changes no cache (RFC 5227 1.1).
-    pub(super) fn arp_probe(&self, mac: MacAddr, address: Ipv4Addr) -> Vec<u8> {
-        let mut frame = self.arp(REQUEST, Ipv4Addr::UNSPECIFIED, MacAddr::BROADCAST, address);
-        frame[..6].copy_from_slice(&mac.0);
-        frame
-    }
+/// A question to one MAC address about its own IP address, which changes no cache (RFC 5227 1.1).
+pub(super) fn arp_probe(own: MacAddr, mac: MacAddr, address: Ipv4Addr) -> Vec<u8> {
+    arp_frame(REQUEST, (own, Ipv4Addr::UNSPECIFIED), (mac, address))
+}
 
-    /// A question to everyone about who uses an address.
-    pub(super) fn arp_request(&self, address: Ipv4Addr) -> Vec<u8> {
-        self.arp(REQUEST, self.config.gateway_address, MacAddr::BROADCAST, address)
-    }
+/// A question to everyone about who uses an address.
+pub(super) fn arp_request(own: (MacAddr, Ipv4Addr), address: Ipv4Addr) -> Vec<u8> {
+    arp_frame(REQUEST, own, (MacAddr::BROADCAST, address))
 }

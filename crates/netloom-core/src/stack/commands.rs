@@ -6,6 +6,7 @@ use super::errors::Error;
 use super::flows::Body;
 use super::{Stack, datagram};
 use crate::flow::{FlowId, Protocol, Refusal};
+use crate::interface::InterfaceId;
 use crate::tcp::Tcb;
 use crate::time::Instant;
 
@@ -149,14 +150,15 @@ impl Stack {
         }
         let pair = self.config.gateway_pair(address).ok_or(ConnectError::NotOnLan)?.reversed();
         let key = self.flows.free_key(pair, target.port()).ok_or(ConnectError::NoPort)?;
-        let guest = self.neighbors.get(address);
+        let place = (InterfaceId::LAN, address);
+        let guest = self.neighbors.get(place);
         let config = self.tcp_config(guest.map(|guest| guest.port), pair);
         let isn = self.flows.isn(now, &key);
         let tcb = Tcb::active(now, &config, isn);
         let id = self.flows.insert(key, guest, Body::Tcp(Box::new(tcb)), false);
         match guest {
             Some(_) => self.tend(id.index),
-            None => self.resolve(now, address, id),
+            None => self.resolve(now, place, id),
         }
         Ok(id)
     }

@@ -50,8 +50,11 @@ impl Stack {
     pub(super) fn handle_udp(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
         let Some((source_port, port, data)) = self.parse_udp(from, packet) else { return };
         let key = Key { protocol: Protocol::Udp, pair: packet.pair, ports: (source_port, port) };
+        if self.host.is_some() {
+            return self.deliver_datagram(now, from, packet, &key, data);
+        }
         let destination = packet.pair.destination();
-        let ours = self.config.is_ours(destination);
+        let ours = self.is_ours(destination);
         match port {
             dhcp::SERVER_PORT if ours && destination.is_ipv4() && self.dhcp.is_some() => {
                 self.handle_dhcp(now, from, data);

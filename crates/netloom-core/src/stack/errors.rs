@@ -95,10 +95,10 @@ impl Stack {
         if from.group || packet.is_error() || source.is_unspecified() || source.is_multicast() {
             return;
         }
-        let pair = if self.config.is_ours(packet.pair.destination()) {
+        let pair = if self.is_ours(packet.pair.destination()) {
             Some(packet.pair.reversed())
         } else {
-            self.config.gateway_pair(source)
+            self.pair_to(from.guest.port, source)
         };
         if let Some(pair) = pair {
             self.send_quote(now, from.guest, pair, error, quote(packet));
@@ -121,30 +121,29 @@ impl Stack {
             (frame.first_chunk::<ETHERNET_BYTES>(), frame.get(ETHERNET_BYTES..))
         {
             let guest = Guest { port, mac: ethernet::source(frame) };
-            let ethertype = u16::from_be_bytes([header[12], header[13]]);
-            self.send_error_about(now, guest, ethertype, bytes, Error::TooBig(mtu));
+            if matches!(header[12..], [0x08, 0x00] | [0x86, 0xdd]) {
+                self.send_error_about(now, guest, bytes, Error::TooBig(mtu));
+            }
         }
     }
 
     /// Forgets datagrams whose fragments did not all come, and tells who sent the first one of each.
     pub(super) fn give_up_fragments(&mut self, now: Instant) {
         for late in self.reassembly.handle_timeout(now, &mut self.drops) {
-            self.send_error_about(now, late.guest, late.ethertype, &late.packet, Error::ReassemblyTime);
+            self.send_error_about(now, late.guest, &late.packet, Error::ReassemblyTime);
         }
     }
 
     /// Tells a guest what is wrong with a packet of its that did not come to us whole, or not for us.
-    fn send_error_about(&mut self, now: Instant, guest: Guest, ethertype: u16, bytes: &[u8], error: Error) {
-        let packet = match ethertype {
-            ipv4::ETHERTYPE => {
+    pub(super) fn send_error_about(&mut self, now: Instant, guest: Guest, bytes: &[u8], error: Error) {
+        let packet = match bytes.first().map(|first| first >> 4) {
+            Some(4) => {
                 let told = |packet: &ipv4::Packet<'_>| {
                     packet.offset == 0 && (packet.dont_fragment || !matches!(error, Error::TooBig(_)))
                 };
                 ipv4::Packet::parse(bytes, true).ok().filter(told).map(|packet| packet.whole())
             }
-            ipv6::ETHERTYPE => {
-                ipv6::Packet::parse(bytes).ok().and_then(|packet| packet.quotable(packet.content()))
-            }
+            Some(6) => ipv6::Packet::parse(bytes).ok().and_then(|packet| packet.quotable(packet.content())),
             _ => None,
         };
         if let Some(packet) = packet {

@@ -2,11 +2,11 @@
 
 use core::cmp::Reverse;
 use core::hash::{BuildHasher, Hash, Hasher};
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use std::collections::{BinaryHeap, VecDeque};
 
 use crate::addr::MacAddr;
-use crate::flow::{FlowId, Guest, Protocol};
+use crate::flow::{FlowId, Guest, ListenerId, Protocol};
 use crate::hash::{Map, Seeded};
 use crate::tcp::Tcb;
 use crate::time::Instant;
@@ -69,6 +69,10 @@ pub(super) struct Flow {
     pub(super) detached: bool,
     /// Whether the machine answers it itself.
     pub(super) served: bool,
+    /// The listener that it waits at to be accepted.
+    pub(super) listener: Option<ListenerId>,
+    /// Whether nobody wants what still arrives.
+    pub(super) discards: bool,
     /// When a dial, or a silent UDP flow, is given up.
     pub(super) deadline: Option<Instant>,
     /// What opened it, as ICMP errors quote it.
@@ -190,6 +194,8 @@ impl Flows {
             pending,
             detached: false,
             served: false,
+            listener: None,
+            discards: false,
             deadline: None,
             quote: Vec::new(),
             fresh_bytes: 0,
@@ -239,6 +245,13 @@ impl Flows {
         }
     }
 
+    /// Forgets detached flows of a guest, those that end first, until so many are left.
+    pub(super) fn bound_detached(&mut self, mac: MacAddr, most: usize) {
+        while self.detached.get(&mac).is_some_and(|detached| detached.len() > most) {
+            self.forget_detached(mac);
+        }
+    }
+
     /// Forgets the detached flow of a guest that ends first; false if there is none.
     pub(super) fn forget_detached(&mut self, mac: MacAddr) -> bool {
         while let Some(id) = self.detached.get_mut(&mac).and_then(VecDeque::pop_front) {
@@ -276,6 +289,12 @@ impl Flows {
             .filter(|flow| flow.guest.is_some_and(|guest| guest.port == port))
             .map(|flow| flow.id.index)
             .collect()
+    }
+
+    /// Flows from an address of the machine's.
+    pub(super) fn of_target(&self, own: IpAddr) -> Vec<u32> {
+        let flows = self.slots.iter().filter_map(|slot| slot.flow.as_ref());
+        flows.filter(|flow| flow.key.target().ip() == own).map(|flow| flow.id.index).collect()
     }
 
     /// Takes note of when a flow wants to be woken. An earlier note stays: it wakes for nothing, and is made anew then.
@@ -321,6 +340,18 @@ impl Flows {
     /// An initial sequence number that an attacker cannot guess and that moves on with time (RFC 6528).
     pub(super) fn isn(&self, now: Instant, key: &Key) -> u32 {
         (self.secret.hash_one(key) as u32).wrapping_add((now.as_us() / 4) as u32)
+    }
+
+    /// The key of a detached flow to a guest's port, which gives way.
+    pub(super) fn reuse_key(&mut self, mac: MacAddr, pair: Pair, guest_port: u16) -> Option<Key> {
+        let mut detached = self.detached.get(&mac)?.iter().copied();
+        let of_pair = |id: &FlowId| {
+            let slot = self.slots.get(id.index as usize).filter(|slot| slot.generation == id.generation);
+            let flow = slot.and_then(|slot| slot.flow.as_ref());
+            flow.is_some_and(|flow| flow.key.pair == pair && flow.key.ports.0 == guest_port)
+        };
+        let id = detached.find(of_pair)?;
+        self.remove(id.index).map(|flow| flow.key)
     }
 
     /// A free local port toward a guest, from the range of RFC 6335.

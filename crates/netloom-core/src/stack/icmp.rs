@@ -13,7 +13,7 @@ use crate::wire::ip::{self, HOP_LIMIT, Header, Packet, Pair};
 use crate::wire::{ipv4, ipv6};
 
 /// Types of echo in ICMP and in ICMPv6.
-const ECHO_REQUEST: (u8, u8) = (8, 128);
+pub(super) const ECHO_REQUEST: (u8, u8) = (8, 128);
 const ECHO_REPLY: (u8, u8) = (0, 129);
 
 /// A message to send.
@@ -43,6 +43,9 @@ impl Stack {
         }
         match (packet.pair, message[0]) {
             (pair, kind) if kind == of_family(pair, ECHO_REQUEST) => self.handle_echo(now, from, packet),
+            (pair, kind) if self.host.is_some() && kind == of_family(pair, ECHO_REPLY) => {
+                self.deliver_echo_reply(pair.source(), message);
+            }
             (Pair::V6(source, destination), kind) if ndp::TYPES.contains(&kind) => {
                 self.handle_ndp(now, from, (source, destination), packet);
             }
@@ -53,9 +56,9 @@ impl Stack {
     fn handle_echo(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
         let message = packet.payload;
         let rest = [message[4], message[5], message[6], message[7]];
-        if from.group || self.config.is_ours(packet.pair.destination()) || self.config.answer_all_pings {
+        if from.group || self.is_ours(packet.pair.destination()) || self.config.answer_all_pings {
             let pair = match packet.pair {
-                pair if from.group => self.config.gateway_pair(pair.source()),
+                pair if from.group => self.pair_to(from.guest.port, pair.source()),
                 pair => Some(pair.reversed()),
             };
             if let Some(pair) = pair {
@@ -81,8 +84,18 @@ impl Stack {
             (Pair::V6(..), 4, 1) => Some(Heard::Unreachable { hard: true }),
             _ => None,
         };
-        let known =
-            quoted_segment(pair, &message[8..]).and_then(|(key, seq)| Some((self.flows.find(&key)?, seq)));
+        if self.host.is_some()
+            && let Some(quoted) = Quoted::parse(pair, &message[8..])
+            && quoted.protocol != ip::TCP
+        {
+            let refused = match heard {
+                Some(Heard::Unreachable { hard }) => Some(hard),
+                Some(Heard::Mtu(_)) | None => None,
+            };
+            return self.hear_of_datagram(&quoted, refused);
+        }
+        let known = Quoted::parse(pair, &message[8..]).and_then(Quoted::segment);
+        let known = known.and_then(|(key, seq)| Some((self.flows.find(&key)?, seq)));
         let (Some(heard), Some((slot, seq))) = (heard, known) else {
             return self.drops.count(Drop::IcmpIgnored);
         };
@@ -118,32 +131,52 @@ impl Stack {
     }
 }
 
-const fn of_family(pair: Pair, (v4, v6): (u8, u8)) -> u8 {
+pub(super) const fn of_family(pair: Pair, (v4, v6): (u8, u8)) -> u8 {
     match pair {
         Pair::V4(..) => v4,
         Pair::V6(..) => v6,
     }
 }
 
-/// The flow and the sequence number of a segment of ours that an error quotes.
-fn quoted_segment(pair: Pair, quoted: &[u8]) -> Option<(Key, u32)> {
-    let (pair, protocol, header) = match pair {
-        Pair::V4(..) => {
-            let header = quoted.first_chunk::<{ ipv4::HEADER_BYTES }>()?;
-            let address =
-                |at: usize| Ipv4Addr::new(header[at], header[at + 1], header[at + 2], header[at + 3]);
-            (Pair::V4(address(16), address(12)), header[9], usize::from(header[0] & 15) * 4)
-        }
-        Pair::V6(..) => {
-            let header = quoted.first_chunk::<{ ipv6::HEADER_BYTES }>()?;
-            let address = |at: usize| ipv6::address_at(header, at);
-            // What is ours has no extension headers.
-            (Pair::V6(address(24), address(8)), header[6], ipv6::HEADER_BYTES)
-        }
-    };
-    let ports =
-        quoted.get(header..header + 8).filter(|_| header >= pair.header_bytes() && protocol == ip::TCP)?;
-    let port = |at: usize| u16::from_be_bytes([ports[at], ports[at + 1]]);
-    let key = Key { protocol: Protocol::Tcp, pair, ports: (port(2), port(0)) };
-    Some((key, u32::from_be_bytes([ports[4], ports[5], ports[6], ports[7]])))
+/// A packet of ours that an error quotes.
+pub(super) struct Quoted<'a> {
+    /// Its addresses: ours first.
+    pub(super) pair: Pair,
+    pub(super) protocol: u8,
+    /// What stands behind its IP header: eight bytes.
+    pub(super) head: &'a [u8; 8],
+}
+
+impl<'a> Quoted<'a> {
+    /// `pair` is that of the error.
+    pub(super) fn parse(pair: Pair, quoted: &'a [u8]) -> Option<Self> {
+        let (pair, protocol, at) = match pair {
+            Pair::V4(..) => {
+                let header = quoted.first_chunk::<{ ipv4::HEADER_BYTES }>()?;
+                let address =
+                    |at: usize| Ipv4Addr::new(header[at], header[at + 1], header[at + 2], header[at + 3]);
+                (Pair::V4(address(12), address(16)), header[9], usize::from(header[0] & 15) * 4)
+            }
+            Pair::V6(..) => {
+                let header = quoted.first_chunk::<{ ipv6::HEADER_BYTES }>()?;
+                let address = |at: usize| ipv6::address_at(header, at);
+                // What is ours has no extension headers.
+                (Pair::V6(address(8), address(24)), header[6], ipv6::HEADER_BYTES)
+            }
+        };
+        let head = quoted.get(at..).filter(|_| at >= pair.header_bytes())?.first_chunk()?;
+        Some(Self { pair, protocol, head })
+    }
+
+    pub(super) const fn word(&self, at: usize) -> u16 {
+        u16::from_be_bytes([self.head[at], self.head[at + 1]])
+    }
+
+    /// The flow and the sequence number, if it is a TCP segment.
+    fn segment(self) -> Option<(Key, u32)> {
+        let ports = (self.word(2), self.word(0));
+        let key = Key { protocol: Protocol::Tcp, pair: self.pair.reversed(), ports };
+        let seq = u32::from(self.word(4)) << 16 | u32::from(self.word(6));
+        (self.protocol == ip::TCP).then_some((key, seq))
+    }
 }

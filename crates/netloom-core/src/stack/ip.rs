@@ -64,7 +64,7 @@ impl Stack {
     pub(super) fn is_allowed(&self, key: &Key) -> bool {
         let target = key.target();
         let verdict = || self.config.policy.check(None, target.ip(), target.port(), key.protocol);
-        self.config.is_ours(target.ip()) || verdict() == Verdict::Allow
+        self.is_ours(target.ip()) || verdict() == Verdict::Allow
     }
 
     /// Whether a guest may have one flow more; counted if not.
@@ -85,10 +85,10 @@ impl Stack {
     /// Sends a packet of a transport's header and its data to a guest, in fragments if its port's MTU asks for it.
     pub(super) fn send_packet(&mut self, guest: Guest, header: Header, head: &[u8], data: &[u8]) {
         let Some(link) = self.link(guest.port) else { return };
-        let mtu = usize::from(link.config.mtu);
+        let (mtu, own) = (usize::from(link.config.mtu), link.mac);
         let length = head.len() + data.len();
         self.next_id = self.next_id.wrapping_add(1);
-        let (id, gateway) = (self.next_id, self.config.gateway_mac);
+        let id = self.next_id;
         let whole = length + header.len(Part::Whole) <= mtu;
         let step = (mtu.saturating_sub(header.len(Part::Fragment { offset: 0, more: true })) / 8 * 8).max(8);
         let mut offset = 0;
@@ -97,7 +97,7 @@ impl Stack {
             let part = if whole { Part::Whole } else { Part::Fragment { offset, more: end < length } };
             let front = ETHERNET_BYTES + header.len(part);
             if let Some(frame) = self.place(guest.port, front + end - offset) {
-                ethernet::emit(guest.mac, gateway, header.pair.ethertype(), frame);
+                ethernet::emit(guest.mac, own, header.pair.ethertype(), frame);
                 header.emit(id, part, end - offset, &mut frame[ETHERNET_BYTES..]);
                 let of_head = end.min(head.len()).saturating_sub(offset);
                 let (front, back) = frame[front..].split_at_mut(of_head);

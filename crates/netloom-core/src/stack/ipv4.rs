@@ -15,6 +15,9 @@ impl Stack {
             Ok(packet) => packet,
             Err(why) => return self.drops.count(why),
         };
+        if self.host.is_some() {
+            return self.handle_host_ipv4(now, from, &packet);
+        }
         let (source, destination) = (packet.source, packet.destination);
         let is_fragment = packet.more_fragments || packet.offset > 0;
         let invalid = source.is_multicast()
@@ -51,12 +54,17 @@ impl Stack {
             self.drops.count(Drop::Policy);
             return self.send_ipv4_error(now, from, &packet, Error::NoRoute);
         }
-        if !is_fragment {
+        self.take_ipv4(now, from, &packet);
+    }
+
+    /// A packet that is for us: acts on it, or on the datagram that it completes.
+    pub(super) fn take_ipv4(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
+        if !packet.more_fragments && packet.offset == 0 {
             return self.dispatch(now, from, &packet.whole());
         }
         let (head, payload) = packet.bytes.split_at(packet.bytes.len() - packet.payload.len());
         let fragment = Fragment {
-            pair: Pair::V4(source, destination),
+            pair: Pair::V4(packet.source, packet.destination),
             protocol: packet.protocol,
             id: packet.id.into(),
             offset: packet.offset,
@@ -75,7 +83,7 @@ impl Stack {
     }
 
     /// A fragment behind the first does not tell what it is of.
-    fn send_ipv4_error(&mut self, now: Instant, from: From, packet: &Packet<'_>, error: Error) {
+    pub(super) fn send_ipv4_error(&mut self, now: Instant, from: From, packet: &Packet<'_>, error: Error) {
         if packet.offset == 0 {
             self.send_error(now, from, &packet.whole(), error);
         }

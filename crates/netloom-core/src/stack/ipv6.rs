@@ -12,6 +12,7 @@ use super::ndp;
 use super::reassembly::Fragment;
 use crate::config::LanConfig;
 use crate::counters::Drop;
+use crate::port::PortId;
 use crate::time::Instant;
 use crate::wire::ip::{self, ICMPV6, Pair};
 use crate::wire::ipv6::{self, Content, FRAGMENT, FRAGMENT_BYTES, Fault, HEADER_BYTES, Packet};
@@ -19,7 +20,7 @@ use crate::wire::ipv6::{self, Content, FRAGMENT, FRAGMENT_BYTES, Fault, HEADER_B
 impl Stack {
     pub(super) fn handle_ipv6(&mut self, now: Instant, from: From, bytes: &[u8]) {
         let carried = self.link(from.guest.port).is_some_and(Link::carries_ipv6);
-        if self.config.ipv6.is_none() || !carried {
+        if !self.speaks_ipv6(from.guest.port) || !carried {
             return;
         }
         let packet = match Packet::parse(bytes) {
@@ -31,18 +32,18 @@ impl Stack {
         // An address of one's own is not needed to ask for one, and nothing else does without (RFC 4862 5.4, RFC 4861 4.1).
         let invalid = source.is_multicast()
             || names_no_host(source) && !(source.is_unspecified() && to_group)
-            || self.config.is_ours(source.into());
-        if invalid {
+            || self.is_ours(source.into());
+        if invalid && !self.is_loopback(from.guest.port) {
             return self.drops.count(Drop::Ipv6Source);
         }
         if !source.is_unspecified() {
-            if !self.config.is_on_lan(source.into()) {
+            if self.host.is_none() && !self.config.is_on_lan(source.into()) {
                 return self.drops.count(Drop::Ipv6NotForUs);
             }
             self.learn(now, source.into(), from.guest);
         }
         if to_group {
-            if self.is_our_group(destination) {
+            if self.is_our_group(from.guest.port, destination) {
                 self.handle_content(now, From { group: true, ..from }, &packet);
             }
             return;
@@ -56,8 +57,12 @@ impl Stack {
     /// Whether a packet to a unicast address is for us or for the outside; counted and told if not.
     fn is_for_us(&mut self, now: Instant, from: From, packet: &Packet<'_>) -> bool {
         let destination = packet.destination;
-        if self.config.is_ours(destination.into()) {
+        if self.is_ours(destination.into()) {
             return true;
+        }
+        if self.host.is_some() {
+            self.forward_ipv6(now, from, packet);
+            return false;
         }
         let (why, error) = if names_no_host(destination) || self.config.is_on_lan(destination.into()) {
             (Drop::Ipv6NotForUs, None)
@@ -103,7 +108,7 @@ impl Stack {
         if packet.pair.source().is_unspecified() && !is_ndp {
             return self.drops.count(Drop::Ipv6Source);
         }
-        if packet.protocol == ICMPV6 || !from.group {
+        if packet.protocol == ICMPV6 || !from.group || self.host.is_some() && packet.protocol == ip::UDP {
             self.dispatch(now, from, packet);
         }
     }
@@ -160,13 +165,16 @@ impl Stack {
         self.send_fault(now, from, packet, error);
     }
 
-    fn send_fault(&mut self, now: Instant, from: From, packet: &Packet<'_>, error: Error) {
+    pub(super) fn send_fault(&mut self, now: Instant, from: From, packet: &Packet<'_>, error: Error) {
         if let Some(quoted) = packet.quotable(packet.content()) {
             self.send_error(now, from, &quoted, error);
         }
     }
 
-    fn is_our_group(&self, group: Ipv6Addr) -> bool {
+    fn is_our_group(&self, port: PortId, group: Ipv6Addr) -> bool {
+        if let Some(host) = &self.host {
+            return self.interface_of(port).is_some_and(|interface| host.interfaces.is_in(interface, group));
+        }
         let LanConfig { ipv6, gateway_mac, virtual_addresses, .. } = &self.config;
         let gateway = ipv6.map(|ipv6| ipv6.gateway_address).into_iter().chain([gateway_mac.link_local()]);
         let virtual_addresses = virtual_addresses.iter().filter_map(|address| match address {
@@ -180,6 +188,6 @@ impl Stack {
 }
 
 /// Unspecified, loopback, or an IPv4 address in disguise: none of them stands in a packet on a link (RFC 4291 2.5).
-fn names_no_host(address: Ipv6Addr) -> bool {
+pub(super) fn names_no_host(address: Ipv6Addr) -> bool {
     address.is_unspecified() || address.is_loopback() || address.to_ipv4_mapped().is_some()
 }

@@ -9,6 +9,7 @@ use super::recent::Recent;
 use super::train::Train;
 use crate::addr::MacAddr;
 use crate::counters::Drop;
+use crate::interface::InterfaceId;
 use crate::port::{PortConfig, PortId};
 use crate::queue::Queue;
 use crate::time::{Duration, Instant};
@@ -22,6 +23,9 @@ pub(super) const TURN_SEGMENTS: usize = 16;
 /// The stack's side of one port.
 pub(super) struct Link {
     pub(super) config: PortConfig,
+    pub(super) interface: InterfaceId,
+    /// The machine's own MAC address there.
+    pub(super) mac: MacAddr,
     /// All but TCP's segments, which are written when they leave.
     queue: Queue,
     /// Flows that have segments to send, in turn.
@@ -41,9 +45,11 @@ pub(super) struct Link {
 }
 
 impl Link {
-    fn new(config: PortConfig) -> Self {
+    fn new(config: PortConfig, interface: InterfaceId, mac: MacAddr) -> Self {
         Self {
             config,
+            interface,
+            mac,
             queue: Queue::default(),
             senders: VecDeque::new(),
             turn_segments: 0,
@@ -64,6 +70,11 @@ impl Link {
         if self.config.burst.is_some() { turn.min(self.credit.into()) } else { turn }
     }
 
+    /// Whether its queue takes so many bytes more.
+    pub(super) fn has_queue_room(&self, bytes: usize) -> bool {
+        self.queue.has_room(bytes, self.config.queue_bytes)
+    }
+
     /// Whether its MTU is at least what IPv6 needs (RFC 8200 5).
     pub(super) const fn carries_ipv6(&self) -> bool {
         self.config.mtu >= ipv6::MIN_MTU
@@ -79,10 +90,21 @@ impl Link {
 impl Stack {
     /// Joins a port of the switch to the stack. `config` is the port's.
     pub fn open_port(&mut self, port: PortId, config: PortConfig) {
+        self.open_link(port, config, InterfaceId::LAN, self.config.gateway_mac);
+    }
+
+    /// Joins a port that is of an interface, where the machine has this MAC address.
+    pub(super) fn open_link(
+        &mut self,
+        port: PortId,
+        config: PortConfig,
+        interface: InterfaceId,
+        mac: MacAddr,
+    ) {
         if port.index() >= self.links.len() {
             self.links.resize_with(port.index() + 1, || None);
         }
-        self.links[port.index()] = Some(Link::new(config));
+        self.links[port.index()] = Some(Link::new(config, interface, mac));
     }
 
     /// Forgets a port: its guests' flows are reset and their addresses forgotten.
@@ -145,7 +167,7 @@ impl Stack {
     /// Queues a frame for a port, to be written in place; counted if there is no room.
     pub(super) fn place(&mut self, port: PortId, length: usize) -> Option<&mut [u8]> {
         let link = self.links.get_mut(port.index())?.as_mut()?;
-        if !link.queue.has_room(length, link.config.queue_bytes) {
+        if !link.has_queue_room(length) {
             self.drops.count(Drop::QueueFull);
             return None;
         }
@@ -160,19 +182,30 @@ impl Stack {
         }
     }
 
-    /// Queues a frame for every port.
-    pub(super) fn push_everywhere(&mut self, frame: &[u8]) {
+    /// The ports of an interface.
+    pub(super) fn ports_of(&self, interface: InterfaceId) -> impl Iterator<Item = PortId> {
+        let links = self.links.iter().enumerate();
+        links.filter_map(move |(index, link)| {
+            link.as_ref().filter(|link| link.interface == interface).map(|_| PortId(index as u32))
+        })
+    }
+
+    /// Queues a frame for every port of an interface.
+    pub(super) fn push_everywhere(&mut self, interface: InterfaceId, frame: &[u8]) {
         for index in 0..self.links.len() {
-            self.push(PortId(index as u32), frame);
+            if self.links[index].as_ref().is_some_and(|link| link.interface == interface) {
+                self.push(PortId(index as u32), frame);
+            }
         }
     }
 
-    /// Queues an IPv6 multicast frame for every port; to those that want it so, as a copy for each of those who use IPv6 behind it.
-    pub(super) fn push_to_group(&mut self, frame: &[u8]) {
+    /// Queues an IPv6 multicast frame for every port of an interface; to those that want it so, as a copy for each of those who use IPv6 behind it.
+    pub(super) fn push_to_group(&mut self, interface: InterfaceId, frame: &[u8]) {
         let mut guests = self.neighbors.v6_guests().into_iter().peekable();
         for index in 0..self.links.len() {
             let port = PortId(index as u32);
-            let Some(link) = self.link(port).filter(|link| link.carries_ipv6()) else { continue };
+            let carries = |link: &&Link| link.interface == interface && link.carries_ipv6();
+            let Some(link) = self.link(port).filter(carries) else { continue };
             let alone = link.config.multicast_to_unicast;
             if !alone || guests.peek().is_none_or(|guest| guest.port != port) {
                 self.push(port, frame);

@@ -10,6 +10,7 @@ mod commands;
 mod datagram;
 mod errors;
 mod flows;
+pub mod host;
 mod icmp;
 mod ip;
 mod ipv4;
@@ -43,8 +44,9 @@ use crate::service::dhcp::{DhcpServer, Network};
 use crate::time::{Duration, Instant};
 use crate::turns::Turns;
 use flows::Flows;
+use host::Hosted;
 use link::Link;
-use neighbors::Neighbors;
+use neighbors::{Neighbors, Place};
 use reassembly::Reassembly;
 use router::Advertiser;
 use services::PendingQuery;
@@ -67,7 +69,7 @@ pub struct Stack {
     /// The slot of the TCP flow that the frame at hand was for.
     heard_flow: Option<u32>,
     events: VecDeque<Event>,
-    resolving: BTreeMap<IpAddr, resolve::Question>,
+    resolving: BTreeMap<Place, resolve::Question>,
     dhcp: Option<DhcpServer>,
     queries: BTreeMap<u64, PendingQuery>,
     new_queries: VecDeque<Query>,
@@ -81,6 +83,8 @@ pub struct Stack {
     advertiser: Advertiser,
     /// Ports that wait for their guest.
     pausing: BTreeMap<PortId, Instant>,
+    /// What a host has in place of a LAN.
+    host: Option<Box<Hosted>>,
 }
 
 impl Stack {
@@ -130,9 +134,20 @@ impl Stack {
             icmp_errors: errors::Budget::default(),
             advertiser: Advertiser::new(secret.clone()),
             pausing: BTreeMap::new(),
+            host: None,
             heard_flow: None,
             flows: Flows::new(hash, secret),
         }
+    }
+
+    /// The stack of a host in place of a LAN's: `config` is that of a LAN which offers nothing.
+    pub(crate) fn of_host(config: LanConfig, forwards: bool, seed: [u8; 32]) -> Self {
+        let mut stack = Self::new(config, seed);
+        let (mut hash, mut secret) = ([0; 16], [0; 16]);
+        hash.copy_from_slice(&seed[16..]);
+        secret.copy_from_slice(&seed[..16]);
+        stack.host = Some(Box::new(Hosted::new(forwards, &Seeded::new(&hash), &Seeded::new(&secret))));
+        stack
     }
 
     /// Acts on deadlines that have passed. Too early or too often is harmless.

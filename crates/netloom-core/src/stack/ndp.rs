@@ -81,7 +81,7 @@ impl Stack {
         }
         match (kind, target) {
             (ROUTER_SOLICITATION, _) => self.advertise_to(from.guest, source),
-            (NEIGHBOR_SOLICITATION, Some(target)) if self.config.is_ours(target.into()) => {
+            (NEIGHBOR_SOLICITATION, Some(target)) if self.answers_for(from.guest.port, target.into()) => {
                 self.send_neighbor_advertisement(from, source, target);
             }
             (NEIGHBOR_SOLICITATION, _) => {}
@@ -94,41 +94,39 @@ impl Stack {
     /// to all nodes in a frame to him alone (RFC 6085): nobody else asked.
     fn send_neighbor_advertisement(&mut self, from: From, asker: Ipv6Addr, target: Ipv6Addr) {
         let (to, solicited) = if asker.is_unspecified() { (ipv6::ALL_NODES, 0) } else { (asker, SOLICITED) };
-        let router = if self.config.gateway { ROUTER } else { 0 };
-        let body =
-            [&target.octets()[..], &link_address(TARGET_LINK_ADDRESS, self.config.gateway_mac)].concat();
+        let router = if self.is_router() { ROUTER } else { 0 };
+        let Some(own) = self.link(from.guest.port).map(|link| link.mac) else { return };
+        let body = [&target.octets()[..], &link_address(TARGET_LINK_ADDRESS, own)].concat();
         let rest = [router | solicited | OVERRIDE, 0, 0, 0];
         let message = Message { kind: NEIGHBOR_ADVERTISEMENT, rest, body: &body };
-        let frame = self.ndp_frame(from.guest.mac, (target, to), &message);
+        let frame = ndp_frame((own, from.guest.mac), (target, to), &message);
         self.push(from.guest.port, &frame);
     }
+}
 
-    /// A question to those who may use an address.
-    pub(super) fn solicitation(&self, target: Ipv6Addr) -> Option<Vec<u8>> {
-        let group = ipv6::solicited_node(target);
-        let body =
-            [&target.octets()[..], &link_address(SOURCE_LINK_ADDRESS, self.config.gateway_mac)].concat();
-        let message = Message { kind: NEIGHBOR_SOLICITATION, rest: [0; 4], body: &body };
-        Some(self.ndp_frame(ipv6::group_mac(group), (self.config.gateway_for(target)?, group), &message))
-    }
+/// A question to those who may use an address.
+pub(super) fn solicitation(own: (MacAddr, Ipv6Addr), target: Ipv6Addr) -> Vec<u8> {
+    let group = ipv6::solicited_node(target);
+    let body = [&target.octets()[..], &link_address(SOURCE_LINK_ADDRESS, own.0)].concat();
+    let message = Message { kind: NEIGHBOR_SOLICITATION, rest: [0; 4], body: &body };
+    ndp_frame((own.0, ipv6::group_mac(group)), (own.1, group), &message)
+}
 
-    /// A frame with a message from one address to another.
-    pub(super) fn ndp_frame(
-        &self,
-        to: MacAddr,
-        pair: (Ipv6Addr, Ipv6Addr),
-        message: &Message<'_>,
-    ) -> Vec<u8> {
-        let pair = Pair::V6(pair.0, pair.1);
-        let head = ip::icmp(pair, message.kind, 0, message.rest, message.body);
-        let mut frame = vec![0; ETHERNET_BYTES + HEADER_BYTES];
-        ethernet::emit(to, self.config.gateway_mac, ipv6::ETHERTYPE, &mut frame);
-        let header = Header { pair, protocol: ICMPV6, hop_limit: HOP_LIMIT, checksum: true };
-        header.emit(0, Part::Whole, head.len() + message.body.len(), &mut frame[ETHERNET_BYTES..]);
-        frame.extend_from_slice(&head);
-        frame.extend_from_slice(message.body);
-        frame
-    }
+/// A frame with a message from one MAC and IP address to another.
+pub(super) fn ndp_frame(
+    macs: (MacAddr, MacAddr),
+    pair: (Ipv6Addr, Ipv6Addr),
+    message: &Message<'_>,
+) -> Vec<u8> {
+    let pair = Pair::V6(pair.0, pair.1);
+    let head = ip::icmp(pair, message.kind, 0, message.rest, message.body);
+    let mut frame = vec![0; ETHERNET_BYTES + HEADER_BYTES];
+    ethernet::emit(macs.1, macs.0, ipv6::ETHERTYPE, &mut frame);
+    let header = Header { pair, protocol: ICMPV6, hop_limit: HOP_LIMIT, checksum: true };
+    header.emit(0, Part::Whole, head.len() + message.body.len(), &mut frame[ETHERNET_BYTES..]);
+    frame.extend_from_slice(&head);
+    frame.extend_from_slice(message.body);
+    frame
 }
 
 /// An option that tells a MAC address.

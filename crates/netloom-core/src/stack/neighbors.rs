@@ -6,8 +6,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::Stack;
 use crate::addr::MacAddr;
 use crate::flow::Guest;
+use crate::interface::InterfaceId;
 use crate::port::PortId;
 use crate::time::Instant;
+
+/// Where an address is used: the same one may be another's on another interface.
+pub(super) type Place = (InterfaceId, IpAddr);
 
 /// Addresses remembered; a guest that makes up more is not remembered.
 const MAX_NEIGHBORS: usize = 8192;
@@ -16,9 +20,9 @@ const MAX_OF_GUEST: usize = 16;
 
 #[derive(Default)]
 pub(super) struct Neighbors {
-    guests: BTreeMap<IpAddr, Guest>,
+    guests: BTreeMap<Place, Guest>,
     /// IPv6 addresses of each guest, in the order in which they were learnt.
-    v6: BTreeMap<MacAddr, VecDeque<Ipv6Addr>>,
+    v6: BTreeMap<(InterfaceId, MacAddr), VecDeque<Ipv6Addr>>,
     /// Grows with every change, so that links can tell whether what they saw last still holds.
     age: u64,
 }
@@ -29,18 +33,18 @@ impl Neighbors {
         self.age
     }
 
-    pub(super) fn get(&self, address: IpAddr) -> Option<Guest> {
-        self.guests.get(&address).copied()
+    pub(super) fn get(&self, place: Place) -> Option<Guest> {
+        self.guests.get(&place).copied()
     }
 
     /// An address that a guest uses: the lowest.
     pub(super) fn address_of(&self, guest: Guest) -> Option<IpAddr> {
-        self.guests.iter().find(|(_, known)| **known == guest).map(|(address, _)| *address)
+        self.guests.iter().find(|(_, known)| **known == guest).map(|((_, address), _)| *address)
     }
 
     /// IPv6 addresses that a guest uses, the one that was learnt last at the end.
-    pub(super) fn v6_of(&self, mac: MacAddr) -> impl Iterator<Item = Ipv6Addr> {
-        self.v6.get(&mac).into_iter().flatten().copied()
+    pub(super) fn v6_of(&self, interface: InterfaceId, mac: MacAddr) -> impl Iterator<Item = Ipv6Addr> {
+        self.v6.get(&(interface, mac)).into_iter().flatten().copied()
     }
 
     /// Whether anybody uses IPv6.
@@ -50,53 +54,53 @@ impl Neighbors {
 
     /// Those who use IPv6, by port.
     pub(super) fn v6_guests(&self) -> BTreeSet<Guest> {
-        self.guests.iter().filter(|(address, _)| address.is_ipv6()).map(|(_, guest)| *guest).collect()
+        self.guests.iter().filter(|((_, address), _)| address.is_ipv6()).map(|(_, guest)| *guest).collect()
     }
 
     /// Remembers who uses an address, if there is room.
-    fn insert(&mut self, address: IpAddr, guest: Guest) {
-        let before = self.get(address);
+    fn insert(&mut self, place: Place, guest: Guest) {
+        let before = self.get(place);
         if before.is_none() && self.guests.len() >= MAX_NEIGHBORS {
             return;
         }
-        self.guests.insert(address, guest);
+        self.guests.insert(place, guest);
         self.age += 1;
-        let IpAddr::V6(v6) = address else { return };
+        let (interface, IpAddr::V6(v6)) = place else { return };
         if before.is_some_and(|before| before.mac == guest.mac) {
             return;
         }
         if let Some(before) = before {
-            self.disown(before.mac, v6);
+            self.disown((interface, before.mac), v6);
         }
-        let own = self.v6.entry(guest.mac).or_default();
+        let own = self.v6.entry((interface, guest.mac)).or_default();
         own.push_back(v6);
         if own.len() > MAX_OF_GUEST
             && let Some(oldest) = own.pop_front()
         {
-            self.guests.remove(&IpAddr::V6(oldest));
+            self.guests.remove(&(interface, IpAddr::V6(oldest)));
         }
     }
 
-    fn disown(&mut self, mac: MacAddr, address: Ipv6Addr) {
-        if let Some(own) = self.v6.get_mut(&mac) {
+    fn disown(&mut self, owner: (InterfaceId, MacAddr), address: Ipv6Addr) {
+        if let Some(own) = self.v6.get_mut(&owner) {
             own.retain(|known| *known != address);
             if own.is_empty() {
-                self.v6.remove(&mac);
+                self.v6.remove(&owner);
             }
         }
     }
 
     fn forget(&mut self, port: PortId) {
-        let gone: Vec<(IpAddr, MacAddr)> = self
+        let gone: Vec<(Place, MacAddr)> = self
             .guests
             .iter()
             .filter(|(_, guest)| guest.port == port)
-            .map(|(address, guest)| (*address, guest.mac))
+            .map(|(place, guest)| (*place, guest.mac))
             .collect();
-        for (address, mac) in gone {
-            self.guests.remove(&address);
-            if let IpAddr::V6(v6) = address {
-                self.disown(mac, v6);
+        for (place, mac) in gone {
+            self.guests.remove(&place);
+            if let (interface, IpAddr::V6(v6)) = place {
+                self.disown((interface, mac), v6);
             }
         }
         self.age += 1;
@@ -110,13 +114,14 @@ impl Stack {
         if link.learnt == Some((address, guest.mac, self.neighbors.age)) {
             return;
         }
-        if self.neighbors.get(address) != Some(guest) {
-            if !self.config.is_on_lan(address) || self.config.is_ours(address) {
+        let place = (link.interface, address);
+        if self.neighbors.get(place) != Some(guest) {
+            if !self.is_on_link(place) || self.is_ours(address) {
                 return;
             }
-            self.neighbors.insert(address, guest);
-            self.resolved(address, guest);
-            if address.is_ipv6() {
+            self.neighbors.insert(place, guest);
+            self.resolved(place, guest);
+            if address.is_ipv6() && self.config.ipv6.is_some() {
                 self.begin_advertising(now);
             }
         }
@@ -130,9 +135,9 @@ impl Stack {
         self.neighbors.forget(port);
     }
 
-    /// The guest that last used an address, learnt from its traffic.
+    /// The guest of a LAN that last used an address, learnt from its traffic.
     #[must_use]
     pub fn guest_of(&self, address: IpAddr) -> Option<Guest> {
-        self.neighbors.get(address)
+        self.neighbors.get((InterfaceId::LAN, address))
     }
 }

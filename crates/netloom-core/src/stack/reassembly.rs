@@ -48,7 +48,6 @@ impl Datagram {
 /// A datagram's first fragment that waited for the others in vain.
 pub(super) struct Late {
     pub(super) guest: Guest,
-    pub(super) ethertype: u16,
     pub(super) packet: Vec<u8>,
 }
 
@@ -151,7 +150,7 @@ impl Reassembly {
             let mut datagram = self.forget(&key)?;
             let first = datagram.parts.remove(&0)?;
             let packet = [datagram.head, first].concat();
-            Some(Late { guest: datagram.guest, ethertype: key.0.ethertype(), packet })
+            Some(Late { guest: datagram.guest, packet })
         });
         told.collect()
     }

@@ -8,11 +8,12 @@ use core::hash::BuildHasher;
 use core::net::Ipv6Addr;
 
 use super::Stack;
-use super::ndp::{Message, ROUTER_ADVERTISEMENT, source_link_address};
+use super::ndp::{Message, ROUTER_ADVERTISEMENT, ndp_frame, source_link_address};
 use crate::addr::MacAddr;
 use crate::config::Ipv6Config;
 use crate::flow::Guest;
 use crate::hash::Seeded;
+use crate::interface::InterfaceId;
 use crate::time::{Duration, Instant};
 use crate::wire::ip::HOP_LIMIT;
 use crate::wire::ipv6;
@@ -80,7 +81,7 @@ impl Stack {
         self.advertiser.sent += 1;
         self.advertiser.next = Some(now + self.advertiser.interval());
         if let Some(frame) = self.advertisement(ipv6::group_mac(ipv6::ALL_NODES), ipv6::ALL_NODES) {
-            self.push_to_group(&frame);
+            self.push_to_group(InterfaceId::LAN, &frame);
         }
     }
 
@@ -115,6 +116,6 @@ impl Stack {
         // Who only serves is no way out.
         let [high, low] = if self.config.gateway { LIFETIME_S.to_be_bytes() } else { [0, 0] };
         let message = Message { kind: ROUTER_ADVERTISEMENT, rest: [HOP_LIMIT, 0, high, low], body: &body };
-        Some(self.ndp_frame(mac, (self.config.gateway_mac.link_local(), to), &message))
+        Some(ndp_frame((self.config.gateway_mac, mac), (self.config.gateway_mac.link_local(), to), &message))
     }
 }

@@ -8,6 +8,7 @@ use super::ip::From;
 use crate::addr::MacAddr;
 use crate::counters::Drop;
 use crate::flow::{FlowId, Guest, Protocol};
+use crate::interface::InterfaceId;
 use crate::policy::Verdict;
 use crate::service::dhcp::{self, DhcpError};
 use crate::service::{dns, ntp};
@@ -49,7 +50,7 @@ impl Stack {
         let Some(server) = &mut self.dhcp else { return };
         let neighbors = &self.neighbors;
         let in_use = |address: Ipv4Addr, mac: MacAddr| {
-            neighbors.get(address.into()).is_some_and(|guest| guest.mac != mac)
+            neighbors.get((InterfaceId::LAN, address.into())).is_some_and(|guest| guest.mac != mac)
         };
         let reply = match server.handle(now, message, &in_use) {
             Ok(Some(reply)) => reply,
@@ -73,13 +74,15 @@ impl Stack {
         // A guest tells its name with its lease. IPv6 addresses are those that it was seen to use.
         let addresses_of = |name: &str| {
             let lease = server.and_then(|server| server.lease_of_name(now, name));
-            let v6 = lease.into_iter().flat_map(|lease| neighbors.v6_of(lease.mac));
+            let v6 = lease.into_iter().flat_map(|lease| neighbors.v6_of(InterfaceId::LAN, lease.mac));
             let v6 = v6.filter(|address| prefix.is_some_and(|prefix| prefix.contains(*address)));
             lease.map(|lease| lease.address.into()).into_iter().chain(v6.map(IpAddr::V6)).collect()
         };
         let name_of = |address| match address {
             IpAddr::V4(v4) => server?.name_of_address(now, v4).map(str::to_owned),
-            IpAddr::V6(_) => server?.lease_of(now, neighbors.get(address)?.mac)?.name.clone(),
+            IpAddr::V6(_) => {
+                server?.lease_of(now, neighbors.get((InterfaceId::LAN, address))?.mac)?.name.clone()
+            }
         };
         let subnet = self.config.subnet;
         let names = dns::Names { subnet, prefix, addresses_of: &addresses_of, name_of: &name_of };

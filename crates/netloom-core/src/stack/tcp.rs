@@ -4,13 +4,14 @@
 use super::Stack;
 use super::errors::quote;
 use super::flows::{Body, Flow, Key};
+use super::host::{LINGER, MAX_TIME_WAIT};
 use super::ip::From;
 use super::link::TURN_SEGMENTS;
 use super::train::Train;
 use crate::counters::Drop;
 use crate::flow::{Event, Guest, Protocol, ResetReason};
 use crate::port::PortId;
-use crate::tcp::{self, Config, Segment, Tcb, Transmit, reset_for};
+use crate::tcp::{self, Config, Segment, State, Tcb, Transmit, reset_for};
 use crate::time::Instant;
 use crate::wire::checksum::{fold, sum};
 use crate::wire::ethernet::{self, ETHERNET_BYTES};
@@ -69,6 +70,13 @@ impl Stack {
         if !segment.opens() {
             self.drops.count(Drop::TcpNoFlow);
             return self.refuse_segment(from.guest, &key, segment);
+        }
+        if self.host.is_some() {
+            if !self.is_ours(key.target().ip()) || !self.open_for_listener(now, from, key, segment) {
+                self.drops.count(Drop::TcpNoFlow);
+                self.refuse_segment(from.guest, &key, segment);
+            }
+            return;
         }
         let served = self.serves_stream(&key);
         if !served && self.config.is_gateway(key.target().ip()) {
@@ -149,25 +157,32 @@ impl Stack {
             self.flows.arm(slot);
             return;
         };
-        let (mut over, mut closed) = (false, false);
+        let (mut over, mut closed, mut stands) = (false, false, false);
+        let told = flow.listener.is_none() && !flow.discards;
+        let (is_host, listener) = (self.host.is_some(), flow.listener);
         let events = if flow.served { &mut self.stream_events } else { &mut self.events };
         while let Some(event) = tcb.poll_event() {
             let id = flow.id;
             match event {
+                tcp::Event::Established if flow.listener.is_some() => stands = true,
+                tcp::Event::Data(_) if flow.discards => tcb.discard(),
+                tcp::Event::Data(_) | tcp::Event::Fin | tcp::Event::Writable if !told => {}
                 tcp::Event::Data(bytes) => {
                     flow.fresh_bytes += bytes;
                     if !std::mem::replace(&mut flow.data_told, true) {
                         events.push_back(Event::Data { id, bytes: 0 });
                     }
                 }
-                tcp::Event::Established if self.config.is_gateway(flow.key.target().ip()) => {
+                tcp::Event::Established if is_host || self.config.is_gateway(flow.key.target().ip()) => {
                     events.push_back(Event::Established { id });
                 }
                 tcp::Event::Established => {}
                 tcp::Event::Fin => events.push_back(Event::Fin { id }),
                 tcp::Event::Writable => events.push_back(Event::Writable { id }),
                 tcp::Event::Reset(why) => {
-                    events.push_back(Event::Reset { id, why });
+                    if flow.listener.is_none() {
+                        events.push_back(Event::Reset { id, why });
+                    }
                     over = true;
                 }
                 tcp::Event::Closed => {
@@ -185,13 +200,19 @@ impl Stack {
         flow.buffered_bytes = offered;
         bound_buffers(tcb, others, bound);
         let wants = !flow.listed && tcb.wants_transmit();
-        let guest = flow.guest;
+        let (guest, id) = (flow.guest, flow.id);
         if let (true, Some(guest)) = (wants, guest) {
             flow.listed = true;
             self.list_sender(guest.port, slot);
         }
         if closed {
             self.flows.detach(slot);
+            if let (true, Some(guest)) = (is_host, guest) {
+                self.flows.bound_detached(guest.mac, MAX_TIME_WAIT);
+            }
+        }
+        if let (true, Some(listener)) = (stands, listener) {
+            self.established_for(listener, id);
         }
         self.flows.buffered_bytes = others + offered;
         self.flows.arm(slot);
@@ -204,7 +225,16 @@ impl Stack {
                 let id = flow.id;
                 return self.drop_stream(id);
             }
-            return self.end_flow(slot, ResetReason::Timeout);
+            match &flow.body {
+                Body::Tcp(tcb) if flow.discards => {
+                    if tcb.state() == State::FinWait2 {
+                        return self.end_closed(slot);
+                    }
+                    // What was written is not all acknowledged yet; that has a limit of its own.
+                    flow.deadline = Some(now + LINGER);
+                }
+                _ => return self.end_flow(slot, ResetReason::Timeout),
+            }
         }
         if let Body::Tcp(tcb) = &mut flow.body {
             tcb.handle_timeout(now);
@@ -214,12 +244,19 @@ impl Stack {
 
     /// Ends a flow from our side, with an event and nothing on the wire.
     pub(super) fn end_flow(&mut self, slot: u32, why: ResetReason) {
-        if let Some(flow) = self.flows.remove(slot).filter(|flow| !flow.detached) {
+        if let Some(flow) = self.flows.remove(slot).filter(|flow| !flow.detached && flow.listener.is_none()) {
             if flow.served {
                 self.streams.remove(&flow.id);
                 return;
             }
             self.events.push_back(Event::Reset { id: flow.id, why });
+        }
+    }
+
+    /// A flow that its owner has closed, and its peer does not.
+    fn end_closed(&mut self, slot: u32) {
+        if let Some(flow) = self.flows.remove(slot) {
+            self.events.push_back(Event::Closed { id: flow.id });
         }
     }
 
@@ -297,7 +334,7 @@ impl Stack {
             let header = segment_header(&key, !link.config.trusted);
             let frame = &mut self.segment;
             frame.resize(front + length, 0);
-            ethernet::emit(guest.mac, self.config.gateway_mac, key.pair.ethertype(), frame);
+            ethernet::emit(guest.mac, link.mac, key.pair.ethertype(), frame);
             header.emit(self.next_id, Part::Atomic, length, &mut frame[ETHERNET_BYTES..]);
             let message = &mut frame[front..];
             if link.config.trusted {

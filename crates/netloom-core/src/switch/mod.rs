@@ -74,8 +74,18 @@ impl Switch {
             self.ports.push(None);
             self.ports.len() - 1
         });
-        self.ports[index] = Some(Port { config, queue: Queue::default(), macs: 0, recent: 0, recent_to: 0 });
-        PortId(index as u32)
+        let port = PortId(index as u32);
+        self.open_port_at(port, config);
+        port
+    }
+
+    /// Opens a port with this number, whose queue is new.
+    pub(crate) fn open_port_at(&mut self, port: PortId, config: PortConfig) {
+        if port.index() >= self.ports.len() {
+            self.ports.resize_with(port.index() + 1, || None);
+        }
+        self.ports[port.index()] =
+            Some(Port { config, queue: Queue::default(), macs: 0, recent: 0, recent_to: 0 });
     }
 
     /// Closes a port: its queue is gone, and its MAC addresses are anyone's.

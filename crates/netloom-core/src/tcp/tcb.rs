@@ -432,6 +432,14 @@ impl Tcb {
         }
     }
 
+    /// Drops what was received and not taken, for an owner who wants no more; the window opens again.
+    pub fn discard(&mut self) {
+        self.receive.consume(usize::MAX);
+        if self.peer_may_send() {
+            self.ack = Ack::Now;
+        }
+    }
+
     /// How many bytes [`Self::write`] would take.
     #[must_use]
     pub fn room(&self) -> usize {
@@ -515,6 +523,29 @@ impl Tcb {
     #[must_use]
     pub fn buffered_bytes(&self) -> usize {
         self.receive.len() + self.rcv_edge.since(self.rcv_nxt) + self.send.len()
+    }
+
+    /// Changes what the connection was configured with. A window that was offered stays offered, and no window grows past what the scale
+    /// of the handshake can tell (RFC 7323 2.2).
+    pub fn set_options(
+        &mut self,
+        now: Instant,
+        nagle: bool,
+        keepalive: Option<Duration>,
+        receive_buffer_bytes: usize,
+        send_buffer_bytes: usize,
+    ) {
+        self.config.nagle = nagle;
+        self.config.keepalive = keepalive;
+        let most = usize::from(u16::MAX) << self.rcv_scale;
+        self.tuning.set_most(receive_buffer_bytes.min(most), send_buffer_bytes);
+        match keepalive {
+            Some(after) if self.timers.is_armed(Timer::Keepalive) || !self.is_opening() => {
+                self.timers.arm(Timer::Keepalive, now + after);
+            }
+            Some(_) => {}
+            None => self.timers.stop(Timer::Keepalive),
+        }
     }
 
     /// Bounds what the peer is offered further, and what [`Self::write`] takes, in bytes each; what was offered or taken already stays.

@@ -55,6 +55,13 @@ impl Tuning {
         self.bound = bytes;
     }
 
+    /// The owner wants other bounds.
+    pub(super) fn set_most(&mut self, receive: usize, send: usize) {
+        (self.receive_most, self.send_most) = (receive, send);
+        self.receive_bytes = self.receive_bytes.min(receive).max(receive.min(FIRST_BYTES));
+        self.send_bytes = self.send_bytes.min(send).max(send.min(NEAR_BYTES));
+    }
+
     /// No window field can tell of more.
     pub(super) fn cap_receive(&mut self, bytes: usize) {
         self.receive_most = self.receive_most.min(bytes);

@@ -21,6 +21,15 @@ pub(crate) enum Pair {
 }
 
 impl Pair {
+    /// `None` if the addresses are not of one family.
+    pub(crate) const fn new(source: IpAddr, destination: IpAddr) -> Option<Self> {
+        match (source, destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => Some(Self::V4(source, destination)),
+            (IpAddr::V6(source), IpAddr::V6(destination)) => Some(Self::V6(source, destination)),
+            _ => None,
+        }
+    }
+
     pub(crate) const fn source(self) -> IpAddr {
         match self {
             Self::V4(source, _) => IpAddr::V4(source),
