@@ -5,7 +5,7 @@ import test, { after, before } from 'node:test';
 import { build as bundle } from 'esbuild';
 import { build as viteBuild, createServer as viteServer } from 'vite';
 import { launch, serve } from '../chromium.mjs';
-import { folder, install } from '../package/packed.mjs';
+import { clean, project } from '../package/packed.mjs';
 
 const TEXT = 'through the stack';
 const app = new URL('app/', import.meta.url).pathname;
@@ -14,11 +14,11 @@ const html = (script, head = '') => `<!doctype html><title>app</title><link rel=
 let browser;
 before(async () => (browser = await launch()));
 after(() => browser.close());
+after(clean);
 
 /** A project with the packed package and the page's code. */
-async function project(t) {
-  const path = await folder(t);
-  await install(path);
+async function pageFolder(t) {
+  const path = await project(t);
   await cp(app, `${path}/app`, { recursive: true });
   return path;
 }
@@ -44,7 +44,7 @@ async function served(t, path, pages = {}) {
 
 for (const [name, wasm] of [['inline', false], ['by-url', true]]) {
   test(`esbuild, the module ${name}`, async (t) => {
-    const path = await project(t);
+    const path = await pageFolder(t);
     const options = { bundle: true, format: 'esm', platform: 'browser', minify: true, loader: { '.wasm': 'file' }, logLevel: 'error' };
     await bundle({ ...options, entryPoints: [`${path}/app/${name}.js`], outfile: `${path}/out/app.js` });
     const origin = await served(t, `${path}/out`, { '/index.html': html('/app.js') });
@@ -55,7 +55,7 @@ for (const [name, wasm] of [['inline', false], ['by-url', true]]) {
 }
 
 test('esbuild with splitting fetches one module alone', async (t) => {
-  const path = await project(t);
+  const path = await pageFolder(t);
   await bundle({ bundle: true, format: 'esm', splitting: true, minify: true, logLevel: 'error', entryPoints: [`${path}/app/inline.js`], outdir: `${path}/out` });
   const origin = await served(t, `${path}/out`, { '/index.html': html('/inline.js') });
   const { found, fetched } = await outcome(t, `${origin}/index.html`);
@@ -66,7 +66,7 @@ test('esbuild with splitting fetches one module alone', async (t) => {
 
 for (const [name, wasm] of [['inline', false], ['by-url-vite', true]]) {
   test(`Vite, the module ${name}`, async (t) => {
-    const path = await project(t);
+    const path = await pageFolder(t);
     await writeFile(`${path}/index.html`, html(`/app/${name}.js`));
     await viteBuild({ root: path, configFile: false, logLevel: 'error' });
     const { found, fetched } = await outcome(t, `${await served(t, `${path}/dist`)}/index.html`);
@@ -75,7 +75,7 @@ for (const [name, wasm] of [['inline', false], ['by-url-vite', true]]) {
   });
 
   test(`Vite as one develops, the module ${name}`, async (t) => {
-    const path = await project(t);
+    const path = await pageFolder(t);
     await writeFile(`${path}/index.html`, html(`/app/${name}.js`));
     const server = await viteServer({ root: path, configFile: false, logLevel: 'error', server: { port: 0, host: '127.0.0.1' } });
     t.after(() => server.close());
@@ -88,21 +88,21 @@ for (const [name, wasm] of [['inline', false], ['by-url-vite', true]]) {
 const MAP = '<script type="importmap">{"imports":{"netloom":"/node_modules/netloom/dist/index.js"}}</script>';
 
 test('no bundler, the module inline', async (t) => {
-  const origin = await served(t, await project(t), { '/index.html': html('/app/inline.js', MAP) });
+  const origin = await served(t, await pageFolder(t), { '/index.html': html('/app/inline.js', MAP) });
   assert.equal((await outcome(t, `${origin}/index.html`)).found, TEXT);
 });
 
 test('no bundler, the module by URL', async (t) => {
   const script = `import { main } from '/app/app.js';
     main({ wasm: '/node_modules/netloom/dist/netloom.wasm' }).then((text) => (globalThis.outcome = text), (error) => (globalThis.outcome = String(error.stack)));`;
-  const origin = await served(t, await project(t), { '/index.html': html('/by-url.js', MAP), '/by-url.js': script });
+  const origin = await served(t, await pageFolder(t), { '/index.html': html('/by-url.js', MAP), '/by-url.js': script });
   const { found, fetched } = await outcome(t, `${origin}/index.html`);
   assert.equal(found, TEXT);
   assert.ok(fetched.includes('/node_modules/netloom/dist/netloom.wasm'));
 });
 
 test('a worker, bundled by Vite', async (t) => {
-  const path = await project(t);
+  const path = await pageFolder(t);
   await writeFile(`${path}/index.html`, html('/page.js'));
   await writeFile(`${path}/page.js`, `const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });\nworker.onmessage = ({ data }) => (globalThis.outcome = data);`);
   await writeFile(`${path}/worker.js`, `import { main } from './app/app.js';\nmain().then(postMessage, (error) => postMessage(String(error.stack)));`);
