@@ -4,7 +4,6 @@
  * @module
  */
 import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -18,6 +17,7 @@ import tls from 'node:tls';
 import { Agent, request } from 'undici';
 import WebSocket, { WebSocketServer } from 'ws';
 import { createHttpAgent, createHttpsAgent, createNet, createUndiciConnector } from '../../src/node/index.ts';
+import { certificate } from './servers.ts';
 import { createStacks, FAR } from './stacks.ts';
 
 const stacks = await createStacks();
@@ -31,18 +31,17 @@ const handler: http.RequestListener = async (incoming, response) => {
   response.end(`${incoming.method} ${incoming.url} ${(await buffer(incoming)).length}`);
 };
 
-function certificate(): { key: string; cert: string } {
+function made(): { key: string; cert: string } {
   const folder = mkdtempSync(join(tmpdir(), 'netloom-cert-'));
   try {
-    const [key, cert] = [join(folder, 'key'), join(folder, 'cert')];
-    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-subj', '/CN=guest.test', '-addext', `subjectAltName=DNS:guest.test,IP:${FAR}`, '-days', '2', '-keyout', key, '-out', cert], { stdio: 'pipe' });
+    const { key, cert } = certificate(folder);
     return { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') };
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-const { key, cert } = certificate();
+const { key, cert } = made();
 const web = http.createServer(handler);
 const secureWeb = http.createServer(handler);
 const sockets = new WebSocketServer({ server: web });
