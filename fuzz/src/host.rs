@@ -141,7 +141,7 @@ impl Player {
         let interface = player.interfaces[1].0;
         let everywhere = IpNet::new(Ipv4Addr::UNSPECIFIED.into(), 0);
         let route = Route { net: everywhere, via: Some(ROUTER.into()), interface };
-        player.host.add_route(route).expect("the router is on the link");
+        assert_eq!(player.host.add_route(route), Ok(()));
         player
     }
 
