@@ -18,3 +18,5 @@ export type {
   StreamListenOptions,
   StreamTransport,
 } from './types.ts';
+export { connectStreams } from './connect.ts';
+export { fromReadable, fromReader } from './iterate.ts';
