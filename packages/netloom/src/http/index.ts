@@ -9,11 +9,15 @@ import { HttpClient } from './client.ts';
 import { createFetch } from './fetch.ts';
 import { limitsOf } from './limits.ts';
 import { serveHttp } from './serve.ts';
+import { openWebSocket, webSocketClass } from './websocket/handshake.ts';
 import type { CreateHttpOptions, HttpApi, HttpRequestHandler, HttpTransport, ServeHandlerOptions, ServeOptions } from './types.ts';
 
 export { HttpProtocolError } from './errors.ts';
 export { trailersOf, withTrailers } from './trailers.ts';
 export { upgrade, type ServerUpgrade, type UpgradeOptions } from './upgrade.ts';
+export { WebSocketConnection, type WebSocketClose } from './websocket/connection.ts';
+export { WebSocketError } from './websocket/frames.ts';
+export { upgradeWebSocket, type WebSocketOptions, type WebSocketUpgrade, type WebSocketUpgradeOptions } from './websocket/handshake.ts';
 export type {
   ConnectionLike, CreateHttp, CreateHttpOptions, HttpApi, HttpFetch, HttpLimits, HttpRequestHandler, HttpServer, HttpTransport,
   RequestUpgradeOptions, ServeHandlerOptions, ServeOptions, TlsWrapper, UpgradedConnection,
@@ -54,6 +58,8 @@ export async function createHttp(transport: HttpTransport, options: CreateHttpOp
     fetch: createFetch(client),
     serve,
     requestUpgrade: (url, o) => client.upgrade(new URL(url), o),
+    WebSocket: webSocketClass(client),
+    openWebSocket: (url, o) => openWebSocket(client, url, o),
     close: async () => client.pool.close(),
     [Symbol.asyncDispose]: async () => client.pool.close(),
   };

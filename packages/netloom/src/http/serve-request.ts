@@ -123,7 +123,8 @@ class ServerExchange {
       if (response.bodyUsed || response.body?.locked) throw new TypeError('the body of the response is in use');
       return response;
     } catch (error) {
-      if (this.#bodyError instanceof HttpProtocolError) return new Response(null, { status: this.#bodyError.status });
+      const fault = this.#bodyError ?? error;
+      if (fault instanceof HttpProtocolError) return new Response(null, { status: fault.status, ...(fault.status === 426 && { headers: { 'sec-websocket-version': '13' } }) });
       if (this.#channel.error === undefined) this.#server.onError(error);
       return new Response(null, { status: 500 });
     }

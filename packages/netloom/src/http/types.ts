@@ -1,3 +1,5 @@
+import type { WebSocketConnection } from './websocket/connection.ts';
+import type { WebSocketOptions } from './websocket/handshake.ts';
 import type { StreamConnection, StreamListenOptions, StreamTransport } from '../transport/types.ts';
 
 /** What HTTP needs of a connection: its two streams and `close`. All that a `StreamConnection` has beside them is used where it exists. */
@@ -108,6 +110,16 @@ export interface HttpApi extends AsyncDisposable {
    * Rejects as a connect does, and with an `HttpProtocolError` whose `status` is the server's if it answers otherwise.
    */
   requestUpgrade(url: string | URL, options: RequestUpgradeOptions): Promise<UpgradedConnection>;
+  /**
+   * The browser's `WebSocket` over this transport. Instead of subprotocols it takes `WebSocketOptions`, too, with headers.
+   * `send` queues without bound as the browser's does: watch `bufferedAmount`, or use `openWebSocket`.
+   */
+  WebSocket: typeof globalThis.WebSocket;
+  /**
+   * Opens a WebSocket as streams with backpressure. Rejects as a connect does, with an `HttpProtocolError` if the server does not
+   * switch protocols, and with a `DOMException` named `SyntaxError` for an invalid URL or subprotocol.
+   */
+  openWebSocket(url: string | URL, options?: WebSocketOptions & { signal?: AbortSignal }): Promise<WebSocketConnection>;
   /** Closes connections that are kept for later requests. Requests under way are not touched, later ones open new connections. */
   close(): Promise<void>;
 }
