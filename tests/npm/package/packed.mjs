@@ -1,5 +1,5 @@
 // The package as npm packs it, and folders to use it in.
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { capture } from '../process.mjs';
@@ -26,8 +26,27 @@ export async function pack(path) {
   return { tarball: `${path}/${filename}`, files: files.map((file) => file.path) };
 }
 
-/** Makes an empty project at `path` and installs the packed package in it. */
-export async function install(path) {
+let installed;
+
+/** A project with the packed package and nothing else, gone after the test. */
+export async function project(test) {
+  const path = await folder(test);
+  // What npm installs is the same for all.
+  installed ??= (async () => {
+    const first = await mkdtemp(`${tmpdir()}/netloom-npm-`);
+    await install(first);
+    return first;
+  })();
+  await cp(await installed, path, { recursive: true });
+  return path;
+}
+
+/** Removes what the projects were copied from. */
+export async function clean() {
+  if (installed) await rm(await installed, { recursive: true, force: true });
+}
+
+async function install(path) {
   const { tarball } = await pack(path);
   await writeFile(`${path}/package.json`, JSON.stringify({ name: 'empty', private: true, type: 'module' }));
   await capture(['npm', 'install', '--offline', '--no-audit', '--no-fund', '--silent', tarball], { cwd: path });

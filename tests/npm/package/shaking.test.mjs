@@ -1,10 +1,12 @@
 // What a bundler takes of the package, and what importing it does.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import test from 'node:test';
+import test, { after } from 'node:test';
 import { build } from 'esbuild';
 import { capture } from '../process.mjs';
-import { entries, folder, install, manifest, root } from './packed.mjs';
+import { clean, entries, manifest, project, root } from './packed.mjs';
+
+after(clean);
 
 const bundle = (contents, options = {}) =>
   build({ stdin: { contents, resolveDir: root }, bundle: true, format: 'esm', metafile: true, write: false, logLevel: 'silent', ...options });
@@ -42,8 +44,7 @@ test('an entry that does not open stacks does not bring the module', async () =>
 });
 
 test('importing every entry changes no global and holds no process', async (t) => {
-  const path = await folder(t);
-  await install(path);
+  const path = await project(t);
   const code = `
     const look = () => JSON.stringify([globalThis, Object.prototype, Array.prototype, Promise.prototype, Uint8Array.prototype].map((one) => Reflect.ownKeys(one).map(String)));
     // Node itself makes some of its globals only when they are touched.
