@@ -49,17 +49,25 @@ async function withGuest(run: (guest: Guest, server: DhcpServer, script: string)
   await writeFile(script, SCRIPT);
   await chmod(script, 0o700);
   await run(guest, server, script);
-  const lease = Object.fromEntries((await readFile(join(guest.folder, 'lease'), 'utf8')).trim().split('\n').map((line) => [line.split(' ')[0], line.slice(line.indexOf(' ') + 1)]));
+  const lease = Object.fromEntries(
+    (await readFile(join(guest.folder, 'lease'), 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => [line.split(' ')[0], line.slice(line.indexOf(' ') + 1)]),
+  );
   const known = [...server.leases.values()][0]!;
   assert.equal(lease['address'], known.ip);
   assert.equal(known.mac, JSON.parse(await guest.exec('ip', ['-j', 'link', 'show', guest.card]))[0].address);
   assert.ok(known.expiresAt > Date.now() && known.expiresAt <= Date.now() + 600_000);
-  assert.deepEqual([lease['netmask'], lease['router'], lease['dns'], lease['domain'], lease['lifetime'], lease['server']], ['255.255.255.0', '10.7.0.1', '10.7.0.1 10.7.0.2', 'lan.test', '600', '10.7.0.1']);
+  assert.deepEqual(
+    [lease['netmask'], lease['router'], lease['dns'], lease['domain'], lease['lifetime'], lease['server']],
+    ['255.255.255.0', '10.7.0.1', '10.7.0.1 10.7.0.2', 'lan.test', '600', '10.7.0.1'],
+  );
   assert.equal(lease['mtu'], '1400');
   assert.match(lease['search']!, /^lan\.test\.? example\.test\.?$/);
 }
 
-test("busybox udhcpc has a lease of ours, and gives it back", async () => {
+test('busybox udhcpc has a lease of ours, and gives it back', async () => {
   await withGuest(async (guest, server, script) => {
     await guest.exec('udhcpc', ['-i', guest.card, '-f', '-n', '-q', '-t', '10', '-T', '1', '-O', 'mtu', '-O', 'search', '-s', script]);
     const [{ ip } = { ip: '' }] = server.leases.values();
@@ -83,7 +91,20 @@ test('ISC dhclient has a lease of ours', async () => {
   await withGuest(async (guest, _, script) => {
     const conf = join(guest.folder, 'dhclient.conf');
     await writeFile(conf, 'request subnet-mask, routers, domain-name-servers, domain-name, domain-search, interface-mtu;\n');
-    const client = guest.start('dhclient', ['-4', '-1', '-d', '-sf', script, '-cf', conf, '-lf', join(guest.folder, 'leases'), '-pf', join(guest.folder, 'pid'), guest.card]);
+    const client = guest.start('dhclient', [
+      '-4',
+      '-1',
+      '-d',
+      '-sf',
+      script,
+      '-cf',
+      conf,
+      '-lf',
+      join(guest.folder, 'leases'),
+      '-pf',
+      join(guest.folder, 'pid'),
+      guest.card,
+    ]);
     await lineOf(client, /^bound to 10\.7\.0\.1\d\d/);
   });
 });
@@ -106,7 +127,10 @@ async function withServingGuest(serve: (guest: Guest) => Promise<void>, run: (gu
   await using dhcp = await createDhcp(stack);
   const client = await dhcp.acquire({ interface: tap, hostname: 'netloom', resolver: dns.client });
   const binding = client.binding!;
-  assert.deepEqual([tap.addresses, binding.netmask, binding.routers, binding.dnsServers, binding.serverIdentifier], [[binding.cidr], '255.255.255.0', ['10.8.0.1'], ['10.8.0.1'], '10.8.0.1']);
+  assert.deepEqual(
+    [tap.addresses, binding.netmask, binding.routers, binding.dnsServers, binding.serverIdentifier],
+    [[binding.cidr], '255.255.255.0', ['10.8.0.1'], ['10.8.0.1'], '10.8.0.1'],
+  );
   assert.equal(stack.routes.lookup('192.0.2.1')?.gateway, '10.8.0.1');
   assert.match(binding.domainName ?? '', /^lan\.test$/);
   check(binding.ip);
@@ -123,8 +147,20 @@ test('our client has a lease of dnsmasq, and its name servers', async () => {
   await withServingGuest(
     async (guest) => {
       const server = guest.start('dnsmasq', [
-        '--no-daemon', '--conf-file=/dev/null', '--no-resolv', '--no-hosts', `--interface=${guest.card}`, '--bind-interfaces', '--dhcp-range=10.8.0.50,10.8.0.60,1h',
-        '--domain=lan.test', '--dhcp-authoritative', '--no-ping', '--user=root', '--group=root', `--dhcp-leasefile=${join(guest.folder, 'leases')}`, '--log-dhcp',
+        '--no-daemon',
+        '--conf-file=/dev/null',
+        '--no-resolv',
+        '--no-hosts',
+        `--interface=${guest.card}`,
+        '--bind-interfaces',
+        '--dhcp-range=10.8.0.50,10.8.0.60,1h',
+        '--domain=lan.test',
+        '--dhcp-authoritative',
+        '--no-ping',
+        '--user=root',
+        '--group=root',
+        `--dhcp-leasefile=${join(guest.folder, 'leases')}`,
+        '--log-dhcp',
       ]);
       await lineOf(server, /DHCP, IP range/);
     },
@@ -140,7 +176,18 @@ test('our client has a lease of busybox udhcpd', async () => {
   await withServingGuest(
     async (guest) => {
       const conf = join(guest.folder, 'udhcpd.conf');
-      const lines = ['start 10.8.0.70', 'end 10.8.0.80', `interface ${guest.card}`, `lease_file ${join(guest.folder, 'leases')}`, `pidfile ${join(guest.folder, 'pid')}`, 'opt dns 10.8.0.1', 'opt subnet 255.255.255.0', 'opt router 10.8.0.1', 'opt domain lan.test', 'opt lease 3600'];
+      const lines = [
+        'start 10.8.0.70',
+        'end 10.8.0.80',
+        `interface ${guest.card}`,
+        `lease_file ${join(guest.folder, 'leases')}`,
+        `pidfile ${join(guest.folder, 'pid')}`,
+        'opt dns 10.8.0.1',
+        'opt subnet 255.255.255.0',
+        'opt router 10.8.0.1',
+        'opt domain lan.test',
+        'opt lease 3600',
+      ];
       await writeFile(conf, `${lines.join('\n')}\n`);
       await writeFile(join(guest.folder, 'leases'), '');
       await lineOf(guest.start('udhcpd', ['-f', conf]), /started/);

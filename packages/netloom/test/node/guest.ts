@@ -50,6 +50,7 @@ export class Guest implements AsyncDisposable {
   }
 
   async #make(tap: Card, resolvConf: string): Promise<void> {
+    if (process.getuid?.() !== 0) throw new Error('network namespaces need root; run the same command as root');
     this.folder = await mkdtemp(join(tmpdir(), 'netloom-guest-'));
     // `ip netns exec` shows this file as /etc/resolv.conf.
     await mkdir(`/etc/netns/${this.name}`, { recursive: true });
@@ -61,7 +62,14 @@ export class Guest implements AsyncDisposable {
     socket.setRecvBufferSize(SOCKET_BYTES);
     const device = this.name.replace('-', 'x');
     const { port } = socket.address() as AddressInfo;
-    const socat = this.#spawn('socat', ['-d', '-d', '-b', '70000', `TUN,tun-type=tap,iff-no-pi,tun-name=${device}`, `UDP4:127.0.0.1:${port},so-sndbuf=${SOCKET_BYTES}`]);
+    const socat = this.#spawn('socat', [
+      '-d',
+      '-d',
+      '-b',
+      '70000',
+      `TUN,tun-type=tap,iff-no-pi,tun-name=${device}`,
+      `UDP4:127.0.0.1:${port},so-sndbuf=${SOCKET_BYTES}`,
+    ]);
     await lineOf(socat, /starting data transfer loop/);
     const [, peer] = await lineOf(socat, /local address AF=2 127\.0\.0\.1:(\d+)/);
     this.#join(tap, socket, Number(peer));

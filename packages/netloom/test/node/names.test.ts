@@ -9,9 +9,16 @@ import { Guest, lineOf } from './guest.ts';
 
 const OURS = '10.6.0.1';
 const zone: Record<string, DnsResponse[]> = {
-  'web.test': [{ type: 'A', ip: '10.6.0.80', ttl: 60 }, { type: 'A', ip: '10.6.0.81', ttl: 60 }, { type: 'AAAA', ip: '2001:db8::80', ttl: 60 }],
-  'www.web.test': [{ type: 'CNAME', cname: 'web.test', ttl: 60 }, { name: 'web.test', type: 'A', ip: '10.6.0.80', ttl: 60 }],
-  'test': [
+  'web.test': [
+    { type: 'A', ip: '10.6.0.80', ttl: 60 },
+    { type: 'A', ip: '10.6.0.81', ttl: 60 },
+    { type: 'AAAA', ip: '2001:db8::80', ttl: 60 },
+  ],
+  'www.web.test': [
+    { type: 'CNAME', cname: 'web.test', ttl: 60 },
+    { name: 'web.test', type: 'A', ip: '10.6.0.80', ttl: 60 },
+  ],
+  test: [
     { type: 'NS', ns: 'ns.test', ttl: 60 },
     { type: 'MX', preference: 10, exchange: 'mail.test', ttl: 60 },
     { type: 'TXT', value: `v=spf1 ${'x'.repeat(300)}`, ttl: 60 },
@@ -80,7 +87,7 @@ test('an answer too large for a datagram reaches dig by TCP', async () => {
     const whole = await dig('many.test');
     assert.match(whole, /Truncated, retrying in TCP mode/);
     assert.match(whole, /ANSWER: 400/);
-    assert.match(await dig('+tcp', '+keepopen', 'web.test', 'A', 'web.test', 'AAAA'), /10\.6\.0\.81[^]*2001:db8::80/);
+    assert.match(await dig('+tcp', '+keepopen', 'web.test', 'A', 'web.test', 'AAAA'), /10\.6\.0\.81.*2001:db8::80/s);
   });
 });
 
@@ -101,14 +108,33 @@ test('our resolver has every type of record from dnsmasq', async () => {
   await guest.exec('ip', ['addr', 'add', '10.6.0.2/24', 'dev', guest.card]);
   const many = Array.from({ length: 100 }, (_, i) => `--host-record=many.test,10.5.0.${i}`);
   const server = guest.start('dnsmasq', [
-    '--no-daemon', '--conf-file=/dev/null', '--no-resolv', '--no-hosts', '--user=root', '--group=root', '--local=/test/', '--local-ttl=60', '--log-queries', ...many,
-    '--host-record=web.test,10.6.0.80,2001:db8::80', '--cname=www.test,web.test', '--mx-host=test,mail.test,10', '--txt-record=test,hello', '--srv-host=_http._tcp.test,web.test,80,1,2',
-    '--caa-record=test,0,issue,ca.test', '--ptr-record=1.2.3.4.in-addr.arpa,four.test', '--dns-rr=raw.test,65280,010203', '--auth-ttl=60',
+    '--no-daemon',
+    '--conf-file=/dev/null',
+    '--no-resolv',
+    '--no-hosts',
+    '--user=root',
+    '--group=root',
+    '--local=/test/',
+    '--local-ttl=60',
+    '--log-queries',
+    ...many,
+    '--host-record=web.test,10.6.0.80,2001:db8::80',
+    '--cname=www.test,web.test',
+    '--mx-host=test,mail.test,10',
+    '--txt-record=test,hello',
+    '--srv-host=_http._tcp.test,web.test,80,1,2',
+    '--caa-record=test,0,issue,ca.test',
+    '--ptr-record=1.2.3.4.in-addr.arpa,four.test',
+    '--dns-rr=raw.test,65280,010203',
+    '--auth-ttl=60',
   ]);
   await lineOf(server, /started, version/);
   await using dns = await createDns(stack, { client: { nameServer: { ip: '10.6.0.2' }, search: ['test'] } });
   assert.equal(await dns.lookup('web'), '10.6.0.80');
-  assert.deepEqual(await dns.lookupAll('www.test'), [{ address: '10.6.0.80', family: 4 }, { address: '2001:db8::80', family: 6 }]);
+  assert.deepEqual(await dns.lookupAll('www.test'), [
+    { address: '10.6.0.80', family: 4 },
+    { address: '2001:db8::80', family: 6 },
+  ]);
   assert.equal(await dns.reverse('4.3.2.1'), 'four.test');
   assert.equal(await dns.reverse('2001:db8::80'), 'web.test');
   const only = async (name: string, type: 'MX' | 'TXT' | 'SRV' | 'CAA' | 'CNAME' | 'TYPE65280'): Promise<object> => {
