@@ -83,7 +83,7 @@ test('pg: notifications', async () => {
 test('pg: a backend that is ended tells its client', async () => {
   const [victim, other] = await Promise.all([connected(), connected()]);
   const { rows } = await victim.query('select pg_backend_pid() as pid');
-  const errors: { code?: string }[] = [];
+  const errors: (Error & { code?: string })[] = [];
   victim.on('error', (error) => errors.push(error));
   const ended = new Promise<void>((done) => victim.once('end', done));
   await other.query('select pg_terminate_backend($1)', [rows[0].pid]);
