@@ -10,11 +10,15 @@ import { viewOf } from './util.ts';
 
 /** What every frame has. */
 export type EthernetFrameBase = { destinationMac: MacAddress; sourceMac: MacAddress };
+/** A frame with an IPv4 packet. */
 export type IPv4EthernetFrame = EthernetFrameBase & { type: 'ipv4'; payload: IPv4Packet };
+/** A frame with an IPv6 packet. */
 export type IPv6EthernetFrame = EthernetFrameBase & { type: 'ipv6'; payload: IPv6Packet };
+/** A frame with an ARP message. */
 export type ARPEthernetFrame = EthernetFrameBase & { type: 'arp'; payload: ArpMessage };
 /** A frame of another type, given by its number (1,536 or more; less is a length of IEEE 802.3). */
 export type OtherEthernetFrame = EthernetFrameBase & { type: number; payload: Uint8Array };
+/** A frame: `type` tells what its payload is. */
 export type EthernetFrame = IPv4EthernetFrame | IPv6EthernetFrame | ARPEthernetFrame | OtherEthernetFrame;
 
 const HEADER_LENGTH = 14;

@@ -24,13 +24,17 @@ export type IPv4PacketBase = {
   sourceIP: IPv4Address;
   destinationIP: IPv4Address;
 };
+/** A packet with an ICMP message. */
 export type IcmpIPv4Packet = IPv4PacketBase & { protocol: 'icmp'; payload: IcmpMessage };
 /** The payload is a whole segment: `parseTcpSegment` reads it. */
 export type TcpIPv4Packet = IPv4PacketBase & { protocol: 'tcp'; payload: Uint8Array };
+/** A packet with a UDP datagram. */
 export type UdpIPv4Packet = IPv4PacketBase & { protocol: 'udp'; payload: UdpDatagram };
 /** Another protocol, by its number; also every fragment, whose payload means nothing by itself. */
 export type OtherIPv4Packet = IPv4PacketBase & { protocol: number; payload: Uint8Array };
+/** A packet: `protocol` tells what its payload is. */
 export type IPv4Packet = IcmpIPv4Packet | TcpIPv4Packet | UdpIPv4Packet | OtherIPv4Packet;
+/** Protocols that have names here. */
 export type IPv4Protocol = 'icmp' | 'tcp' | 'udp';
 
 /** What a checksum covers beside the bytes that follow it. */

@@ -17,6 +17,7 @@ export type IPv6PacketBase = {
   sourceIP: string;
   destinationIP: string;
 };
+/** A packet with a UDP datagram. */
 export type UdpIPv6Packet = IPv6PacketBase & { protocol: 'udp'; payload: UdpDatagram };
 /** The payload is a whole segment: `parseTcpSegment` reads it. */
 export type TcpIPv6Packet = IPv6PacketBase & { protocol: 'tcp'; payload: Uint8Array };
@@ -24,6 +25,7 @@ export type TcpIPv6Packet = IPv6PacketBase & { protocol: 'tcp'; payload: Uint8Ar
 export type Icmpv6IPv6Packet = IPv6PacketBase & { protocol: 'icmpv6'; payload: Uint8Array };
 /** Another next header, by its number. */
 export type OtherIPv6Packet = IPv6PacketBase & { protocol: number; payload: Uint8Array };
+/** A packet: `protocol` tells what its payload is. */
 export type IPv6Packet = UdpIPv6Packet | TcpIPv6Packet | Icmpv6IPv6Packet | OtherIPv6Packet;
 
 /** What a checksum covers beside the bytes that follow it (RFC 8200 8.1). */
