@@ -1,6 +1,7 @@
 //! Fuzz targets: each is a function of bytes that must neither panic nor break what it asserts.
 
 pub mod frame;
+pub mod host;
 pub mod machine;
 pub mod replay;
 pub mod tcp;

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::process::{Outcome, Step};
 use crate::tally::Tally;
-use crate::{fuzz, guest, needs, purity};
+use crate::{fuzz, guest, needs, npm, purity};
 
 /// One group: its name and what it runs.
 pub(crate) struct Group {
@@ -28,7 +28,7 @@ pub(crate) struct Report {
 }
 
 /// All groups, the cheap ones first.
-pub(crate) const GROUPS: [Group; 11] = [
+pub(crate) const GROUPS: [Group; 13] = [
     Group { name: "fmt", run: fmt },
     Group { name: "lint", run: lint },
     Group { name: "doc", run: doc },
@@ -37,6 +37,8 @@ pub(crate) const GROUPS: [Group; 11] = [
     Group { name: "relay", run: relay },
     Group { name: "fuzz", run: fuzz_targets },
     Group { name: "bench", run: bench },
+    Group { name: "npm", run: npm },
+    Group { name: "browser", run: browser },
     Group { name: "interop", run: interop },
     Group { name: "guests", run: guests },
     Group { name: "demo", run: demo },
@@ -62,7 +64,8 @@ impl Group {
 }
 
 fn fmt(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
-    check("cargo fmt --check", Step::cargo(["fmt", "--all", "--check"]), reports)
+    check("cargo fmt --check", Step::cargo(["fmt", "--all", "--check"]), reports)?;
+    check("biome format", npm::biome("format")?, reports)
 }
 
 fn lint(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
@@ -72,12 +75,13 @@ fn lint(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
         let output = result.as_ref().err().map(|error| format!("{error:#}")).unwrap_or_default();
         reports.push(Report { what, tally: Tally::one(result.is_ok()), output });
     }
-    Ok(())
+    check("biome lint", npm::biome("lint")?, reports)
 }
 
 fn doc(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
     let step = Step::cargo(["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"]);
-    check("cargo doc", step.env("RUSTDOCFLAGS", "-D warnings"), reports)
+    check("cargo doc", step.env("RUSTDOCFLAGS", "-D warnings"), reports)?;
+    check("typedoc", npm::reference()?, reports)
 }
 
 fn unit(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
@@ -121,6 +125,30 @@ fn bench(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
     Ok(())
 }
 
+/// The npm package in the runtimes of a terminal, and as it is packed.
+fn npm(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
+    npm::prepare()?;
+    check("sizes", npm::sizes(""), reports)?;
+    check("types", npm::types(), reports)?;
+    for runtime in npm::TERMINALS {
+        node(runtime, npm::everywhere(runtime), tier, reports)?;
+    }
+    for version in ["node", "node24"] {
+        node(&format!("{version}: node"), npm::suite(version, "node"), tier, reports)?;
+        node(&format!("{version}: package"), npm::suite(version, "package"), tier, reports)?;
+    }
+    node("examples", npm::suite("node", "examples"), tier, reports)
+}
+
+/// The npm package in Chromium: in a window, in a worker, and in bundles.
+fn browser(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
+    npm::prepare()?;
+    for place in npm::PLACES {
+        node(place, npm::everywhere(place), tier, reports)?;
+    }
+    node("bundles", npm::suite("node", "bundles"), tier, reports)
+}
+
 fn interop(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     needs::interop()?;
     crate::build_relay()?;
@@ -146,8 +174,7 @@ fn guests(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
             .dir(&folder)
             .env("NETLOOM_GUEST_DIR", guest::folder())
             .env("NETLOOM_BIN", crate::relay_program());
-        let step = if tier == Tier::Full { step.env("NETLOOM_FULL", "1") } else { step };
-        push(&file, step.capture()?, Tally::of_node, reports);
+        node(&file, step, tier, reports)?;
     }
     needs::interop()?;
     let step =
@@ -169,6 +196,13 @@ fn check(what: &str, step: Step, reports: &mut Vec<Report>) -> Result<()> {
 
 fn cargo_test(what: &str, step: Step, reports: &mut Vec<Report>) -> Result<()> {
     push(what, step.capture()?, Tally::of_cargo, reports);
+    Ok(())
+}
+
+/// A step that ends with the summary of Node's test runner.
+fn node(what: &str, step: Step, tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
+    let step = if tier == Tier::Full { step.env("NETLOOM_FULL", "1") } else { step };
+    push(what, step.capture()?, Tally::of_node, reports);
     Ok(())
 }
 

@@ -44,7 +44,7 @@ enum Verb {
         /// Everything, at full size
         #[arg(long)]
         full: bool,
-        /// One group: fmt, lint, doc, unit, sim, relay, fuzz, bench, interop, guests, demo
+        /// One group: fmt, lint, doc, unit, sim, relay, fuzz, bench, npm, browser, interop, guests, demo
         #[arg(long, value_name = "GROUP")]
         only: Option<String>,
     },
@@ -103,8 +103,14 @@ fn run(verb: Verb) -> Result<bool> {
             return test::run(if full { Tier::Full } else { Tier::Quick }, only.as_deref());
         }
         Verb::Bench { name, arguments } => bench::step(&name, &arguments)?.show()?,
-        Verb::Wasm { package: None } => npm::wasm()?,
-        Verb::Js => npm::build()?,
+        Verb::Wasm { package: None } => {
+            npm::modules()?;
+            npm::sizes("modules").show()?;
+        }
+        Verb::Js => {
+            npm::build()?;
+            npm::sizes("").show()?;
+        }
         Verb::Wasm { package: Some(package) } => {
             for features in wasm::Features::ALL {
                 println!("{}", wasm::module(&package, features)?.display());
@@ -112,7 +118,10 @@ fn run(verb: Verb) -> Result<bool> {
         }
         Verb::Guest => guest::make()?,
         Verb::Fuzz { target, runs, minutes } => fuzz::run(target.as_deref(), runs, minutes)?,
-        Verb::Fmt => Step::cargo(["fmt", "--all"]).show()?,
+        Verb::Fmt => {
+            Step::cargo(["fmt", "--all"]).show()?;
+            npm::biome("format")?.arg("--write").show()?;
+        }
         Verb::Lint => return test::run(Tier::Quick, Some("lint")),
         Verb::Doc => return test::run(Tier::Quick, Some("doc")),
         Verb::Unit => return test::run(Tier::Quick, Some("unit")),

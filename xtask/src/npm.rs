@@ -17,8 +17,8 @@ pub(crate) fn script(name: &str) -> Step {
     Step::new("node").arg(format!("scripts/{name}")).dir(&folder())
 }
 
-/// Builds the modules, optimises them and leaves them where the package inlines them from; prints their sizes.
-pub(crate) fn wasm() -> Result<()> {
+/// Builds the modules, optimises them and leaves them where the package inlines them from.
+pub(crate) fn modules() -> Result<()> {
     needs::node_modules(&folder())?;
     let mut step = script("wasm.mjs");
     for features in wasm::Features::ALL {
@@ -27,9 +27,58 @@ pub(crate) fn wasm() -> Result<()> {
     step.show()
 }
 
-/// Builds the package into its `dist`; prints what the entries weigh.
+/// Builds the package into its `dist`, modules and all.
 pub(crate) fn build() -> Result<()> {
-    wasm()?;
-    script("build.mjs").show()?;
-    script("sizes.mjs").show()
+    modules()?;
+    script("build.mjs").show()
+}
+
+/// Tells what is shipped weighs; fails what is over its budget. `part` leaves the modules or the entries.
+pub(crate) fn sizes(part: &str) -> Step {
+    script("sizes.mjs").arg(part)
+}
+
+/// Biome, over all our JavaScript and TypeScript, as `biome.json` has it.
+pub(crate) fn biome(verb: &str) -> Result<Step> {
+    needs::node_modules(&folder())?;
+    Ok(Step::new("packages/netloom/node_modules/.bin/biome").args([verb, "--error-on-warnings"]))
+}
+
+/// The compiler's checks of the sources and of the tests.
+pub(crate) fn types() -> Step {
+    Step::new("npm").args(["run", "--silent", "check"]).dir(&folder())
+}
+
+/// The API's reference, below `target/doc-npm`; whatever has no documentation is an error.
+pub(crate) fn reference() -> Result<Step> {
+    needs::node_modules(&folder())?;
+    Ok(Step::new("npm").args(["run", "--silent", "doc"]).dir(&folder()))
+}
+
+/// Runtimes of a terminal that the package is tested in, as `tests/npm/run.mjs` names them.
+pub(crate) const TERMINALS: [&str; 4] = ["node", "node24", "deno", "bun"];
+/// Places of a browser, likewise.
+pub(crate) const PLACES: [&str; 2] = ["window", "worker"];
+
+/// Where the runners and the tests of the packed package are.
+pub(crate) fn tests() -> PathBuf {
+    crate::root().join("tests/npm")
+}
+
+/// Makes sure of what the tests need, and builds the package.
+pub(crate) fn prepare() -> Result<()> {
+    needs::node_modules(&tests())?;
+    needs::packages(&std::fs::read_to_string(tests().join("apt-packages"))?)?;
+    // Sizes are a check of their own.
+    build()
+}
+
+/// The tests that run everywhere, in one place.
+pub(crate) fn everywhere(place: &str) -> Step {
+    Step::new("node").args(["run.mjs", place]).dir(&tests())
+}
+
+/// Tests for Node's own runner, in one of its versions.
+pub(crate) fn suite(node: &str, suite: &str) -> Step {
+    Step::new("node").args(["suite.mjs", node, suite]).dir(&tests())
 }

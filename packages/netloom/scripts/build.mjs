@@ -1,11 +1,11 @@
-// Builds dist: JavaScript and declarations from src, and the WebAssembly modules where `cargo xtask wasm` left them.
+// Builds dist: JavaScript and declarations from src, and the WebAssembly modules that `cargo xtask wasm` left.
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = `${root}dist`;
-const inline = `${root}src/engine/inline`;
+const inline = 'engine/inline';
 
 rmSync(dist, { recursive: true, force: true });
 const projects = existsSync(`${root}src/node/index.ts`) ? ['.', 'src/node'] : ['.'];
@@ -13,6 +13,12 @@ for (const project of projects) {
   const { status } = spawnSync(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-p', project], { cwd: root, stdio: 'inherit' });
   if (status !== 0) process.exit(status ?? 1);
 }
-for (const name of existsSync(inline) ? readdirSync(inline) : []) {
-  if (name.endsWith('.wasm')) cpSync(`${inline}/${name}`, `${dist}/${name}`);
+for (const name of readdirSync(`${root}src/${inline}`)) {
+  if (name.endsWith('.wasm')) cpSync(`${root}src/${inline}/${name}`, `${dist}/${name}`);
+}
+// A map of a module in base64 would hold it a second time.
+for (const name of readdirSync(`${dist}/${inline}`)) {
+  const file = `${dist}/${inline}/${name}`;
+  if (name.endsWith('.map')) rmSync(file);
+  else writeFileSync(file, readFileSync(file, 'utf8').replace(/^\/\/# sourceMappingURL=.*\n?/m, ''));
 }

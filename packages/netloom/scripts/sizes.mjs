@@ -1,34 +1,43 @@
-// What each entry of the built package weighs in a bundle, minified, without the WebAssembly modules; the base entry has a budget.
+// What the modules weigh, and each entry of the built package in a bundle, minified, without the modules; fails what is over its budget.
+//
+// node scripts/sizes.mjs [modules|entries]
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 
+const MODULE_BUDGET_GZIP_BYTES = 100 * 1024;
 const BASE_BUDGET_GZIP_BYTES = 20 * 1024;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const { exports, name } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'));
-let fits = true;
-for (const [entry, { default: file }] of Object.entries(exports)) {
-  if (file === undefined) continue;
-  const { outputFiles } = await build({
-    entryPoints: [`${root}${file}`],
-    bundle: true,
-    minify: true,
-    format: 'esm',
-    target: 'es2022',
-    platform: entry === './node' ? 'node' : 'browser',
-    external: ['*/engine/inline/*', '*/inline/*'],
-    write: false,
-    logLevel: 'error',
-  });
-  const bytes = outputFiles[0].contents;
-  const gzip = gzipSync(bytes, { level: 9 }).length;
-  const budget = entry === '.' ? ` of ${BASE_BUDGET_GZIP_BYTES}` : '';
-  fits &&= entry !== '.' || gzip <= BASE_BUDGET_GZIP_BYTES;
-  console.log(`${entry.replace('.', name).padEnd(18)} ${bytes.length} bytes, gzip ${gzip}${budget}, brotli ${brotliCompressSync(bytes).length}`);
+const part = process.argv[2];
+
+if (part !== 'entries') {
+  for (const file of ['netloom.wasm', 'netloom.simd128.wasm']) weigh(file, readFileSync(`${root}src/engine/inline/${file}`), MODULE_BUDGET_GZIP_BYTES);
 }
-if (!fits) {
-  console.error('over budget');
-  process.exit(1);
+if (part !== 'modules') {
+  for (const [entry, { default: file }] of Object.entries(exports)) {
+    if (file === undefined) continue;
+    const { outputFiles } = await build({
+      entryPoints: [`${root}${file}`],
+      bundle: true,
+      minify: true,
+      format: 'esm',
+      target: 'es2022',
+      platform: entry === './node' ? 'node' : 'browser',
+      external: ['./inline/*'],
+      write: false,
+      logLevel: 'error',
+    });
+    weigh(entry.replace('.', name), outputFiles[0].contents, entry === '.' ? BASE_BUDGET_GZIP_BYTES : undefined);
+  }
+}
+
+function weigh(what, bytes, budget) {
+  const gzip = gzipSync(bytes, { level: 9 }).length;
+  const over = budget !== undefined && gzip > budget;
+  if (over) process.exitCode = 1;
+  const of = budget === undefined ? '' : ` of ${budget}${over ? ': over budget' : ''}`;
+  console.log(`${what.padEnd(20)} ${bytes.length} bytes, brotli ${brotliCompressSync(bytes).length}, gzip ${gzip}${of}`);
 }

@@ -15,18 +15,19 @@ export class Network {
   readonly connections = new Set<object>();
   readonly listeners = new Map<string, MemoryListener>();
 
-  /** The transports of a host. */
-  host(address: string): { udp: DatagramTransport; tcp: StreamTransport & { listen: NonNullable<StreamTransport['listen']> } } {
+  /** The transports of a host; its address may change. */
+  host(given: string | { address: string }): { udp: DatagramTransport; tcp: StreamTransport & { listen: NonNullable<StreamTransport['listen']> } } {
+    const host = typeof given === 'string' ? { address: given } : given;
     return {
-      udp: { open: async (options = {}) => new MemorySocket(this, address, options) },
+      udp: { open: async (options = {}) => new MemorySocket(this, host, options) },
       tcp: {
-        listen: async ({ port }) => new MemoryListener(this, address, port),
-        connect: async ({ host, port, signal }) => {
+        listen: async ({ port }) => new MemoryListener(this, host.address, port),
+        connect: async ({ host: target, port, signal }) => {
           await macrotask();
           signal?.throwIfAborted();
-          const listener = this.listeners.get(`${host}:${port}`);
-          if (!listener) throw new NetworkError('ECONNREFUSED', { syscall: 'connect', address: host, port });
-          return listener.arrive(address);
+          const listener = this.listeners.get(`${target}:${port}`);
+          if (!listener) throw new NetworkError('ECONNREFUSED', { syscall: 'connect', address: target, port });
+          return listener.arrive(host.address);
         },
       },
     };
@@ -37,7 +38,7 @@ export class Network {
     if (this.drop(sent)) return;
     setTimeout(() => {
       for (const socket of this.sockets) {
-        const isTarget = sent.to.host === '255.255.255.255' ? socket.localAddress !== sent.from.host : socket.localAddress === sent.to.host;
+        const isTarget = sent.to.host === '255.255.255.255' ? socket.localPort !== sent.from.port : socket.localAddress === sent.to.host;
         if (isTarget && socket.localPort === sent.to.port) socket.arrive({ ...sent.from, data: sent.data.slice() });
       }
     });
@@ -45,24 +46,28 @@ export class Network {
 }
 
 class MemorySocket implements DatagramSocket {
-  readonly localAddress: string;
   readonly localPort: number;
+  readonly #host: { address: string };
   readonly readable: ReadableStream<Datagram>;
   readonly writable: WritableStream<Datagram>;
   readonly #network: Network;
   #controller!: ReadableStreamDefaultController<Datagram>;
 
-  constructor(network: Network, address: string, { host = address, port = 0 }: DatagramSocketOptions) {
+  constructor(network: Network, host: { address: string }, { port = 0 }: DatagramSocketOptions) {
     this.#network = network;
-    this.localAddress = host;
+    this.#host = host;
+    while (port === 0) port = 1024 + Math.floor(Math.random() * 40_000);
     this.localPort = port;
-    while (this.localPort === 0) this.localPort = 1024 + Math.floor(Math.random() * 40_000);
     for (const other of network.sockets) {
-      if (other.localAddress === host && other.localPort === this.localPort) throw new NetworkError('EADDRINUSE', { syscall: 'bind', address: host, port });
+      if (other.#host === host && other.localPort === port) throw new NetworkError('EADDRINUSE', { syscall: 'bind', address: host.address, port });
     }
     network.sockets.add(this);
     this.readable = new ReadableStream({ start: (controller) => void (this.#controller = controller) }, { highWaterMark: 0 });
     this.writable = new WritableStream({ write: (datagram) => this.send(datagram) });
+  }
+
+  get localAddress(): string {
+    return this.#host.address;
   }
 
   arrive(datagram: Datagram): void {

@@ -2,8 +2,8 @@
 
 use super::seq::SeqNumber;
 
-/// Most ranges kept. A peer that makes more gaps sends again what does not fit.
-const MAX_RANGES: usize = 256;
+/// Most ranges kept: a gap behind every other segment of the largest window. A peer that makes more gaps sends again what does not fit.
+const MAX_RANGES: usize = 2048;
 
 /// Disjoint ranges in ascending order, ends exclusive, no two touching.
 #[derive(Debug, Default)]

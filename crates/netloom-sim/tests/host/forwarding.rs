@@ -190,3 +190,28 @@ fn nobody_outside_opens_a_connection_through_a_masquerade() {
     lab.pass(Duration::from_millis(10));
     assert!(lab.take_events(2).contains(&Event::Flow(Told::Reset { id: flow, why: ResetReason::Refused })));
 }
+
+#[test]
+fn a_mapping_is_one_for_all_peers_and_ends_when_it_is_silent() {
+    let mut lab = masqueraded();
+    let servers: Vec<_> =
+        [53, 54].map(|port| lab.hosts[2].open_udp(any(port), None, LIMIT_BYTES).unwrap().0).to_vec();
+    let (client, _) = lab.hosts[0].open_udp(any(0), None, LIMIT_BYTES).unwrap();
+    let mut seen_from = |lab: &mut Net, port: u16| {
+        let target = at(&format!("198.51.100.2:{port}"));
+        lab.hosts[0].send(lab.now, client, target, b"x").unwrap();
+        lab.pass(Duration::from_millis(10));
+        let server = servers[usize::from(port - 53)];
+        let from = lab.hosts[2].peek_datagram(server).expect("it arrived").0;
+        lab.hosts[2].take_datagram(server);
+        from
+    };
+    let first = seen_from(&mut lab, 53);
+    assert_eq!(seen_from(&mut lab, 54), first);
+    lab.pass(Duration::from_secs(299));
+    assert_eq!(seen_from(&mut lab, 53), first);
+    lab.pass(Duration::from_secs(301));
+    lab.hosts[2].send(lab.now, servers[0], first, b"late").unwrap();
+    lab.pass(Duration::from_millis(10));
+    assert!(lab.hosts[0].peek_datagram(client).is_none());
+}

@@ -209,3 +209,32 @@ fn closing_an_interface_or_losing_its_address_resets_its_connections() {
         );
     }
 }
+
+#[test]
+fn a_flood_of_syns_keeps_nobody_out() {
+    let mut net = Net::new(3);
+    let [_, tap] = net.link((0, &["10.0.0.1/24"]), (1, &["10.0.0.2/24"]), 1500);
+    let (listener, _) = net.hosts[1].listen(any(80), 8, OPTIONS).unwrap();
+    // A neighbour's SYNs, whose answers go nowhere: the frame of a SYN of its own with other ports.
+    let flow = net.hosts[0].connect(net.now, any(0), at("10.0.0.2:80"), OPTIONS).unwrap();
+    net.settle();
+    net.hosts[0].reset(flow);
+    net.settle();
+    let syn = net.seen.iter().find(|(host, frame)| *host == 0 && frame[12..14] == [8, 0]).unwrap().1.clone();
+    for port in 1000..3000_u16 {
+        let mut frame = syn.clone();
+        let before = u16::from_be_bytes([frame[34], frame[35]]);
+        let checksum = u16::from_be_bytes([frame[50], frame[51]]);
+        let sum = u32::from(!checksum) + u32::from(!before) + u32::from(port);
+        let sum = (sum & 0xffff) + (sum >> 16);
+        let checksum = !((sum & 0xffff) + (sum >> 16)) as u16;
+        frame[34..36].copy_from_slice(&port.to_be_bytes());
+        frame[50..52].copy_from_slice(&checksum.to_be_bytes());
+        net.hosts[1].handle_frame(net.now, tap, &mut frame);
+    }
+    assert!((4..=9).contains(&net.hosts[1].flows()), "{}", net.hosts[1].flows());
+    while net.hosts[1].accept(listener).is_some() {}
+    let honest = net.hosts[0].connect(net.now, any(0), at("10.0.0.2:80"), OPTIONS).unwrap();
+    net.pass(Duration::from_secs(1));
+    assert!(net.take_events(0).contains(&Event::Flow(Told::Established { id: honest })));
+}

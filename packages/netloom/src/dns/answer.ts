@@ -1,8 +1,9 @@
 /**
  * From a query to its answer: what a server says to every message that may come (RFC 1035 4.1, RFC 6891, RFC 9619).
  */
+import { concat } from '../wire/bytes.ts';
 import { parseDnsMessage, parseHeader } from './parse.ts';
-import { serializeHeader, serializeQuestion, UDP_PAYLOAD_BYTES, concat } from './query.ts';
+import { serializeHeader, serializeQuestion, UDP_PAYLOAD_BYTES } from './query.ts';
 import { serializeRecord } from './serialize.ts';
 import { type DnsData, type DnsHeader, type DnsMessage, type DnsRCode, type DnsRecord, type DnsType, RCode, TypeCode } from './types.ts';
 

@@ -3,9 +3,10 @@
  */
 import { NetworkError } from '../errors.ts';
 import type { DatagramSocket, DatagramTransport, StreamTransport } from '../transport/types.ts';
+import { concat, words } from '../wire/bytes.ts';
 import { canonicalIP, sameName } from './names.ts';
 import { parseDnsMessage } from './parse.ts';
-import { concat, serializeQuery, words } from './query.ts';
+import { serializeQuery } from './query.ts';
 import type { DnsMessage, DnsQuestion, NameServer } from './types.ts';
 
 /** What carries DNS: `stack` itself, or its parts. */

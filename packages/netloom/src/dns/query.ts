@@ -1,6 +1,7 @@
 /**
  * Writes headers and questions: all that a client sends.
  */
+import { concat, words } from '../wire/bytes.ts';
 import { serializeName } from './names.ts';
 import { ClassCode, codeOf, type DnsHeader, type DnsQuestion, OpCode, RCode, TypeCode } from './types.ts';
 
@@ -30,19 +31,4 @@ export function serializeQuestion(question: DnsQuestion): Uint8Array {
 export function serializeQuery(id: number, question: DnsQuestion, edns: boolean): Uint8Array {
   const opt = edns ? Uint8Array.of(0, 0, TypeCode.OPT, UDP_PAYLOAD_BYTES >> 8, UDP_PAYLOAD_BYTES & 255, 0, 0, 0, 0, 0, 0) : new Uint8Array();
   return concat([words(id, 0x100, 1, 0, 0, edns ? 1 : 0), serializeQuestion(question), opt]);
-}
-
-/** Numbers as two bytes each. */
-export function words(...values: number[]): Uint8Array {
-  return Uint8Array.from(values.flatMap((value) => [value >> 8, value]));
-}
-
-export function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
 }

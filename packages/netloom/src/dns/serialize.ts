@@ -2,9 +2,10 @@
  * Writes DNS messages with records of every type (RFC 1035 4.1).
  */
 import { serializeIPv4Address, serializeIPv6Address } from '../wire/address.ts';
+import { concat, words } from '../wire/bytes.ts';
 import { type FieldKind, LAYOUTS, SERVICE_PARAMETERS } from './layout.ts';
 import { serializeName } from './names.ts';
-import { concat, serializeHeader, serializeQuestion, words } from './query.ts';
+import { serializeHeader, serializeQuestion } from './query.ts';
 import { ClassCode, codeOf, type DnsMessage, type DnsRecord, type DnsServiceParameters, TypeCode } from './types.ts';
 
 /** The bytes of a message; sets the counts of its header. Throws if a field is none. */

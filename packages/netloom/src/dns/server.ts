@@ -2,11 +2,12 @@
  * A DNS server over datagrams and, where there is such a transport, streams (RFC 1035 4.2, RFC 7766). A function of the caller answers.
  */
 import { NetworkError } from '../errors.ts';
+import { sender } from '../transport/send.ts';
 import type { Datagram, DatagramSocket, DatagramTransport, StreamConnection, StreamListener, StreamTransport } from '../transport/types.ts';
+import { concat, words } from '../wire/bytes.ts';
 import { type DnsQuery, type DnsQueryContext, type DnsReply, receive, reply, replyOf, type RequestFn } from './answer.ts';
 import { transportsOf } from './client.ts';
 import type { DnsTransports } from './exchange.ts';
-import { concat, words } from './query.ts';
 
 /** What a server is told. */
 export type DnsServerOptions = {
@@ -107,21 +108,19 @@ export class DnsServer implements AsyncDisposable {
   }
 
   async #serveDatagrams(socket: DatagramSocket): Promise<void> {
-    const writer = socket.writable.getWriter();
-    // Errors of either stream end the reader below.
-    writer.closed.catch(() => {});
+    const send = sender(socket);
     const reader = socket.readable.getReader();
     for (;;) {
       const { value } = await reader.read();
       if (!value) return;
-      if (this.#queries < (this.#options.maxQueries ?? 256)) void this.#answerDatagram(value, writer);
+      if (this.#queries < (this.#options.maxQueries ?? 256)) void this.#answerDatagram(value, send);
     }
   }
 
-  async #answerDatagram({ host, port, data }: Datagram, writer: WritableStreamDefaultWriter<Datagram>): Promise<void> {
+  async #answerDatagram({ host, port, data }: Datagram, send: (datagram: Datagram) => Promise<void>): Promise<void> {
     try {
       const answer = await this.#answer(data, { host, port, protocol: 'udp' });
-      if (answer && !this.#closing.signal.aborted) await writer.write({ host, port, data: answer });
+      if (answer && !this.#closing.signal.aborted) await send({ host, port, data: answer });
     } catch {
       // The answer cannot be sent, as no route leads back: the asker asks again.
     }

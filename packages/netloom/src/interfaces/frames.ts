@@ -65,7 +65,8 @@ export abstract class FrameInterface extends Interface implements FrameListener,
   }
 
   /**
-   * Gives frames to the interface, or packets to a tun, without a stream between. Bad ones are counted drops.
+   * Gives frames to the interface, or packets to a tun, without a stream between. Bad ones are counted drops; of an interface that
+   * is gone nobody hears.
    *
    * @example
    * ```ts
@@ -79,7 +80,7 @@ export abstract class FrameInterface extends Interface implements FrameListener,
    * ```
    */
   send(frames: Uint8Array | readonly Uint8Array[]): void {
-    if (this.engine.failure) throw this.engine.failure;
+    if (this.engine.failure?.code === 'ERR_STACK_DEAD') throw this.engine.failure;
     if (frames instanceof Uint8Array) this.#receive(frames);
     else if (Array.isArray(frames)) for (const frame of frames) this.#receive(frame);
     else throw new TypeError('a frame must be a Uint8Array');

