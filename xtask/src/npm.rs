@@ -40,8 +40,8 @@ pub(crate) fn sizes(part: &str) -> Step {
 
 /// Biome, over all our JavaScript and TypeScript, as `biome.json` has it.
 pub(crate) fn biome(verb: &str) -> Result<Step> {
-    needs::node_modules(&folder())?;
-    Ok(Step::new("packages/netloom/node_modules/.bin/biome").args([verb, "--error-on-warnings"]))
+    needs::node_modules(&tests())?;
+    Ok(Step::new("node").args(["lint.mjs", verb]).dir(&tests()))
 }
 
 /// The compiler's checks of the sources and of the tests.
