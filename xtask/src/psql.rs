@@ -49,12 +49,7 @@ pub(crate) fn make(folder: &Path, apt_config: &Path) -> Result<()> {
     let unpacked = work.join("unpacked");
     fs::create_dir_all(&unpacked)?;
     println!("guest: fetching Postgres' client");
-    Step::new("apt-get")
-        .arg("download")
-        .args(PACKAGES)
-        .env("APT_CONFIG", apt_config)
-        .dir(&work)
-        .quiet()?;
+    Step::new("apt-get").arg("download").args(PACKAGES).env("APT_CONFIG", apt_config).dir(&work).quiet()?;
     for entry in fs::read_dir(&work)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "deb") {
@@ -63,7 +58,8 @@ pub(crate) fn make(folder: &Path, apt_config: &Path) -> Result<()> {
     }
     let mut archive = Archive::new();
     for (name, path) in [("psql", PROGRAM), ("ld-linux.so.2", LINKER)] {
-        let content = fs::read(unpacked.join(path)).with_context(|| format!("the packages have no {path}"))?;
+        let content =
+            fs::read(unpacked.join(path)).with_context(|| format!("the packages have no {path}"))?;
         archive.file(name, true, &content);
     }
     for libraries in LIBRARIES {
