@@ -201,7 +201,7 @@ impl Stack {
 
     /// Queues an IPv6 multicast frame for every port of an interface; to those that want it so, as a copy for each of those who use IPv6 behind it.
     pub(super) fn push_to_group(&mut self, interface: InterfaceId, frame: &[u8]) {
-        let mut guests = self.neighbors.v6_guests().into_iter().peekable();
+        let mut guests = self.neighbors.v6_guests().peekable();
         for index in 0..self.links.len() {
             let port = PortId(index as u32);
             let carries = |link: &&Link| link.interface == interface && link.carries_ipv6();

@@ -28,7 +28,7 @@ mod tcp;
 mod train;
 
 use core::net::IpAddr;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 pub use commands::ConnectError;
 pub use services::{Query, QueryId};
@@ -41,6 +41,7 @@ use crate::policy::Policy;
 use crate::port::PortId;
 use crate::queue::Chunks;
 use crate::service::dhcp::{DhcpServer, Network};
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::turns::Turns;
 use flows::Flows;
@@ -69,12 +70,12 @@ pub struct Stack {
     /// The slot of the TCP flow that the frame at hand was for.
     heard_flow: Option<u32>,
     events: VecDeque<Event>,
-    resolving: BTreeMap<Place, resolve::Question>,
+    resolving: SortedMap<Place, resolve::Question>,
     dhcp: Option<DhcpServer>,
-    queries: BTreeMap<u64, PendingQuery>,
+    queries: SortedMap<u64, PendingQuery>,
     new_queries: VecDeque<Query>,
     next_query: u64,
-    streams: BTreeMap<FlowId, streams::Stream>,
+    streams: SortedMap<FlowId, streams::Stream>,
     stream_events: VecDeque<Event>,
     /// Microseconds since the Unix epoch at an instant.
     wall_clock: Option<(Instant, u64)>,
@@ -82,7 +83,7 @@ pub struct Stack {
     icmp_errors: errors::Budget,
     advertiser: Advertiser,
     /// Ports that wait for their guest.
-    pausing: BTreeMap<PortId, Instant>,
+    pausing: SortedMap<PortId, Instant>,
     /// What a host has in place of a LAN.
     host: Option<Box<Hosted>>,
 }
@@ -122,18 +123,18 @@ impl Stack {
             drops: Drops::default(),
             reassembly: Reassembly::default(),
             events: VecDeque::new(),
-            resolving: BTreeMap::new(),
+            resolving: SortedMap::default(),
             dhcp,
-            queries: BTreeMap::new(),
+            queries: SortedMap::default(),
             new_queries: VecDeque::new(),
             next_query: 0,
-            streams: BTreeMap::new(),
+            streams: SortedMap::default(),
             stream_events: VecDeque::new(),
             wall_clock: None,
             next_id: 0,
             icmp_errors: errors::Budget::default(),
             advertiser: Advertiser::new(secret.clone()),
-            pausing: BTreeMap::new(),
+            pausing: SortedMap::default(),
             host: None,
             heard_flow: None,
             flows: Flows::new(hash, secret),

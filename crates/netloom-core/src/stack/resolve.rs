@@ -75,7 +75,7 @@ impl Stack {
         }
         let new =
             || Question { again: now + AGAIN, tries: 1, flows: Vec::new(), packets: Vec::new(), bytes: 0 };
-        self.resolving.entry(place).or_insert_with(new)
+        self.resolving.get_or_insert_with(place, new)
     }
 
     fn ask_all(&mut self, place: Place) {

@@ -5,11 +5,11 @@
 //! surprising choice for peers behind a page). Ports lie below those that the host's own connections choose from.
 
 use core::net::{IpAddr, Ipv4Addr};
-use std::collections::BTreeMap;
 
 use super::forward::put_header_checksum;
 use crate::counters::Drop;
 use crate::interface::InterfaceId;
+use crate::sorted::SortedMap;
 use crate::stack::Stack;
 use crate::stack::ip::From;
 use crate::stack::reassembly::Fragment;
@@ -53,8 +53,8 @@ impl Mapping {
 
 pub(in crate::stack) struct Nat {
     /// By protocol and outside port.
-    outside: BTreeMap<(u8, u16), Mapping>,
-    inside: BTreeMap<(End, InterfaceId), u16>,
+    outside: SortedMap<(u8, u16), Mapping>,
+    inside: SortedMap<(End, InterfaceId), u16>,
     next_port: u16,
 }
 
@@ -62,8 +62,8 @@ impl Nat {
     /// Ports are chosen from a place that `first` tells.
     pub(in crate::stack) fn new(first: u16) -> Self {
         Self {
-            outside: BTreeMap::new(),
-            inside: BTreeMap::new(),
+            outside: SortedMap::default(),
+            inside: SortedMap::default(),
             next_port: first % (PORTS.end - PORTS.start),
         }
     }
