@@ -16,8 +16,8 @@ use crate::interface::{InterfaceConfig, InterfaceId, Medium};
 use crate::policy::Policy;
 use crate::port::{MAX_FRAME_BYTES, MIN_FRAME_BYTES, PortConfig, PortId};
 use crate::sorted::SortedMap;
-use crate::stack::Stack;
 pub use crate::stack::host::{BindError, Event, OpenError, Route, RouteError, SendError, StreamOptions};
+use crate::stack::{End, Stack};
 use crate::switch::{Forwarding, Switch};
 use crate::tcp::Congestion;
 use crate::time::{Duration, Instant};
@@ -110,7 +110,7 @@ struct Interface {
 
 /// See the module's documentation.
 pub struct Host {
-    stack: Stack,
+    stack: Stack<End>,
     interfaces: Vec<Option<Interface>>,
     bridges: SortedMap<InterfaceId, Switch>,
     switch_seed: [u8; 16],

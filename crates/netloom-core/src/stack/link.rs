@@ -4,9 +4,9 @@
 use core::net::IpAddr;
 use std::collections::VecDeque;
 
-use super::Stack;
 use super::recent::Recent;
 use super::train::Train;
+use super::{Role, Stack};
 use crate::addr::MacAddr;
 use crate::counters::Drop;
 use crate::interface::InterfaceId;
@@ -87,7 +87,7 @@ impl Link {
     }
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// Joins a port of the switch to the stack. `config` is the port's.
     pub fn open_port(&mut self, port: PortId, config: PortConfig) {
         self.open_link(port, config, InterfaceId::LAN, self.config.gateway_mac);

@@ -27,6 +27,7 @@ mod streams;
 mod tcp;
 mod train;
 
+use core::marker::PhantomData;
 use core::net::IpAddr;
 use std::collections::VecDeque;
 
@@ -55,8 +56,31 @@ use services::PendingQuery;
 /// Silence after which a guest is asked whether its connection still stands (RFC 9293 3.8.4: not less than two hours).
 const KEEPALIVE: Duration = Duration::from_secs(7200);
 
-/// The gateway of a LAN, its services, and the flows of its guests.
-pub struct Stack {
+/// What a stack is: known when it is compiled, so that a module has the code of what it is alone.
+pub trait Role {
+    /// Whether it is a host's, with interfaces and sockets of its own, or a LAN's gateway with its services.
+    const IS_HOST: bool;
+}
+
+/// The role of a LAN's gateway.
+#[derive(Clone, Copy, Debug)]
+pub struct Gateway;
+
+/// The role of a host.
+#[derive(Clone, Copy, Debug)]
+pub struct End;
+
+impl Role for Gateway {
+    const IS_HOST: bool = false;
+}
+
+impl Role for End {
+    const IS_HOST: bool = true;
+}
+
+/// The gateway of a LAN, its services, and the flows of its guests; or a host on its interfaces.
+pub struct Stack<R> {
+    role: PhantomData<R>,
     config: LanConfig,
     drops: Drops,
     links: Vec<Option<Link>>,
@@ -88,14 +112,19 @@ pub struct Stack {
     host: Option<Box<Hosted>>,
 }
 
-impl Stack {
-    /// A stack without ports. `seed` must be secret and fresh, since sequence numbers, ports and hash keys come from it.
+/// The keys of hash tables, and of what nobody may guess.
+fn keys(seed: [u8; 32]) -> (Seeded, Seeded) {
+    let (mut hash, mut secret) = ([0; 16], [0; 16]);
+    hash.copy_from_slice(&seed[16..]);
+    secret.copy_from_slice(&seed[..16]);
+    (Seeded::new(&hash), Seeded::new(&secret))
+}
+
+impl Stack<Gateway> {
+    /// A gateway without ports. `seed` must be secret and fresh, since sequence numbers, ports and hash keys come from it.
     #[must_use]
     pub fn new(config: LanConfig, seed: [u8; 32]) -> Self {
-        let (mut hash, mut secret) = ([0; 16], [0; 16]);
-        hash.copy_from_slice(&seed[16..]);
-        secret.copy_from_slice(&seed[..16]);
-        let (hash, secret) = (Seeded::new(&hash), Seeded::new(&secret));
+        let (hash, secret) = keys(seed);
         let dhcp = config.dhcp.clone().map(|dhcp| {
             let virtual_addresses = config.virtual_addresses.iter().filter_map(|address| match address {
                 IpAddr::V4(v4) => Some(*v4),
@@ -113,7 +142,23 @@ impl Stack {
             };
             DhcpServer::new(dhcp, network)
         });
+        Self { dhcp, ..Self::assemble(config, hash, secret) }
+    }
+}
+
+impl Stack<End> {
+    /// A host without interfaces. `config` is that of a LAN which offers nothing.
+    pub(crate) fn of_host(config: LanConfig, forwards: bool, seed: [u8; 32]) -> Self {
+        let (hash, secret) = keys(seed);
+        let host = Some(Box::new(Hosted::new(forwards, &hash, &secret)));
+        Self { host, ..Self::assemble(config, hash, secret) }
+    }
+}
+
+impl<R: Role> Stack<R> {
+    fn assemble(config: LanConfig, hash: Seeded, secret: Seeded) -> Self {
         Self {
+            role: PhantomData,
             links: Vec::new(),
             turns: Turns::default(),
             chunks: Chunks::default(),
@@ -124,7 +169,7 @@ impl Stack {
             reassembly: Reassembly::default(),
             events: VecDeque::new(),
             resolving: SortedMap::default(),
-            dhcp,
+            dhcp: None,
             queries: SortedMap::default(),
             new_queries: VecDeque::new(),
             next_query: 0,
@@ -141,27 +186,21 @@ impl Stack {
         }
     }
 
-    /// The stack of a host in place of a LAN's: `config` is that of a LAN which offers nothing.
-    pub(crate) fn of_host(config: LanConfig, forwards: bool, seed: [u8; 32]) -> Self {
-        let mut stack = Self::new(config, seed);
-        let (mut hash, mut secret) = ([0; 16], [0; 16]);
-        hash.copy_from_slice(&seed[16..]);
-        secret.copy_from_slice(&seed[..16]);
-        stack.host = Some(Box::new(Hosted::new(forwards, &Seeded::new(&hash), &Seeded::new(&secret))));
-        stack
-    }
-
     /// Acts on deadlines that have passed. Too early or too often is harmless.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.give_up_fragments(now);
         self.ask_again(now);
-        self.give_up_queries(now);
-        self.advertise(now);
+        if !R::IS_HOST {
+            self.give_up_queries(now);
+            self.advertise(now);
+        }
         self.end_pauses(now);
         while let Some(slot) = self.flows.due(now) {
             self.flow_timeout(now, slot);
         }
-        self.serve_streams(now);
+        if !R::IS_HOST {
+            self.serve_streams(now);
+        }
     }
 
     /// The next deadline, with its reason, or `None` if the stack waits for nothing.

@@ -3,7 +3,7 @@
 use core::net::{IpAddr, Ipv6Addr};
 use std::collections::VecDeque;
 
-use super::Stack;
+use super::{Role, Stack};
 use crate::addr::MacAddr;
 use crate::flow::Guest;
 use crate::interface::InterfaceId;
@@ -112,7 +112,7 @@ impl Neighbors {
     }
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// A guest uses an address. Nobody else's word counts more than the last one's.
     pub(super) fn learn(&mut self, now: Instant, address: IpAddr, guest: Guest) {
         let Some(link) = self.link(guest.port) else { return };
@@ -126,7 +126,7 @@ impl Stack {
             }
             self.neighbors.insert(place, guest);
             self.resolved(place, guest);
-            if address.is_ipv6() && self.config.ipv6.is_some() {
+            if !R::IS_HOST && address.is_ipv6() {
                 self.begin_advertising(now);
             }
         }

@@ -10,9 +10,9 @@ use super::forward::put_header_checksum;
 use crate::counters::Drop;
 use crate::interface::InterfaceId;
 use crate::sorted::SortedMap;
-use crate::stack::Stack;
 use crate::stack::ip::From;
 use crate::stack::reassembly::Fragment;
+use crate::stack::{Role, Stack};
 use crate::time::{Duration, Instant};
 use crate::wire::checksum::fold;
 use crate::wire::ip::{ICMP, Pair, TCP, UDP};
@@ -111,7 +111,7 @@ impl Nat {
     }
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// Sends a packet on from the host's own address on an interface.
     pub(super) fn masquerade(
         &mut self,
