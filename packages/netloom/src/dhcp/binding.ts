@@ -31,7 +31,7 @@ export type DhcpInterface = {
   removeAddress(address: string): Promise<void>;
 };
 
-type Route = { destination: string; via?: string | DhcpInterface; interface?: DhcpInterface };
+type Route = { destination: string; via?: string | { readonly name: string }; interface?: { readonly name: string } };
 
 /** What the client needs of a table of routes; a stack's has it. */
 export type DhcpRoutes = { add(route: Route): void; remove(route: Route): unknown };
@@ -70,7 +70,12 @@ export function bindingOf(reply: DhcpReplyPacket, sentAt: number): DhcpBinding |
 }
 
 /** Gives an interface its address, the table its routes and the resolver its servers. The result takes them back. */
-export async function apply(binding: DhcpBinding, to: DhcpInterface, routes: DhcpRoutes | undefined, resolver: DhcpResolver | undefined): Promise<() => Promise<void>> {
+export async function apply(
+  binding: DhcpBinding,
+  to: DhcpInterface,
+  routes: DhcpRoutes | undefined,
+  resolver: DhcpResolver | undefined,
+): Promise<() => Promise<void>> {
   await to.addAddress(binding.cidr);
   const added: Route[] = [];
   const add = (route: Route): void => {

@@ -121,7 +121,11 @@ function leaseTimes({ leaseDuration, renewalTime, rebindingTime }: DhcpReplyOpti
   const lease = Math.min(Math.floor(leaseDuration), INFINITE_SECONDS);
   // Of a few seconds, whole ones are too coarse: the client takes its defaults.
   const [renewal, rebinding] = lease < 8 ? [renewalTime, rebindingTime] : [renewalTime ?? Math.floor(lease / 2), rebindingTime ?? Math.floor(lease * 0.875)];
-  const times: [number, number | undefined][] = [[DhcpOptions.LEASE_TIME, lease], [DhcpOptions.RENEWAL_TIME, renewal], [DhcpOptions.REBINDING_TIME, rebinding]];
+  const times: [number, number | undefined][] = [
+    [DhcpOptions.LEASE_TIME, lease],
+    [DhcpOptions.RENEWAL_TIME, renewal],
+    [DhcpOptions.REBINDING_TIME, rebinding],
+  ];
   return times.flatMap(([code, seconds]): [number, Uint8Array][] => (seconds === undefined ? [] : [[code, seconds32(seconds)]]));
 }
 

@@ -46,7 +46,7 @@ export function serializeName(name: string): Uint8Array {
     label = [];
   };
   // A dot, an escape of three digits, an escape of one character, or a character.
-  for (const [part, digits, escaped] of name === '.' ? [] : name.matchAll(/\\(\d{3})|\\(.)|[^]/gu)) {
+  for (const [part, digits, escaped] of name === '.' ? [] : name.matchAll(/\\(\d{3})|\\(.)|./gsu)) {
     if (part === '.') end();
     else if (digits) label.push(Number(digits) & 255);
     else label.push(...new TextEncoder().encode(escaped ?? part));

@@ -4,7 +4,19 @@
 import { compressIPv6, parseIPv4Address, parseIPv6Address } from '../wire/address.ts';
 import { type FieldKind, LAYOUTS, SERVICE_PARAMETERS } from './layout.ts';
 import { parseName } from './names.ts';
-import { ClassCode, type DnsClass, type DnsHeader, type DnsMessage, type DnsQuestion, type DnsRecord, type DnsType, nameOf, OpCode, RCode, TypeCode } from './types.ts';
+import {
+  ClassCode,
+  type DnsClass,
+  type DnsHeader,
+  type DnsMessage,
+  type DnsQuestion,
+  type DnsRecord,
+  type DnsType,
+  nameOf,
+  OpCode,
+  RCode,
+  TypeCode,
+} from './types.ts';
 
 const HEADER_LENGTH = 12;
 

@@ -3,7 +3,22 @@
  */
 
 /** Types of records that are read into fields, and `ANY` (RFC 1035 3.2.2, RFC 3596, 2782, 6891, 9460, 8659). */
-export const TypeCode = { A: 1, NS: 2, CNAME: 5, SOA: 6, PTR: 12, MX: 15, TXT: 16, AAAA: 28, SRV: 33, OPT: 41, SVCB: 64, HTTPS: 65, ANY: 255, CAA: 257 } as const;
+export const TypeCode = {
+  A: 1,
+  NS: 2,
+  CNAME: 5,
+  SOA: 6,
+  PTR: 12,
+  MX: 15,
+  TXT: 16,
+  AAAA: 28,
+  SRV: 33,
+  OPT: 41,
+  SVCB: 64,
+  HTTPS: 65,
+  ANY: 255,
+  CAA: 257,
+} as const;
 /** Classes (RFC 1035 3.2.4). */
 export const ClassCode = { IN: 1 } as const;
 /** Kinds of messages (RFC 1035 4.1.1, RFC 1996, RFC 2136). */

@@ -100,6 +100,7 @@ export type ConnectorOptions = {
 };
 
 /** How undici is answered. */
+// biome-ignore lint/suspicious/noExplicitAny: the type of its sockets is its own affair
 export type Connector = (options: ConnectorOptions, done: (error: Error | null, socket: any) => void) => void;
 
 /** Milliseconds that undici's own connector allows. */

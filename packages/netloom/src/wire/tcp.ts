@@ -83,7 +83,10 @@ export function serializeTcpSegment(segment: TcpSegment, pseudoHeader?: Uint8Arr
   view.setUint32(4, segment.sequenceNumber);
   view.setUint32(8, segment.acknowledgmentNumber);
   view.setUint8(12, (headerLength / 4) << 4);
-  view.setUint8(13, FLAGS.reduce((bits, name, bit) => bits | (segment.flags[name] ? 1 << bit : 0), 0));
+  view.setUint8(
+    13,
+    FLAGS.reduce((bits, name, bit) => bits | (segment.flags[name] ? 1 << bit : 0), 0),
+  );
   view.setUint16(14, segment.window);
   view.setUint16(18, segment.urgentPointer);
   let offset = TCP_HEADER_LENGTH;
