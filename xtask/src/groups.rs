@@ -160,6 +160,8 @@ fn interop(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
 
 fn guests(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     guest::make()?;
+    // Guests also meet the package, in Node and in a page.
+    npm::prepare()?;
     crate::build_relay()?;
     let folder = guest::tests();
     let mut files: Vec<_> = std::fs::read_dir(&folder)?

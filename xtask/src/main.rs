@@ -10,6 +10,7 @@ mod needs;
 mod npm;
 mod plateau;
 mod process;
+mod psql;
 mod purity;
 mod tally;
 mod test;

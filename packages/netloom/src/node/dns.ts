@@ -123,7 +123,9 @@ export function createNodeDns(resolver: Resolver): NodeDns {
     NS: async (name) => (await records(name, 'NS')).map(({ ns }) => ns),
     PTR: async (name) => (await records(name, 'PTR')).map(({ ptr }) => ptr),
     SOA: async (name) => {
-      const [{ mname, rname, serial, refresh, retry, expire, minimum }] = (await records(name, 'SOA')) as [Extract<Awaited<ReturnType<typeof records<'SOA'>>>[number], { type: 'SOA' }>];
+      const [{ mname, rname, serial, refresh, retry, expire, minimum }] = (await records(name, 'SOA')) as [
+        Extract<Awaited<ReturnType<typeof records<'SOA'>>>[number], { type: 'SOA' }>,
+      ];
       return { nsname: mname, hostmaster: rname, serial, refresh, retry, expire, minttl: minimum };
     },
     SRV: async (name) => (await records(name, 'SRV')).map(({ priority, weight, port, target }) => ({ priority, weight, port, name: target })),
@@ -133,7 +135,8 @@ export function createNodeDns(resolver: Resolver): NodeDns {
     const { family: wanted = 0, order = 'verbatim' } = typeof options === 'number' ? { family: options } : options;
     const family = wanted === 'IPv4' ? 4 : wanted === 'IPv6' ? 6 : wanted;
     if (typeof name !== 'string') throw invalidType('hostname', 'of type string', name);
-    if (family !== 0 && family !== 4 && family !== 6) throw usageError('ERR_INVALID_ARG_VALUE', `The argument 'family' must be one of: 0, 4, 6. Received ${family}`);
+    if (family !== 0 && family !== 4 && family !== 6)
+      throw usageError('ERR_INVALID_ARG_VALUE', `The argument 'family' must be one of: 0, 4, 6. Received ${family}`);
     let found: LookupAddress[];
     try {
       found = (await resolver.lookupAll(name)).filter((one) => family === 0 || one.family === family);

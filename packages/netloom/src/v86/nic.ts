@@ -13,8 +13,9 @@ export type V86Bus = {
 
 /** An emulator of v86, as far as a NIC needs it. */
 export type V86Emulator = {
-  readonly bus: V86Bus;
-  add_listener(event: any, listener: (frame: any) => void): void;
+  /** Always there, though v86's own types leave it out. */
+  readonly bus?: V86Bus;
+  add_listener(event: 'net0-send', listener: (frame: Uint8Array) => void): void;
 };
 
 /** Which NIC, and how much waits. */
@@ -36,7 +37,7 @@ export class V86NetworkStream implements FrameEndpoint, Disposable {
   readonly readable: ReadableStream<Uint8Array>;
   /** What the guest receives, likewise. */
   readonly writable: WritableStream<Uint8Array>;
-  readonly #emulator: V86Emulator;
+  readonly #bus: V86Bus;
   readonly #nic: number;
   readonly #callbacks = new Set<FrameCallback>();
   #fromGuest!: ReadableStreamDefaultController<Uint8Array>;
@@ -46,13 +47,16 @@ export class V86NetworkStream implements FrameEndpoint, Disposable {
 
   constructor(emulator: V86Emulator, { nic = 0, queueFrames = QUEUE_FRAMES }: V86NetworkStreamOptions = {}) {
     if (!Number.isInteger(nic) || nic < 0) throw new NetworkError('EINVAL', { message: `nic must be a whole number, 0 or more: ${nic}` });
-    if (!Number.isInteger(queueFrames) || queueFrames < 1) throw new NetworkError('EINVAL', { message: `queueFrames must be a whole number, 1 or more: ${queueFrames}` });
-    this.#emulator = emulator;
+    if (!Number.isInteger(queueFrames) || queueFrames < 1)
+      throw new NetworkError('EINVAL', { message: `queueFrames must be a whole number, 1 or more: ${queueFrames}` });
+    if (!emulator.bus) throw new NetworkError('EINVAL', { message: 'the emulator has no bus' });
+    this.#bus = emulator.bus;
     this.#nic = nic;
     this.readable = new ReadableStream({ start: (controller) => void (this.#fromGuest = controller) }, { highWaterMark: queueFrames });
     const sink: UnderlyingSink<Uint8Array> = { start: (controller) => void (this.#toGuest = controller), write: (frame) => this.send(frame) };
     this.writable = new WritableStream(sink, { highWaterMark: STREAM_FRAMES });
-    emulator.add_listener(`net${nic}-send`, this.#sent);
+    // Of its events, v86 has the types of the first NIC alone.
+    emulator.add_listener(`net${nic}-send` as 'net0-send', this.#sent);
     // v86 destroys what it finds here with itself.
     (emulator as { network_adapter?: unknown }).network_adapter ??= this;
   }
@@ -60,7 +64,7 @@ export class V86NetworkStream implements FrameEndpoint, Disposable {
   /** Gives frames to the guest; v86 copies them at once. After `destroy`, they are dropped. */
   send(frames: Uint8Array | readonly Uint8Array[]): void {
     const event = `net${this.#nic}-receive`;
-    for (const frame of frames instanceof Uint8Array ? [frames] : frames) if (this.#open) this.#emulator.bus.send(event, frame);
+    for (const frame of frames instanceof Uint8Array ? [frames] : frames) if (this.#open) this.#bus.send(event, frame);
   }
 
   /**
@@ -81,7 +85,7 @@ export class V86NetworkStream implements FrameEndpoint, Disposable {
   destroy(): void {
     if (!this.#open) return;
     this.#open = false;
-    this.#emulator.bus.unregister?.(`net${this.#nic}-send`, this.#sent);
+    this.#bus.unregister?.(`net${this.#nic}-send`, this.#sent);
     this.#callbacks.clear();
     try {
       this.#fromGuest.close();
@@ -123,7 +127,7 @@ export class V86NetworkStream implements FrameEndpoint, Disposable {
  * The emulator must have a NIC and no backend of its own: `net_device: { type: 'ne2k' }` or `'virtio'`, without `relay_url`. The ring of
  * the ne2k holds eight full frames: give its tap `burst: 8`, so that TCP does not overrun it.
  *
- * @throws NetworkError `EINVAL`
+ * @throws NetworkError `EINVAL` if an option is out of range, or the emulator has no bus
  * @example
  * ```ts
  * import { createStack, patch } from 'netloom';

@@ -50,7 +50,7 @@ test('pg: tables, types and transactions', async () => {
 
 test('pg: a result of 32 MiB', async () => {
   const client = await connected();
-  const { rows } = await client.query("select number, repeat(chr(97 + number % 26), 32768) as text from generate_series(1, 1024) as number");
+  const { rows } = await client.query('select number, repeat(chr(97 + number % 26), 32768) as text from generate_series(1, 1024) as number');
   equal(rows.length, 1024);
   ok(rows.every(({ number, text }) => text === String.fromCharCode(97 + (number % 26)).repeat(32_768)));
   await client.end();
@@ -66,7 +66,10 @@ test('pg: TLS', async () => {
 test('pg: a pool of twenty', async () => {
   const pool = new pg.Pool({ ...settings, max: 20 });
   const answers = await Promise.all(Array.from({ length: 200 }, (_, number) => pool.query('select $1::int * 2 as double, pg_sleep(0.01)', [number])));
-  deepEqual(answers.map(({ rows }) => rows[0].double), Array.from({ length: 200 }, (_, number) => number * 2));
+  deepEqual(
+    answers.map(({ rows }) => rows[0].double),
+    Array.from({ length: 200 }, (_, number) => number * 2),
+  );
   equal(pool.totalCount, 20);
   await pool.end();
 });

@@ -70,8 +70,19 @@ test('by callback', async () => {
 });
 
 test('errors are those of Node', async () => {
-  await rejects(dns.promises.lookup('absent.test'), { code: 'ENOTFOUND', errno: -3008, syscall: 'getaddrinfo', hostname: 'absent.test', message: 'getaddrinfo ENOTFOUND absent.test' });
-  await rejects(dns.promises.resolve4('absent.test'), { code: 'ENOTFOUND', syscall: 'queryA', hostname: 'absent.test', message: 'queryA ENOTFOUND absent.test' });
+  await rejects(dns.promises.lookup('absent.test'), {
+    code: 'ENOTFOUND',
+    errno: -3008,
+    syscall: 'getaddrinfo',
+    hostname: 'absent.test',
+    message: 'getaddrinfo ENOTFOUND absent.test',
+  });
+  await rejects(dns.promises.resolve4('absent.test'), {
+    code: 'ENOTFOUND',
+    syscall: 'queryA',
+    hostname: 'absent.test',
+    message: 'queryA ENOTFOUND absent.test',
+  });
   await rejects(dns.promises.reverse('no address'), { code: 'EINVAL' });
   await rejects(dns.promises.resolve('guest.test', 'NONE'), { code: 'ERR_INVALID_ARG_VALUE' });
   const silent = new DnsClient(stacks.near, { nameServer: { ip: '10.9.0.9' }, timeout: 50, attempts: 1 });
@@ -80,7 +91,9 @@ test('errors are those of Node', async () => {
 });
 
 test('sockets look names up with it', async () => {
-  const listener = createNet(stacks.far.tcp).createServer((socket) => socket.end()).listen(8053);
+  const listener = createNet(stacks.far.tcp)
+    .createServer((socket) => socket.end())
+    .listen(8053);
   await once(listener, 'listening');
   const socket = createNet(stacks.near.tcp, { lookup: dns.lookup }).connect(8053, 'guest.test');
   const [[error, address, family, host]] = await Promise.all([once(socket, 'lookup'), once(socket, 'connect')]);
@@ -93,7 +106,9 @@ test('sockets look names up with it', async () => {
 });
 
 test('without a lookup, the stack finds names itself', async () => {
-  const listener = createNet(stacks.far.tcp).createServer((socket) => socket.end()).listen(8054);
+  const listener = createNet(stacks.far.tcp)
+    .createServer((socket) => socket.end())
+    .listen(8054);
   await once(listener, 'listening');
   const net = createNet(stacks.near.tcp);
   const socket = net.connect(8054, 'guest.test');

@@ -6,6 +6,8 @@ import http from 'node:http';
 import net from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import * as undici from 'undici';
 import WebSocket, { WebSocketServer } from 'ws';
 import { createHttp, trailersOf, upgrade, upgradeWebSocket, withTrailers, type CreateHttpOptions, type HttpRequestHandler, type ServeOptions } from '../../src/http/index.ts';
@@ -210,6 +212,24 @@ test('an abort in the middle of a body resets the connection', async (t) => {
     while (!(await reader.read()).done);
   }, { name: 'AbortError' });
   assert.equal(((await ended) as NodeJS.ErrnoException).code, 'ECONNRESET');
+});
+
+test('a response that is dropped unread gives its connection up', { timeout: 30_000 }, async (t) => {
+  let closed!: () => void;
+  const close = new Promise<void>((resolve) => (closed = resolve));
+  const { url, fetch } = await nodes(t, (request, response) => {
+    request.socket.on('close', () => closed());
+    response.write('x'.repeat(1 << 20));
+  });
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  assert.equal((await fetch(url)).status, 200);
+  let done = false;
+  void close.then(() => (done = true));
+  while (!done) {
+    collect();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
 });
 
 test('errors of the host are the cause', async (t) => {

@@ -62,7 +62,29 @@ async function stop(child: ChildProcess, path: string): Promise<void> {
 /** The certificate of a server that is called `guest.test`. */
 export function certificate(path: string): { key: string; cert: string } {
   const files = { key: join(path, 'server.key'), cert: join(path, 'server.crt') };
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-subj', '/CN=guest.test', '-addext', 'subjectAltName=DNS:guest.test,IP:10.9.0.2', '-days', '2', '-keyout', files.key, '-out', files.cert], { stdio: 'pipe' });
+  execFileSync(
+    'openssl',
+    [
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:prime256v1',
+      '-nodes',
+      '-subj',
+      '/CN=guest.test',
+      '-addext',
+      'subjectAltName=DNS:guest.test,IP:10.9.0.2',
+      '-days',
+      '2',
+      '-keyout',
+      files.key,
+      '-out',
+      files.cert,
+    ],
+    { stdio: 'pipe' },
+  );
   return files;
 }
 
@@ -86,10 +108,28 @@ export async function startPostgres(): Promise<HostServer & { cert: string }> {
   chmodSync(key, 0o600);
   const password = join(path, 'password');
   execFileSync('sh', ['-c', `echo secret >"$1"`, 'sh', password], unprivileged);
-  execFileSync(`${bin}/initdb`, ['-D', data, '-U', 'netloom', '-A', 'scram-sha-256', '--pwfile', password, '--no-locale', '-E', 'UTF8', '--no-sync'], { ...unprivileged, cwd: path, stdio: 'pipe' });
+  execFileSync(`${bin}/initdb`, ['-D', data, '-U', 'netloom', '-A', 'scram-sha-256', '--pwfile', password, '--no-locale', '-E', 'UTF8', '--no-sync'], {
+    ...unprivileged,
+    cwd: path,
+    stdio: 'pipe',
+  });
   const port = await freePort();
-  const settings = { listen_addresses: '127.0.0.1', port, unix_socket_directories: path, fsync: 'off', ssl: 'on', ssl_key_file: key, ssl_cert_file: cert, max_connections: '50' };
-  const child = await start(`${bin}/postgres`, ['-D', data, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])], path, /database system is ready to accept connections/);
+  const settings = {
+    listen_addresses: '127.0.0.1',
+    port,
+    unix_socket_directories: path,
+    fsync: 'off',
+    ssl: 'on',
+    ssl_key_file: key,
+    ssl_cert_file: cert,
+    max_connections: '50',
+  };
+  const child = await start(
+    `${bin}/postgres`,
+    ['-D', data, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
+    path,
+    /database system is ready to accept connections/,
+  );
   return { target: { host: '127.0.0.1', port }, cert: readFileSync(cert, 'utf8'), stop: () => stop(child, path) };
 }
 
@@ -97,7 +137,12 @@ export async function startPostgres(): Promise<HostServer & { cert: string }> {
 export async function startRedis(): Promise<HostServer> {
   const path = folder('redis');
   const socket = join(path, 'redis.sock');
-  const child = await start('redis-server', ['--port', '0', '--unixsocket', socket, '--dir', path, '--save', '', '--appendonly', 'no'], path, /ready to accept connections/i);
+  const child = await start(
+    'redis-server',
+    ['--port', '0', '--unixsocket', socket, '--dir', path, '--save', '', '--appendonly', 'no'],
+    path,
+    /ready to accept connections/i,
+  );
   return { target: { path: socket }, stop: () => stop(child, path) };
 }
 

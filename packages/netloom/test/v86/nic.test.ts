@@ -1,6 +1,7 @@
 /** A bus as v86 has it stands for the emulator; tests with real guests are in test/node. */
 import { createStack, patch } from '../../src/index.ts';
-import { createV86NetworkStream } from '../../src/v86/index.ts';
+import type { V86 } from 'v86';
+import { createV86NetworkStream, type V86Emulator } from '../../src/v86/index.ts';
 import { deepEqual, equal, ok, rejects, test } from '../harness.ts';
 
 type Listener = (frame: Uint8Array) => void;
@@ -15,7 +16,11 @@ function fakeEmulator() {
     listeners,
     bus: {
       send: (event: string, frame: Uint8Array) => void (event === 'net0-receive' && received.push(frame.slice())),
-      unregister: (event: string, listener: Listener) => void listeners.set(event, (listeners.get(event) ?? []).filter((one) => one !== listener)),
+      unregister: (event: string, listener: Listener) =>
+        void listeners.set(
+          event,
+          (listeners.get(event) ?? []).filter((one) => one !== listener),
+        ),
     },
     add_listener: (event: string, listener: Listener) => void listeners.set(event, [...(listeners.get(event) ?? []), listener]),
     network_adapter: undefined as undefined | { destroy(): void },
@@ -44,7 +49,10 @@ test('v86: what is written reaches the guest', async () => {
   const writer = nic.writable.getWriter();
   await writer.write(Uint8Array.of(7));
   nic.send([Uint8Array.of(8), Uint8Array.of(9)]);
-  deepEqual(emulator.received.map((frame) => frame[0]), [7, 8, 9]);
+  deepEqual(
+    emulator.received.map((frame) => frame[0]),
+    [7, 8, 9],
+  );
 });
 
 test('v86: what nobody reads is bounded', async () => {
@@ -124,3 +132,10 @@ test('v86: two guests and a stack, by patch and by streams', async () => {
   ok(one.received.length === 0);
   await stack.close();
 });
+
+// What v86's own types call an emulator is one for ours, and the example of tcpip.js too.
+type Accepts<Emulator extends V86Emulator> = Emulator;
+export type Accepted = [
+  Accepts<V86>,
+  Accepts<{ bus: { send(name: string, value: unknown): void }; add_listener(event: string, listener: (data: Uint8Array) => void): void }>,
+];
