@@ -164,6 +164,7 @@ export class DhcpClient implements AsyncDisposable {
     await this.#mailbox?.close();
   }
 
+  /** As `close`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

@@ -130,6 +130,7 @@ export class DhcpServer implements AsyncDisposable {
     await this.#running;
   }
 
+  /** As `close`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

@@ -145,6 +145,7 @@ export class DnsClient implements AsyncDisposable {
     await this.#pending.close(this.#closed);
   }
 
+  /** As `close`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

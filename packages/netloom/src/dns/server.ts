@@ -105,6 +105,7 @@ export class DnsServer implements AsyncDisposable {
     await this.#running;
   }
 
+  /** As `close`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
