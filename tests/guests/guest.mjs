@@ -46,8 +46,10 @@ export class Guest {
   #counter = 0;
   #last = Promise.resolve();
 
-  constructor(options) {
+  /** `plug` is given the emulator before its card exists, so that no frame of the guest is missed. */
+  constructor(options, plug = () => {}) {
     this.#emulator = new V86(options);
+    plug(this.#emulator);
     this.#emulator.add_listener("serial0-output-byte", (byte) => {
       this.#serial += this.#decoder.decode(Uint8Array.of(byte), { stream: true });
       if (byte === 10) this.#wake();
@@ -67,9 +69,12 @@ export class Guest {
     return guest;
   }
 
-  /** Restores the saved state of `nic` and gives the card a MAC of its own: clones of one state share theirs. */
-  static async restore(nic, relayUrl) {
-    const guest = new Guest({ ...machine(nic, relayUrl), initial_state: image(`state-${nic}.bin`) });
+  /**
+   * Restores the saved state of `nic` and gives the card a MAC of its own: clones of one state share theirs. The card's other end is a relay,
+   * or what `plug` makes of the emulator.
+   */
+  static async restore(nic, relayUrl, plug) {
+    const guest = new Guest({ ...machine(nic, relayUrl), initial_state: image(`state-${nic}.bin`) }, plug);
     await new Promise((resolve) => guest.#emulator.add_listener("emulator-started", resolve));
     guest.mac = ["02", ...randomBytes(5).toString("hex").match(/../g)].join(":");
     await guest.must(`ip link set eth0 down; ip link set eth0 address ${guest.mac} && ip link set eth0 up`);

@@ -13,7 +13,7 @@ export const TERMINALS = {
 };
 
 /** A program that npm installed; packages do not always say that it may be run. */
-function program(path) {
+export function program(path) {
   const file = fileURLToPath(new URL(`node_modules/${path}`, import.meta.url));
   try {
     accessSync(file, constants.X_OK);

@@ -64,7 +64,8 @@ impl Group {
 }
 
 fn fmt(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
-    check("cargo fmt --check", Step::cargo(["fmt", "--all", "--check"]), reports)
+    check("cargo fmt --check", Step::cargo(["fmt", "--all", "--check"]), reports)?;
+    check("biome format", npm::biome("format")?, reports)
 }
 
 fn lint(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
@@ -74,12 +75,13 @@ fn lint(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
         let output = result.as_ref().err().map(|error| format!("{error:#}")).unwrap_or_default();
         reports.push(Report { what, tally: Tally::one(result.is_ok()), output });
     }
-    Ok(())
+    check("biome lint", npm::biome("lint")?, reports)
 }
 
 fn doc(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
     let step = Step::cargo(["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"]);
-    check("cargo doc", step.env("RUSTDOCFLAGS", "-D warnings"), reports)
+    check("cargo doc", step.env("RUSTDOCFLAGS", "-D warnings"), reports)?;
+    check("typedoc", npm::reference()?, reports)
 }
 
 fn unit(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
@@ -127,6 +129,7 @@ fn bench(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
 fn npm(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     npm::prepare()?;
     check("sizes", npm::sizes(""), reports)?;
+    check("types", npm::types(), reports)?;
     for runtime in npm::TERMINALS {
         node(runtime, npm::everywhere(runtime), tier, reports)?;
     }
@@ -157,6 +160,8 @@ fn interop(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
 
 fn guests(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     guest::make()?;
+    // Guests also meet the package, in Node and in a page.
+    npm::prepare()?;
     crate::build_relay()?;
     let folder = guest::tests();
     let mut files: Vec<_> = std::fs::read_dir(&folder)?

@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use crate::cpio::Archive;
 use crate::needs;
 use crate::process::Step;
+use crate::psql;
 
 /// The network cards that v86 emulates.
 const NICS: [&str; 2] = ["virtio", "ne2k"];
@@ -55,6 +56,12 @@ pub(crate) fn make() -> Result<()> {
         let packages = packages(&folder)?;
         image(&folder, &packages, &sources)?;
         fs::write(folder.join("key-image"), &image_key)?;
+    }
+
+    let psql_key = key(&[], &psql::PACKAGES.join(" "))?;
+    if read(&folder.join("key-psql")) != psql_key || !folder.join("psql.cpio").exists() {
+        psql::make(&folder, &apt_config(&folder))?;
+        fs::write(folder.join("key-psql"), &psql_key)?;
     }
 
     let boot = [
@@ -100,6 +107,11 @@ fn key(files: &[PathBuf], text: &str) -> Result<String> {
     Ok(key)
 }
 
+/// The configuration of the private apt.
+fn apt_config(folder: &Path) -> PathBuf {
+    folder.join("apt/apt.conf")
+}
+
 /// Downloads and unpacks the packages; answers the folder that holds their files.
 fn packages(folder: &Path) -> Result<PathBuf> {
     needs::command("apt-get", "apt")?;
@@ -108,7 +120,7 @@ fn packages(folder: &Path) -> Result<PathBuf> {
         fs::create_dir_all(apt.join(name))?;
     }
     fs::write(apt.join("status"), "")?;
-    let config = apt.join("apt.conf");
+    let config = apt_config(folder);
     let root = apt.display();
     fs::write(
         &config,

@@ -10,6 +10,7 @@ mod needs;
 mod npm;
 mod plateau;
 mod process;
+mod psql;
 mod purity;
 mod tally;
 mod test;
@@ -118,7 +119,10 @@ fn run(verb: Verb) -> Result<bool> {
         }
         Verb::Guest => guest::make()?,
         Verb::Fuzz { target, runs, minutes } => fuzz::run(target.as_deref(), runs, minutes)?,
-        Verb::Fmt => Step::cargo(["fmt", "--all"]).show()?,
+        Verb::Fmt => {
+            Step::cargo(["fmt", "--all"]).show()?;
+            npm::biome("format")?.arg("--write").show()?;
+        }
         Verb::Lint => return test::run(Tier::Quick, Some("lint")),
         Verb::Doc => return test::run(Tier::Quick, Some("doc")),
         Verb::Unit => return test::run(Tier::Quick, Some("unit")),

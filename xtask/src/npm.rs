@@ -38,6 +38,23 @@ pub(crate) fn sizes(part: &str) -> Step {
     script("sizes.mjs").arg(part)
 }
 
+/// Biome, over all our JavaScript and TypeScript, as `biome.json` has it.
+pub(crate) fn biome(verb: &str) -> Result<Step> {
+    needs::node_modules(&tests())?;
+    Ok(Step::new("node").args(["lint.mjs", verb]).dir(&tests()))
+}
+
+/// The compiler's checks of the sources and of the tests.
+pub(crate) fn types() -> Step {
+    Step::new("npm").args(["run", "--silent", "check"]).dir(&folder())
+}
+
+/// The API's reference, below `target/doc-npm`; whatever has no documentation is an error.
+pub(crate) fn reference() -> Result<Step> {
+    needs::node_modules(&folder())?;
+    Ok(Step::new("npm").args(["run", "--silent", "doc"]).dir(&folder()))
+}
+
 /// Runtimes of a terminal that the package is tested in, as `tests/npm/run.mjs` names them.
 pub(crate) const TERMINALS: [&str; 4] = ["node", "node24", "deno", "bun"];
 /// Places of a browser, likewise.

@@ -2,7 +2,15 @@
  * A network in memory, of hosts that have UDP and TCP by the transports' interfaces: what is sent arrives a macrotask later, unless `drop` says otherwise.
  */
 import { NetworkError } from '../src/errors.ts';
-import type { Datagram, DatagramSocket, DatagramSocketOptions, DatagramTransport, StreamConnection, StreamListener, StreamTransport } from '../src/transport/types.ts';
+import type {
+  Datagram,
+  DatagramSocket,
+  DatagramSocketOptions,
+  DatagramTransport,
+  StreamConnection,
+  StreamListener,
+  StreamTransport,
+} from '../src/transport/types.ts';
 
 type Sent = { from: { host: string; port: number }; to: { host: string; port: number }; data: Uint8Array };
 
@@ -117,8 +125,20 @@ class MemoryListener implements StreamListener {
   arrive(from: string): StreamConnection {
     const [there, here] = [new TransformStream<Uint8Array, Uint8Array>(), new TransformStream<Uint8Array, Uint8Array>()];
     const ports = { local: this.port, remote: 40_000 };
-    this.#controller.enqueue(connectionOf(this.#network, there.readable, here.writable, { localAddress: this.address, localPort: ports.local, remoteAddress: from, remotePort: ports.remote }));
-    return connectionOf(this.#network, here.readable, there.writable, { localAddress: from, localPort: ports.remote, remoteAddress: this.address, remotePort: ports.local });
+    this.#controller.enqueue(
+      connectionOf(this.#network, there.readable, here.writable, {
+        localAddress: this.address,
+        localPort: ports.local,
+        remoteAddress: from,
+        remotePort: ports.remote,
+      }),
+    );
+    return connectionOf(this.#network, here.readable, there.writable, {
+      localAddress: from,
+      localPort: ports.remote,
+      remoteAddress: this.address,
+      remotePort: ports.local,
+    });
   }
 
   async accept(): Promise<StreamConnection | undefined> {

@@ -27,14 +27,21 @@ export type DhcpBinding = Omit<DhcpSettings, 'router' | 'options'> & {
 export type DhcpInterface = {
   readonly name: string;
   readonly mac: string;
+  /** Gives it an address, as `10.0.0.2/24`. What rejects makes the client decline the address. */
   addAddress(address: string): Promise<void>;
+  /** Takes it away. */
   removeAddress(address: string): Promise<void>;
 };
 
-type Route = { destination: string; via?: string | DhcpInterface; interface?: DhcpInterface };
+type Route = { destination: string; via?: string | { readonly name: string }; interface?: { readonly name: string } };
 
 /** What the client needs of a table of routes; a stack's has it. */
-export type DhcpRoutes = { add(route: Route): void; remove(route: Route): unknown };
+export type DhcpRoutes = {
+  /** Adds a route by a gateway, or to what an interface reaches directly. */
+  add(route: Route): void;
+  /** Removes it. */
+  remove(route: Route): unknown;
+};
 
 /** Who is told of name servers; a `DnsClient` may be. */
 export type DhcpResolver = { nameServers: { ip: string; port?: number }[]; search: string[] };
@@ -70,7 +77,12 @@ export function bindingOf(reply: DhcpReplyPacket, sentAt: number): DhcpBinding |
 }
 
 /** Gives an interface its address, the table its routes and the resolver its servers. The result takes them back. */
-export async function apply(binding: DhcpBinding, to: DhcpInterface, routes: DhcpRoutes | undefined, resolver: DhcpResolver | undefined): Promise<() => Promise<void>> {
+export async function apply(
+  binding: DhcpBinding,
+  to: DhcpInterface,
+  routes: DhcpRoutes | undefined,
+  resolver: DhcpResolver | undefined,
+): Promise<() => Promise<void>> {
   await to.addAddress(binding.cidr);
   const added: Route[] = [];
   const add = (route: Route): void => {

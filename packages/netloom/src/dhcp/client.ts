@@ -117,7 +117,11 @@ export class DhcpClient implements AsyncDisposable {
    * Rejects with `ETIMEDOUT` if no server gave an address in time, and the client is then closed; with `EADDRINUSE` if another client has the interface.
    */
   async start(): Promise<DhcpBinding> {
-    const { interface: { name, mac }, timeout = 30_000, signal } = this.#options;
+    const {
+      interface: { name, mac },
+      timeout = 30_000,
+      signal,
+    } = this.#options;
     if (this.#running) throw new NetworkError('EINVAL', { message: 'dhcp client started already' });
     signal?.throwIfAborted();
     this.#closing.signal.throwIfAborted();
@@ -160,6 +164,7 @@ export class DhcpClient implements AsyncDisposable {
     await this.#mailbox?.close();
   }
 
+  /** As `close`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
@@ -189,7 +194,10 @@ export class DhcpClient implements AsyncDisposable {
       const [offer] = await this.#ask(DISCOVER, xid, wanted, Infinity, signal, (reply) => reply.type === 'OFFER' && bindingOf(reply, 0) !== undefined);
       const server = offer && ipOf(offer.options.get(DhcpOptions.SERVER_IDENTIFIER));
       if (!offer || !server) continue;
-      const chosen = [[DhcpOptionCodes.REQUESTED_IP, serializeIPv4Address(offer.yiaddr)], [DhcpOptions.SERVER_IDENTIFIER, serializeIPv4Address(server)]] as const;
+      const chosen = [
+        [DhcpOptionCodes.REQUESTED_IP, serializeIPv4Address(offer.yiaddr)],
+        [DhcpOptions.SERVER_IDENTIFIER, serializeIPv4Address(server)],
+      ] as const;
       const [reply, sentAt] = await this.#ask(REQUEST, xid, chosen, REQUEST_ATTEMPTS, signal, verdictOn(offer.yiaddr, server));
       const binding = reply?.type === 'ACK' ? bindingOf(reply, sentAt) : undefined;
       if (binding) return binding;
@@ -199,7 +207,14 @@ export class DhcpClient implements AsyncDisposable {
   }
 
   /** Sends, and sends again, until a reply suits. */
-  async #ask(type: number, xid: number, options: Iterable<readonly [number, Uint8Array]>, attempts: number, signal: AbortSignal, suits: (reply: DhcpReplyPacket) => boolean): Promise<[reply: DhcpReplyPacket | undefined, sentAt: number]> {
+  async #ask(
+    type: number,
+    xid: number,
+    options: Iterable<readonly [number, Uint8Array]>,
+    attempts: number,
+    signal: AbortSignal,
+    suits: (reply: DhcpReplyPacket) => boolean,
+  ): Promise<[reply: DhcpReplyPacket | undefined, sentAt: number]> {
     for (let attempt = 0; attempt < attempts; attempt++) {
       const sentAt = Date.now();
       const reply = this.#mailbox!.receive(xid, this.#retry(attempt), signal, suits);
@@ -267,13 +282,25 @@ export class DhcpClient implements AsyncDisposable {
   }
 
   async #decline({ ip, serverIdentifier }: DhcpBinding): Promise<void> {
-    const options = [[DhcpOptionCodes.REQUESTED_IP, serializeIPv4Address(ip)], [DhcpOptions.SERVER_IDENTIFIER, serializeIPv4Address(serverIdentifier)]] as const;
+    const options = [
+      [DhcpOptionCodes.REQUESTED_IP, serializeIPv4Address(ip)],
+      [DhcpOptions.SERVER_IDENTIFIER, serializeIPv4Address(serverIdentifier)],
+    ] as const;
     await this.#send(DECLINE, random32(), { options });
     await this.#wait(this.#retry(0) * DECLINE_RETRIES, this.#closing.signal);
   }
 
-  async #send(type: number, xid: number, { ciaddr = NO_ADDRESS, to, options = [] }: { ciaddr?: string; to?: string; options?: Iterable<readonly [number, Uint8Array]> }): Promise<void> {
-    const { interface: { mac }, hostname, clientId = Uint8Array.of(1, ...serializeMacAddress(mac)), vendorClass } = this.#options;
+  async #send(
+    type: number,
+    xid: number,
+    { ciaddr = NO_ADDRESS, to, options = [] }: { ciaddr?: string; to?: string; options?: Iterable<readonly [number, Uint8Array]> },
+  ): Promise<void> {
+    const {
+      interface: { mac },
+      hostname,
+      clientId = Uint8Array.of(1, ...serializeMacAddress(mac)),
+      vendorClass,
+    } = this.#options;
     const text = (value: string): Uint8Array => new TextEncoder().encode(value);
     const asks = type === DISCOVER || type === REQUEST;
     const all: (readonly [number, Uint8Array])[] = [[DhcpOptions.MESSAGE_TYPE, Uint8Array.of(type)], [DhcpOptionCodes.CLIENT_ID, clientId], ...options];

@@ -2,7 +2,9 @@
  * Numbers of DHCP (RFC 2131, RFC 2132 and those named beside them).
  */
 
+/** Where servers and relay agents listen. */
 export const DHCP_SERVER_PORT = 67;
+/** Where clients listen. */
 export const DHCP_CLIENT_PORT = 68;
 
 /** RFC 2132 9.6 */
@@ -41,7 +43,9 @@ export const DhcpOptions = {
 /** Options that tell one client, or its server, from another. */
 export const DhcpOptionCodes = { REQUESTED_IP: 50, CLIENT_ID: 61, SERVER_ID: 54 } as const;
 
+/** Name of a message's type. */
 export type DhcpMessageType = keyof typeof DhcpMessageTypes;
+/** Name of an option. */
 export type DhcpOption = keyof typeof DhcpOptions;
 
 /** An expiry that never comes (RFC 2131 3.3). */

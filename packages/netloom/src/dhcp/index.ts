@@ -15,7 +15,15 @@ export type { DhcpPacket } from './packet.ts';
 export type { DhcpLease, DhcpReservation } from './pool.ts';
 export { type DhcpLeaseEvent, type DhcpRelayedNetwork, DhcpServer, type DhcpServerOptions } from './server.ts';
 export type { DhcpRoute, DhcpSettings } from './settings.ts';
-export { type DhcpMessage, type DhcpMessageParams, type DhcpReplyOptions, parseDhcpMessage, parseDhcpMessageType, serializeDhcpMessage, serializeDhcpMessageType } from './wire.ts';
+export {
+  type DhcpMessage,
+  type DhcpMessageParams,
+  type DhcpReplyOptions,
+  parseDhcpMessage,
+  parseDhcpMessageType,
+  serializeDhcpMessage,
+  serializeDhcpMessageType,
+} from './wire.ts';
 
 /** Servers and clients that close together. */
 export type Dhcp = AsyncDisposable & {

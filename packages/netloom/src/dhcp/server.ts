@@ -130,6 +130,7 @@ export class DhcpServer implements AsyncDisposable {
     await this.#running;
   }
 
+  /** As `close`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
@@ -213,7 +214,8 @@ export class DhcpServer implements AsyncDisposable {
   #decline(request: DhcpPacket, client: Client): void {
     const ip = ipOf(request.options.get(DhcpOptionCodes.REQUESTED_IP));
     const until = Date.now() + (this.#options.declineDuration ?? 3600) * 1000;
-    if (ip !== undefined && this.#leases.decline(client, ip, until)) this.#options.onLease?.({ type: 'declined', lease: { ip, mac: client.mac, expiresAt: until } });
+    if (ip !== undefined && this.#leases.decline(client, ip, until))
+      this.#options.onLease?.({ type: 'declined', lease: { ip, mac: client.mac, expiresAt: until } });
   }
 
   #isForUs(request: DhcpPacket): boolean {

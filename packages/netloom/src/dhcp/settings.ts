@@ -107,7 +107,10 @@ function parseRoutes(value: Uint8Array = new Uint8Array()): DhcpRoute[] {
     const network = new Uint8Array(4);
     network.set(value.subarray(at + 1, at + 1 + bytes));
     const mask = generateNetmask(size);
-    routes.push({ destination: `${parseIPv4Address(network.map((byte, i) => byte & mask[i]!))}/${size}`, router: parseIPv4Address(value.subarray(end - 4, end)) });
+    routes.push({
+      destination: `${parseIPv4Address(network.map((byte, i) => byte & mask[i]!))}/${size}`,
+      router: parseIPv4Address(value.subarray(end - 4, end)),
+    });
     at = end;
   }
   return routes;

@@ -34,13 +34,31 @@ export type DhcpReplyOptions = DhcpSettings & {
   rebindingTime?: number;
 };
 
-/** Name of a message type. Throws if it is unknown. */
+/**
+ * Name of a message type. Throws if it is unknown.
+ *
+ * @example
+ * ```ts
+ * import { parseDhcpMessageType } from 'netloom/dhcp';
+ *
+ * console.log(parseDhcpMessageType(5)); // ACK
+ * ```
+ */
 export function parseDhcpMessageType(type: number): DhcpMessageType {
   for (const name in DhcpMessageTypes) if (DhcpMessageTypes[name as DhcpMessageType] === type) return name as DhcpMessageType;
   throw new Error(`unknown dhcp message type: ${type}`);
 }
 
-/** Number of a message type. */
+/**
+ * Number of a message type.
+ *
+ * @example
+ * ```ts
+ * import { serializeDhcpMessageType } from 'netloom/dhcp';
+ *
+ * console.log(serializeDhcpMessageType('ACK')); // 5
+ * ```
+ */
 export function serializeDhcpMessageType(type: DhcpMessageType): number {
   return DhcpMessageTypes[type];
 }
@@ -51,7 +69,19 @@ export function typeOf(packet: DhcpPacket): DhcpMessageType | undefined {
   return type?.length === 1 ? parseDhcpMessageType(type[0]!) : undefined;
 }
 
-/** Reads a message. Throws if it is cut off. */
+/**
+ * Reads a message. Throws if it is cut off.
+ *
+ * @example
+ * ```ts
+ * import { DhcpMessageTypes, parseDhcpMessage, serializeDhcpMessage } from 'netloom/dhcp';
+ *
+ * const options = { serverIdentifier: '10.0.0.1', leaseDuration: 3600, netmask: '255.255.255.0', router: '10.0.0.1' };
+ * const fields = { op: 2, xid: 7, yiaddr: '10.0.0.10', mac: '02:00:00:00:00:01', type: DhcpMessageTypes.ACK };
+ * const bytes = serializeDhcpMessage(fields, options);
+ * console.log(parseDhcpMessage(bytes).yiaddr); // 10.0.0.10
+ * ```
+ */
 export function parseDhcpMessage(data: Uint8Array): DhcpMessage {
   const packet = parsePacket(data);
   const { op, htype, hlen, xid, ciaddr, yiaddr, mac, options } = packet;
@@ -77,6 +107,16 @@ const MIN_MAXIMUM_BYTES = 548;
  * The bytes of a server's message.
  *
  * @param request what the client asked: its list says which options come first, its limit how many there is room for.
+ *
+ * @example
+ * ```ts
+ * import { DhcpMessageTypes, serializeDhcpMessage } from 'netloom/dhcp';
+ *
+ * const options = { serverIdentifier: '10.0.0.1', leaseDuration: 3600, netmask: '255.255.255.0', router: '10.0.0.1' };
+ * const fields = { op: 2, xid: 7, yiaddr: '10.0.0.10', mac: '02:00:00:00:00:01', type: DhcpMessageTypes.ACK };
+ * const bytes = serializeDhcpMessage(fields, options);
+ * console.log(bytes[242]); // 5
+ * ```
  */
 export function serializeDhcpMessage(params: DhcpMessageParams, options: DhcpReplyOptions, request?: DhcpPacket): Uint8Array {
   const { type } = params;
@@ -121,7 +161,11 @@ function leaseTimes({ leaseDuration, renewalTime, rebindingTime }: DhcpReplyOpti
   const lease = Math.min(Math.floor(leaseDuration), INFINITE_SECONDS);
   // Of a few seconds, whole ones are too coarse: the client takes its defaults.
   const [renewal, rebinding] = lease < 8 ? [renewalTime, rebindingTime] : [renewalTime ?? Math.floor(lease / 2), rebindingTime ?? Math.floor(lease * 0.875)];
-  const times: [number, number | undefined][] = [[DhcpOptions.LEASE_TIME, lease], [DhcpOptions.RENEWAL_TIME, renewal], [DhcpOptions.REBINDING_TIME, rebinding]];
+  const times: [number, number | undefined][] = [
+    [DhcpOptions.LEASE_TIME, lease],
+    [DhcpOptions.RENEWAL_TIME, renewal],
+    [DhcpOptions.REBINDING_TIME, rebinding],
+  ];
   return times.flatMap(([code, seconds]): [number, Uint8Array][] => (seconds === undefined ? [] : [[code, seconds32(seconds)]]));
 }
 

@@ -35,7 +35,10 @@ export type DnsQueryContext = {
 };
 
 /** Answers a query: with records, none (the name has none of this type), `undefined` (there is no such name: NXDOMAIN), or a whole reply. */
-export type RequestFn = (query: DnsQuery, context: DnsQueryContext) => Promise<DnsResponse | DnsResponse[] | DnsReply | undefined> | DnsResponse | DnsResponse[] | DnsReply | undefined;
+export type RequestFn = (
+  query: DnsQuery,
+  context: DnsQueryContext,
+) => Promise<DnsResponse | DnsResponse[] | DnsReply | undefined> | DnsResponse | DnsResponse[] | DnsReply | undefined;
 
 const MIN_UDP_BYTES = 512;
 const MAX_TCP_BYTES = 65_535;
@@ -76,7 +79,10 @@ export function replyOf(given: DnsResponse | DnsResponse[] | DnsReply | undefine
 }
 
 /** The bytes of a reply: as many records as fit, marked as truncated where answers are missing (RFC 2181 9). Throws if a record is none. */
-export function reply({ query, maxBytes, edns }: { query: DnsMessage; maxBytes: number; edns: boolean }, { rcode = 'NOERROR', answers = [], authorities = [], additionals = [], authoritative = false }: DnsReply): Uint8Array {
+export function reply(
+  { query, maxBytes, edns }: { query: DnsMessage; maxBytes: number; edns: boolean },
+  { rcode = 'NOERROR', answers = [], authorities = [], additionals = [], authoritative = false }: DnsReply,
+): Uint8Array {
   const question = query.questions[0]!;
   const code = rcode in RCode ? RCode[rcode as keyof typeof RCode] : Number(rcode.slice(5));
   const opt = edns ? Uint8Array.of(0, 0, TypeCode.OPT, UDP_PAYLOAD_BYTES >> 8, UDP_PAYLOAD_BYTES & 255, code >> 4, 0, 0, 0, 0, 0) : new Uint8Array();

@@ -73,7 +73,7 @@ export class DnsClient implements AsyncDisposable {
   readonly #hosts = new Map<string, string[]>();
   readonly #cache: DnsCache;
   readonly #pending = shared<DnsRecord[]>();
-  readonly #closing = new AbortController();
+  #closed: NetworkError | undefined;
 
   constructor(transport: DatagramTransport | DnsTransports, options: DnsClientOptions = {}) {
     this.#transports = transportsOf(transport, options.tcp);
@@ -124,7 +124,11 @@ export class DnsClient implements AsyncDisposable {
    *
    * Rejects as `lookup` does, with `ENOTFOUND` also if the name has no such record.
    */
-  async query<T extends DnsType>(name: string, type: T, { signal }: DnsLookupOptions = {}): Promise<Extract<DnsRecord, { type: T extends 'ANY' ? DnsType : T }>[]> {
+  async query<T extends DnsType>(
+    name: string,
+    type: T,
+    { signal }: DnsLookupOptions = {},
+  ): Promise<Extract<DnsRecord, { type: T extends 'ANY' ? DnsType : T }>[]> {
     const records = await this.#ask(plain(name), type, signal);
     if (records.length === 0) throw notFound(name);
     return records as never;
@@ -137,10 +141,11 @@ export class DnsClient implements AsyncDisposable {
 
   /** Gives up what is pending, which rejects with `ECONNABORTED`, as every later lookup does. */
   async close(): Promise<void> {
-    this.#closing.abort(new NetworkError('ECONNABORTED', { syscall: 'lookup', message: 'dns client closed' }));
-    await this.#pending.settled();
+    this.#closed ??= new NetworkError('ECONNABORTED', { syscall: 'lookup', message: 'dns client closed' });
+    await this.#pending.close(this.#closed);
   }
 
+  /** As `close`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
@@ -169,7 +174,7 @@ export class DnsClient implements AsyncDisposable {
 
   /** The records of one name, or none if the server says that there are none. */
   async #ask(name: string, type: DnsType, signal: AbortSignal | undefined): Promise<DnsRecord[]> {
-    this.#closing.signal.throwIfAborted();
+    if (this.#closed) throw this.#closed;
     signal?.throwIfAborted();
     try {
       if (serializeName(name).length === 1) return [];
@@ -179,7 +184,7 @@ export class DnsClient implements AsyncDisposable {
     const key = `${type} ${name}`;
     return (
       this.#cache.get(key) ??
-      this.#pending.join(key, signal, this.#closing.signal, async (both) => {
+      this.#pending.join(key, signal, async (both) => {
         const answer = await this.#follow(name, type, both);
         if (answer.records.length <= MAX_CACHED_RECORDS) this.#cache.set(key, answer);
         return answer.records;

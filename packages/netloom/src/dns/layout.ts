@@ -12,14 +12,50 @@ export const LAYOUTS: { readonly [type in DnsData['type']]?: readonly (readonly 
   NS: [['ns', 'name']],
   CNAME: [['cname', 'name']],
   PTR: [['ptr', 'name']],
-  MX: [['preference', 2], ['exchange', 'name']],
+  MX: [
+    ['preference', 2],
+    ['exchange', 'name'],
+  ],
   TXT: [['value', 'strings']],
-  SRV: [['priority', 2], ['weight', 2], ['port', 2], ['target', 'name']],
-  CAA: [['flags', 1], ['tag', 'string'], ['value', 'text']],
-  SOA: [['mname', 'name'], ['rname', 'name'], ['serial', 4], ['refresh', 4], ['retry', 4], ['expire', 4], ['minimum', 4]],
-  SVCB: [['priority', 2], ['target', 'name'], ['params', 'params']],
-  HTTPS: [['priority', 2], ['target', 'name'], ['params', 'params']],
+  SRV: [
+    ['priority', 2],
+    ['weight', 2],
+    ['port', 2],
+    ['target', 'name'],
+  ],
+  CAA: [
+    ['flags', 1],
+    ['tag', 'string'],
+    ['value', 'text'],
+  ],
+  SOA: [
+    ['mname', 'name'],
+    ['rname', 'name'],
+    ['serial', 4],
+    ['refresh', 4],
+    ['retry', 4],
+    ['expire', 4],
+    ['minimum', 4],
+  ],
+  SVCB: [
+    ['priority', 2],
+    ['target', 'name'],
+    ['params', 'params'],
+  ],
+  HTTPS: [
+    ['priority', 2],
+    ['target', 'name'],
+    ['params', 'params'],
+  ],
 };
 
 /** Parameters of RFC 9460 by their keys, and how they stand there. */
-export const SERVICE_PARAMETERS = [['mandatory', 2], ['alpn', 'string'], ['no-default-alpn'], ['port', 2], ['ipv4hint', 'ipv4'], ['ech'], ['ipv6hint', 'ipv6']] as const;
+export const SERVICE_PARAMETERS = [
+  ['mandatory', 2],
+  ['alpn', 'string'],
+  ['no-default-alpn'],
+  ['port', 2],
+  ['ipv4hint', 'ipv4'],
+  ['ech'],
+  ['ipv6hint', 'ipv6'],
+] as const;

@@ -6,7 +6,16 @@ import { compressIPv6, expandIPv6, serializeIPv4Address } from '../wire/address.
 /** An address that a name under `arpa` stands for. */
 export type PtrIP = { type: 'ipv4'; ip: string } | { type: 'ipv6'; ip: string };
 
-/** Reads a name, compressed or not, and says where what follows it begins. Throws if it is cut off, too long or a pointer leads forward. */
+/**
+ * Reads a name, compressed or not, and says where what follows it begins. Throws if it is cut off, too long or a pointer leads forward.
+ *
+ * @example
+ * ```ts
+ * import { parseName, serializeName } from 'netloom/dns';
+ *
+ * console.log(parseName(serializeName('www.example.com'), 0)[0]); // www.example.com
+ * ```
+ */
 export function parseName(data: Uint8Array, offset: number): [name: string, offset: number] {
   const labels: string[] = [];
   let end: number | undefined;
@@ -36,7 +45,16 @@ export function parseName(data: Uint8Array, offset: number): [name: string, offs
   }
 }
 
-/** The bytes of a name, not compressed; a final dot makes no difference. Throws if a label is empty or longer than 63 bytes, or the name than 255. */
+/**
+ * The bytes of a name, not compressed; a final dot makes no difference. Throws if a label is empty or longer than 63 bytes, or the name than 255.
+ *
+ * @example
+ * ```ts
+ * import { serializeName } from 'netloom/dns';
+ *
+ * console.log(serializeName('www')); // 3, 119, 119, 119, 0
+ * ```
+ */
 export function serializeName(name: string): Uint8Array {
   const bytes: number[] = [];
   let label: number[] = [];
@@ -46,7 +64,7 @@ export function serializeName(name: string): Uint8Array {
     label = [];
   };
   // A dot, an escape of three digits, an escape of one character, or a character.
-  for (const [part, digits, escaped] of name === '.' ? [] : name.matchAll(/\\(\d{3})|\\(.)|[^]/gu)) {
+  for (const [part, digits, escaped] of name === '.' ? [] : name.matchAll(/\\(\d{3})|\\(.)|./gsu)) {
     if (part === '.') end();
     else if (digits) label.push(Number(digits) & 255);
     else label.push(...new TextEncoder().encode(escaped ?? part));

@@ -4,11 +4,47 @@
 import { compressIPv6, parseIPv4Address, parseIPv6Address } from '../wire/address.ts';
 import { type FieldKind, LAYOUTS, SERVICE_PARAMETERS } from './layout.ts';
 import { parseName } from './names.ts';
-import { ClassCode, type DnsClass, type DnsHeader, type DnsMessage, type DnsQuestion, type DnsRecord, type DnsType, nameOf, OpCode, RCode, TypeCode } from './types.ts';
+import {
+  ClassCode,
+  type DnsClass,
+  type DnsHeader,
+  type DnsMessage,
+  type DnsQuestion,
+  type DnsRecord,
+  type DnsType,
+  nameOf,
+  OpCode,
+  RCode,
+  TypeCode,
+} from './types.ts';
 
 const HEADER_LENGTH = 12;
 
-/** Reads a whole message. Throws if it is cut off or malformed. */
+/**
+ * Reads a whole message. Throws if it is cut off or malformed.
+ *
+ * @example
+ * ```ts
+ * import { parseDnsMessage, serializeDnsMessage } from 'netloom/dns';
+ *
+ * const header = {
+ *   id: 7,
+ *   isResponse: false,
+ *   opcode: 'QUERY',
+ *   isAuthoritativeAnswer: false,
+ *   isTruncated: false,
+ *   isRecursionDesired: true,
+ *   isRecursionAvailable: false,
+ *   rcode: 'NOERROR',
+ *   questionCount: 0,
+ *   answerCount: 0,
+ *   authorityCount: 0,
+ *   additionalCount: 0,
+ * } as const;
+ * const bytes = serializeDnsMessage({ header, questions: [{ name: 'web.test', type: 'A', class: 'IN' }] });
+ * console.log(parseDnsMessage(bytes).questions[0]?.name); // web.test
+ * ```
+ */
 export function parseDnsMessage(data: Uint8Array): DnsMessage {
   if (data.length < HEADER_LENGTH) throw new Error('DNS message is too short');
   const [header, start] = parseHeader(data);
@@ -31,7 +67,30 @@ export function parseDnsMessage(data: Uint8Array): DnsMessage {
   };
 }
 
-/** Reads the twelve bytes of a header. Throws if they are fewer. */
+/**
+ * Reads the twelve bytes of a header. Throws if they are fewer.
+ *
+ * @example
+ * ```ts
+ * import { parseHeader, serializeHeader } from 'netloom/dns';
+ *
+ * const header = {
+ *   id: 7,
+ *   isResponse: false,
+ *   opcode: 'QUERY',
+ *   isAuthoritativeAnswer: false,
+ *   isTruncated: false,
+ *   isRecursionDesired: true,
+ *   isRecursionAvailable: false,
+ *   rcode: 'NOERROR',
+ *   questionCount: 0,
+ *   answerCount: 0,
+ *   authorityCount: 0,
+ *   additionalCount: 0,
+ * } as const;
+ * console.log(parseHeader(serializeHeader(header))[0].id); // 7
+ * ```
+ */
 export function parseHeader(data: Uint8Array): [header: DnsHeader, offset: number] {
   if (data.length < HEADER_LENGTH) throw new Error('DNS header is too short');
   const view = viewOf(data);
@@ -53,14 +112,34 @@ export function parseHeader(data: Uint8Array): [header: DnsHeader, offset: numbe
   return [header, HEADER_LENGTH];
 }
 
-/** Reads a question. Throws if it is cut off. */
+/**
+ * Reads a question. Throws if it is cut off.
+ *
+ * @example
+ * ```ts
+ * import { parseQuestion, serializeQuestion } from 'netloom/dns';
+ *
+ * const bytes = serializeQuestion({ name: 'web.test', type: 'A', class: 'IN' });
+ * console.log(parseQuestion(bytes, 0)[0].name); // web.test
+ * ```
+ */
 export function parseQuestion(data: Uint8Array, offset: number): [question: DnsQuestion, offset: number] {
   const [name, end] = parseName(data, offset);
   const view = viewOf(data);
   return [{ name, type: parseDnsType(view.getUint16(end)), class: parseDnsClass(view.getUint16(end + 2)) }, end + 4];
 }
 
-/** Reads a record of any section. Throws if it is cut off or its data does not fit its type. */
+/**
+ * Reads a record of any section. Throws if it is cut off or its data does not fit its type.
+ *
+ * @example
+ * ```ts
+ * import { parseResourceRecord, serializeResourceRecord } from 'netloom/dns';
+ *
+ * const bytes = serializeResourceRecord({ name: 'web.test', class: 'IN', type: 'A', ttl: 60, ip: '10.0.0.1' });
+ * console.log(parseResourceRecord(bytes, 0)[0].ttl); // 60
+ * ```
+ */
 export function parseResourceRecord(data: Uint8Array, offset: number): [record: DnsRecord, offset: number] {
   const [name, at] = parseName(data, offset);
   const view = viewOf(data);
@@ -132,7 +211,17 @@ function parseServiceParameters(data: Uint8Array, at: number): Record<string, un
   return params;
 }
 
-/** Reads the strings of a TXT record, joined. Throws if they are cut off. */
+/**
+ * Reads the strings of a TXT record, joined. Throws if they are cut off.
+ *
+ * @example
+ * ```ts
+ * import { parseTxtValue, serializeTxtValue } from 'netloom/dns';
+ *
+ * const bytes = serializeTxtValue('hello');
+ * console.log(parseTxtValue(bytes, 0, bytes.length)[0]); // hello
+ * ```
+ */
 export function parseTxtValue(data: Uint8Array, offset: number, length: number): [value: string, offset: number] {
   const end = offset + length;
   let value = '';

@@ -8,7 +8,30 @@ import { ClassCode, codeOf, type DnsHeader, type DnsQuestion, OpCode, RCode, Typ
 /** What a sender of ours takes by UDP without fragments on any path (DNS flag day 2020). */
 export const UDP_PAYLOAD_BYTES = 1232;
 
-/** The twelve bytes of a header. Throws if a name in it is unknown. */
+/**
+ * The twelve bytes of a header. Throws if a name in it is unknown.
+ *
+ * @example
+ * ```ts
+ * import { serializeHeader } from 'netloom/dns';
+ *
+ * const header = {
+ *   id: 7,
+ *   isResponse: false,
+ *   opcode: 'QUERY',
+ *   isAuthoritativeAnswer: false,
+ *   isTruncated: false,
+ *   isRecursionDesired: true,
+ *   isRecursionAvailable: false,
+ *   rcode: 'NOERROR',
+ *   questionCount: 0,
+ *   answerCount: 0,
+ *   authorityCount: 0,
+ *   additionalCount: 0,
+ * } as const;
+ * console.log(serializeHeader(header).length); // 12
+ * ```
+ */
 export function serializeHeader(header: DnsHeader): Uint8Array {
   const { isResponse, opcode, isAuthoritativeAnswer, isTruncated, isRecursionDesired, isRecursionAvailable, rcode } = header;
   const flags =
@@ -22,7 +45,16 @@ export function serializeHeader(header: DnsHeader): Uint8Array {
   return words(header.id, flags, header.questionCount, header.answerCount, header.authorityCount, header.additionalCount);
 }
 
-/** The bytes of a question. Throws if a name in it is none. */
+/**
+ * The bytes of a question. Throws if a name in it is none.
+ *
+ * @example
+ * ```ts
+ * import { serializeQuestion } from 'netloom/dns';
+ *
+ * console.log(serializeQuestion({ name: 'web.test', type: 'A', class: 'IN' }).length); // 14
+ * ```
+ */
 export function serializeQuestion(question: DnsQuestion): Uint8Array {
   return concat([serializeName(question.name), words(codeOf(TypeCode, 'TYPE', question.type), codeOf(ClassCode, 'CLASS', question.class))]);
 }

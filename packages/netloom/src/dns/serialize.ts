@@ -8,7 +8,30 @@ import { serializeName } from './names.ts';
 import { serializeHeader, serializeQuestion } from './query.ts';
 import { ClassCode, codeOf, type DnsMessage, type DnsRecord, type DnsServiceParameters, TypeCode } from './types.ts';
 
-/** The bytes of a message; sets the counts of its header. Throws if a field is none. */
+/**
+ * The bytes of a message; sets the counts of its header. Throws if a field is none.
+ *
+ * @example
+ * ```ts
+ * import { serializeDnsMessage } from 'netloom/dns';
+ *
+ * const header = {
+ *   id: 7,
+ *   isResponse: false,
+ *   opcode: 'QUERY',
+ *   isAuthoritativeAnswer: false,
+ *   isTruncated: false,
+ *   isRecursionDesired: true,
+ *   isRecursionAvailable: false,
+ *   rcode: 'NOERROR',
+ *   questionCount: 0,
+ *   answerCount: 0,
+ *   authorityCount: 0,
+ *   additionalCount: 0,
+ * } as const;
+ * console.log(serializeDnsMessage({ header, questions: [{ name: 'web.test', type: 'A', class: 'IN' }] }).length); // 26
+ * ```
+ */
 export function serializeDnsMessage(message: DnsMessage): Uint8Array {
   const { header, questions, answers = [], authorities = [], additionals = [] } = message;
   header.questionCount = questions.length;
@@ -20,7 +43,16 @@ export function serializeDnsMessage(message: DnsMessage): Uint8Array {
   return concat([serializeHeader(header), ...questions.map(serializeQuestion), ...records]);
 }
 
-/** The bytes of a record, its name not compressed. Throws if a field is none. */
+/**
+ * The bytes of a record, its name not compressed. Throws if a field is none.
+ *
+ * @example
+ * ```ts
+ * import { serializeResourceRecord } from 'netloom/dns';
+ *
+ * console.log(serializeResourceRecord({ name: 'web.test', class: 'IN', type: 'A', ttl: 60, ip: '10.0.0.1' }).length); // 24
+ * ```
+ */
 export function serializeResourceRecord(record: DnsRecord): Uint8Array {
   return serializeRecord(record, undefined);
 }
@@ -33,7 +65,16 @@ export function serializeRecord(record: DnsRecord, owner: string | undefined): U
   return concat([name, words(codeOf(TypeCode, 'TYPE', record.type), codeOf(ClassCode, 'CLASS', record.class)), dword(record.ttl), words(data.length), data]);
 }
 
-/** The bytes of a record's data, names not compressed. Throws if a field is none. */
+/**
+ * The bytes of a record's data, names not compressed. Throws if a field is none.
+ *
+ * @example
+ * ```ts
+ * import { serializeResourceData } from 'netloom/dns';
+ *
+ * console.log(serializeResourceData({ name: 'web.test', class: 'IN', type: 'A', ttl: 60, ip: '10.0.0.1' })); // 10, 0, 0, 1
+ * ```
+ */
 export function serializeResourceData(record: DnsRecord): Uint8Array {
   const fields = record as unknown as Record<string, unknown>;
   const layout: readonly (readonly [string, FieldKind])[] | undefined = LAYOUTS[record.type];
@@ -66,7 +107,16 @@ function serializeField(kind: FieldKind, value: unknown): Uint8Array {
   }
 }
 
-/** The strings of a TXT record, cut into 255 bytes each. */
+/**
+ * The strings of a TXT record, cut into 255 bytes each.
+ *
+ * @example
+ * ```ts
+ * import { serializeTxtValue } from 'netloom/dns';
+ *
+ * console.log(serializeTxtValue('x'.repeat(300)).length); // 302
+ * ```
+ */
 export function serializeTxtValue(value: string): Uint8Array {
   const bytes = new TextEncoder().encode(value);
   const parts = [];

@@ -62,7 +62,7 @@ export class DnsServer implements AsyncDisposable {
   readonly #options: DnsServerOptions;
   readonly #closing = new AbortController();
   readonly #connections = new Set<StreamConnection>();
-  #queries = 0;
+  readonly #pending = new Set<AbortController>();
   #socket: DatagramSocket | undefined;
   #listener: StreamListener | undefined;
   #running: Promise<unknown> = Promise.resolve();
@@ -98,11 +98,14 @@ export class DnsServer implements AsyncDisposable {
 
   /** Stops: the port is free, pending queries have no answer. */
   async close(): Promise<void> {
-    this.#closing.abort(new NetworkError('ECONNABORTED', { syscall: 'lookup', message: 'dns server closed' }));
+    const closed = new NetworkError('ECONNABORTED', { syscall: 'lookup', message: 'dns server closed' });
+    this.#closing.abort(closed);
+    for (const request of this.#pending) request.abort(closed);
     await Promise.allSettled([this.#socket?.close(), this.#listener?.close(), ...[...this.#connections].map((connection) => connection.close())]);
     await this.#running;
   }
 
+  /** As `close`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
@@ -113,7 +116,7 @@ export class DnsServer implements AsyncDisposable {
     for (;;) {
       const { value } = await reader.read();
       if (!value) return;
-      if (this.#queries < (this.#options.maxQueries ?? 256)) void this.#answerDatagram(value, send);
+      if (this.#pending.size < (this.#options.maxQueries ?? 256)) void this.#answerDatagram(value, send);
     }
   }
 
@@ -131,7 +134,9 @@ export class DnsServer implements AsyncDisposable {
       this.#connections.add(connection);
       const [oldest] = this.#connections;
       if (this.#connections.size > (this.#options.maxConnections ?? 64)) this.#drop(oldest!);
-      void this.#serveConnection(connection).catch(() => {}).finally(() => this.#drop(connection));
+      void this.#serveConnection(connection)
+        .catch(() => {})
+        .finally(() => this.#drop(connection));
     }
   }
 
@@ -170,29 +175,27 @@ export class DnsServer implements AsyncDisposable {
     const received = receive(data, asker.protocol);
     if (!received || 'refusal' in received) return received?.refusal;
     const { name, type } = received.query.questions[0]!;
-    this.#queries += 1;
     try {
       return reply(received, await this.#request({ name, type }, asker));
     } catch (error) {
       if (!this.#closing.signal.aborted) this.#options.onError?.(error, { name, type });
       return reply(received, { rcode: 'SERVFAIL' });
-    } finally {
-      this.#queries -= 1;
     }
   }
 
   async #request(query: DnsQuery, asker: Omit<DnsQueryContext, 'signal'>): Promise<DnsReply> {
     const limit = new AbortController();
-    const end = (): void => limit.abort(this.#closing.signal.reason);
-    this.#closing.signal.addEventListener('abort', end);
+    this.#pending.add(limit);
     const timer = setTimeout(() => limit.abort(new NetworkError('ETIMEDOUT', { syscall: 'lookup', address: query.name })), this.#options.timeout ?? 10_000);
     try {
-      const ended = new Promise<never>((_, reject) => limit.signal.addEventListener('abort', () => reject(limit.signal.reason as Error)));
+      const ended = new Promise<never>((_, reject) => {
+        limit.signal.addEventListener('abort', () => reject(limit.signal.reason));
+      });
       const given = (async () => this.#options.request(query, { ...asker, signal: limit.signal }))();
       return replyOf(await Promise.race([given, ended]));
     } finally {
       clearTimeout(timer);
-      this.#closing.signal.removeEventListener('abort', end);
+      this.#pending.delete(limit);
     }
   }
 }

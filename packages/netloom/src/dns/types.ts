@@ -3,7 +3,22 @@
  */
 
 /** Types of records that are read into fields, and `ANY` (RFC 1035 3.2.2, RFC 3596, 2782, 6891, 9460, 8659). */
-export const TypeCode = { A: 1, NS: 2, CNAME: 5, SOA: 6, PTR: 12, MX: 15, TXT: 16, AAAA: 28, SRV: 33, OPT: 41, SVCB: 64, HTTPS: 65, ANY: 255, CAA: 257 } as const;
+export const TypeCode = {
+  A: 1,
+  NS: 2,
+  CNAME: 5,
+  SOA: 6,
+  PTR: 12,
+  MX: 15,
+  TXT: 16,
+  AAAA: 28,
+  SRV: 33,
+  OPT: 41,
+  SVCB: 64,
+  HTTPS: 65,
+  ANY: 255,
+  CAA: 257,
+} as const;
 /** Classes (RFC 1035 3.2.4). */
 export const ClassCode = { IN: 1 } as const;
 /** Kinds of messages (RFC 1035 4.1.1, RFC 1996, RFC 2136). */
@@ -13,8 +28,11 @@ export const RCode = { NOERROR: 0, FORMERR: 1, SERVFAIL: 2, NXDOMAIN: 3, NOTIMP:
 
 /** A record's type; one without a name of its own is written `TYPE` and its number (RFC 3597). */
 export type DnsType = keyof typeof TypeCode | `TYPE${number}`;
+/** A record's class; one without a name is written `CLASS` and its number (RFC 3597). */
 export type DnsClass = keyof typeof ClassCode | `CLASS${number}`;
+/** A kind of message; one without a name is written `OPCODE` and its number. */
 export type DnsOpCode = keyof typeof OpCode | `OPCODE${number}`;
+/** An outcome; one without a name is written `RCODE` and its number. */
 export type DnsRCode = keyof typeof RCode | `RCODE${number}`;
 
 /** The header of a message; the counts are computed when it is serialised. */
@@ -33,6 +51,7 @@ export type DnsHeader = {
   additionalCount: number;
 };
 
+/** What is asked for. */
 export type DnsQuestion = { name: string; type: DnsType; class: DnsClass };
 
 /** What an SVCB or HTTPS record says of its service (RFC 9460): lists by name, the rest as bytes under `keyN`. */
@@ -65,6 +84,7 @@ export type DnsData =
 /** A record of a message; `ttl` in seconds. */
 export type DnsRecord = { name: string; class: DnsClass; ttl: number } & DnsData;
 
+/** A message and the records of its sections. */
 export type DnsMessage = {
   header: DnsHeader;
   questions: DnsQuestion[];

@@ -21,8 +21,8 @@ const AHEAD_BYTES = 16384;
 /** Milliseconds that a server's `Keep-Alive: timeout` is not used up, for the time that a request is on its way. */
 const KEEP_ALIVE_MARGIN_MS = 1000;
 
-/** Connections whose response was dropped unread. */
-const abandoned = new FinalizationRegistry<() => void>((drop) => drop());
+/** Breaks connections off whose response was dropped unread. */
+const abandoned = new FinalizationRegistry<(error: unknown) => unknown>((fail) => fail(new Error('nobody reads the response')));
 
 /** What HTTP asks servers: requests, each on a connection of the pool. */
 export class HttpClient {
@@ -130,12 +130,14 @@ async function respond(out: Outgoing, redirected: boolean, { head, body }: Answe
 
 function streamOf(out: Outgoing, { head, body }: Answer, channel: Channel, fail: (error: unknown) => unknown): ReadableStream<Uint8Array> {
   const { signal } = out;
-  const stream = bodyStream(body, persists(head) ? AHEAD_BYTES : 0, (error) => {
+  const onFail = (error: unknown) => {
     abandoned.unregister(channel);
     const reason = fail(error);
     return signal?.aborted ? reason : new TypeError('terminated', { cause: reason });
-  });
-  abandoned.register(stream, () => fail(new Error('nobody reads the response')), channel);
+  };
+  const stream = bodyStream(body, persists(head) ? AHEAD_BYTES : 0, onFail);
+  // What the stream holds is watched, not the stream: browsers drop and renew the object that stands for one in use.
+  abandoned.register(onFail, fail, channel);
   return decodeContent(stream, head.headers);
 }
 

@@ -40,7 +40,10 @@ async function extract(body: BodyInit): Promise<{ body: Body; type: string | nul
   if (body instanceof Blob) return { body: blobBody(body), type: body.type || null };
   if (body instanceof FormData) {
     const form = new Response(body);
-    return { body: blobBody(await form.blob()), type: form.headers.get('content-type') };
+    const type = form.headers.get('content-type');
+    const blob = await form.blob();
+    // Bun tells the boundary in the blob alone.
+    return { body: blobBody(blob), type: type ?? blob.type };
   }
   if (body instanceof URLSearchParams) return { body: known(utf8(body.toString())), type: 'application/x-www-form-urlencoded;charset=UTF-8' };
   // Copied: the caller may go on writing to its buffer.
@@ -53,6 +56,8 @@ export async function prepare(input: RequestInfo | URL, init: RequestInit = {}):
   const given = init.body ?? undefined;
   const from = input instanceof Request ? input : undefined;
   const request = new Request(input, { ...init, body: given === undefined ? undefined : '', signal: null } as RequestInit);
+  // Not every platform's `Request` sees to it.
+  if (given !== undefined && (request.method === 'GET' || request.method === 'HEAD')) throw new TypeError('Request with GET/HEAD method cannot have body.');
   const headers = new Headers(init.headers ?? from?.headers);
   let body: Body | null = null;
   if (given !== undefined) {

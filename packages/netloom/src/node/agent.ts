@@ -16,7 +16,14 @@ import { systemError } from './errors.ts';
 import { createNet } from './net/index.ts';
 import type { Net, NetOptions } from './net/index.ts';
 
-type Target = { host?: string | null; hostname?: string | null; port?: number | string | null; localAddress?: string; family?: number; lookup?: NetOptions['lookup'] };
+type Target = {
+  host?: string | null;
+  hostname?: string | null;
+  port?: number | string | null;
+  localAddress?: string;
+  family?: number;
+  lookup?: NetOptions['lookup'];
+};
 
 function open(net: Net, { host, hostname, port, localAddress, family, lookup }: Target, fallbackPort: number) {
   return net.connect({ host: host ?? hostname ?? 'localhost', port: port ?? fallbackPort, localAddress, family, lookup });
@@ -100,6 +107,7 @@ export type ConnectorOptions = {
 };
 
 /** How undici is answered. */
+// biome-ignore lint/suspicious/noExplicitAny: the type of its sockets is its own affair
 export type Connector = (options: ConnectorOptions, done: (error: Error | null, socket: any) => void) => void;
 
 /** Milliseconds that undici's own connector allows. */

@@ -18,7 +18,8 @@ function known(code: string): readonly [errno: number, text: string] | undefined
     numbers = new Map();
     for (const [errno, [name, text]] of getSystemErrorMap()) numbers.set(name, [errno, text]);
   }
-  return numbers.get(code);
+  // Node's own name for it.
+  return numbers.get(code === 'ENOTFOUND' ? 'EAI_NONAME' : code);
 }
 
 function target({ address, port }: About): string {

@@ -14,3 +14,5 @@ export type { Connector, ConnectorOptions } from './agent.ts';
 export { createDgram } from './dgram/index.ts';
 export type { Dgram, DgramOptions, RemoteInfo } from './dgram/index.ts';
 export type { SocketOptions as DgramSocketOptions } from './dgram/socket.ts';
+export { createNodeDns } from './dns.ts';
+export type { LookupOptions, NodeDns, NodeDnsPromises, Resolver } from './dns.ts';

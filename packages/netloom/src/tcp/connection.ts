@@ -29,6 +29,23 @@ const OVER = 2;
  * The streams are made when they are first used: a connection without them takes a few hundred bytes.
  */
 export class TcpConnection implements StreamConnection, FlowListener {
+  /** Own properties, as code written for tcpip.js copies connections by spreading them; V8 shares them between instances. */
+  static readonly #STREAMS: PropertyDescriptorMap & ThisType<TcpConnection> = {
+    readable: {
+      enumerable: true,
+      get() {
+        return (this.#readable ??= readableOf(this));
+      },
+    },
+    writable: {
+      enumerable: true,
+      get() {
+        return (this.#writable ??= writableOf(this));
+      },
+    },
+  };
+  declare readonly readable: ReadableStream<Uint8Array>;
+  declare readonly writable: WritableStream<Uint8Array>;
   readonly localAddress: string;
   readonly localPort: number;
   readonly remoteAddress: string;
@@ -73,6 +90,7 @@ export class TcpConnection implements StreamConnection, FlowListener {
     this.#fullSegment = mtu - 112;
     this.#options = options;
     this.#established = established;
+    Object.defineProperties(this, TcpConnection.#STREAMS);
     engine.flows.set(index, this);
   }
 
@@ -84,14 +102,6 @@ export class TcpConnection implements StreamConnection, FlowListener {
   /** Address and port of the peer, as one. */
   get remote(): { address: string; port: number } {
     return { address: this.remoteAddress, port: this.remotePort };
-  }
-
-  get readable(): ReadableStream<Uint8Array> {
-    return (this.#readable ??= readableOf(this));
-  }
-
-  get writable(): WritableStream<Uint8Array> {
-    return (this.#writable ??= writableOf(this));
   }
 
   get closed(): Promise<void> {

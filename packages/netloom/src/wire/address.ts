@@ -10,32 +10,77 @@ export type IPv4Address = `${number}.${number}.${number}.${number}`;
 /** An address and the length of its network's prefix in bits, 0 to 32. */
 export type IPv4Cidr = `${IPv4Address}/${number}`;
 
-/** Bytes of a MAC address as text. Throws unless there are six. */
+/**
+ * Bytes of a MAC address as text. Throws unless there are six.
+ *
+ * @example
+ * ```ts
+ * import { parseMacAddress } from 'netloom/wire';
+ *
+ * console.log(parseMacAddress(Uint8Array.of(2, 0, 0, 0, 0, 1))); // 02:00:00:00:00:01
+ * ```
+ */
 export function parseMacAddress(bytes: Uint8Array): MacAddress {
   if (bytes.length !== 6) throw new Error('invalid mac address');
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':') as MacAddress;
 }
 
-/** The six bytes of a MAC address given as text. Throws if it is none. */
+/**
+ * The six bytes of a MAC address given as text. Throws if it is none.
+ *
+ * @example
+ * ```ts
+ * import { serializeMacAddress } from 'netloom/wire';
+ *
+ * console.log(serializeMacAddress('02:00:00:00:00:01')[5]); // 1
+ * ```
+ */
 export function serializeMacAddress(mac: string): Uint8Array {
   if (!/^([0-9a-f]{1,2}:){5}[0-9a-f]{1,2}$/i.test(mac)) throw new Error(`invalid mac address: ${mac}`);
   return Uint8Array.from(mac.split(':'), (byte) => parseInt(byte, 16));
 }
 
-/** Six random bytes of a locally administered unicast address (IEEE 802c). */
+/**
+ * Six random bytes of a locally administered unicast address (IEEE 802c).
+ *
+ * @example
+ * ```ts
+ * import { generateMacAddress, parseMacAddress } from 'netloom/wire';
+ *
+ * console.log(parseMacAddress(generateMacAddress())); // for instance 3e:51:0a:77:c2:09
+ * ```
+ */
 export function generateMacAddress(): Uint8Array {
   const mac = crypto.getRandomValues(new Uint8Array(6));
   mac[0] = (mac[0]! & 0xfc) | 0x02;
   return mac;
 }
 
-/** Four bytes as a dotted quad. Throws unless there are four. */
+/**
+ * Four bytes as a dotted quad. Throws unless there are four.
+ *
+ * @example
+ * ```ts
+ * import { parseIPv4Address } from 'netloom/wire';
+ *
+ * console.log(parseIPv4Address(Uint8Array.of(10, 0, 0, 1))); // 10.0.0.1
+ * ```
+ */
 export function parseIPv4Address(bytes: Uint8Array): IPv4Address {
   if (bytes.length !== 4) throw new Error('invalid ipv4 address');
   return bytes.join('.') as IPv4Address;
 }
 
-/** The four bytes of a dotted quad. Throws if it is none. */
+/**
+ * The four bytes of a dotted quad. Throws if it is none.
+ *
+ * @example
+ * ```ts
+ * import { serializeIPv4Address } from 'netloom/wire';
+ *
+ * console.log(serializeIPv4Address('10.0.0.1')); // 10, 0, 0, 1
+ * ```
+ */
 export function serializeIPv4Address(ip: string): Uint8Array {
   const parts = ip.split('.');
   const bytes = new Uint8Array(4);
@@ -48,14 +93,32 @@ export function serializeIPv4Address(ip: string): Uint8Array {
   return bytes;
 }
 
-/** The bytes of an address and of its netmask. Throws if the text is no CIDR. */
+/**
+ * The bytes of an address and of its netmask. Throws if the text is no CIDR.
+ *
+ * @example
+ * ```ts
+ * import { serializeIPv4Cidr } from 'netloom/wire';
+ *
+ * console.log(serializeIPv4Cidr('10.0.0.1/24').netmask); // 255, 255, 255, 0
+ * ```
+ */
 export function serializeIPv4Cidr(cidr: string): { ipAddress: Uint8Array; netmask: Uint8Array } {
   const [ip, maskSize, ...rest] = cidr.split('/');
   if (!ip || !maskSize || rest.length > 0) throw new Error(`invalid cidr: ${cidr}`);
   return { ipAddress: serializeIPv4Address(ip), netmask: generateNetmask(parseUint(maskSize)) };
 }
 
-/** The four bytes of a netmask of `maskSize` bits, 0 to 32. Throws if it is out of range. */
+/**
+ * The four bytes of a netmask of `maskSize` bits, 0 to 32. Throws if it is out of range.
+ *
+ * @example
+ * ```ts
+ * import { generateNetmask } from 'netloom/wire';
+ *
+ * console.log(generateNetmask(20)); // 255, 255, 240, 0
+ * ```
+ */
 export function generateNetmask(maskSize: number): Uint8Array {
   if (!Number.isInteger(maskSize) || maskSize < 0 || maskSize > 32) throw new Error('invalid mask size');
   return numberToBytes(maskSize === 0 ? 0 : (0xffffffff << (32 - maskSize)) >>> 0);
@@ -84,7 +147,16 @@ function numberToBytes(value: number): Uint8Array {
   return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
 }
 
-/** Sixteen bytes as eight groups of four digits, not shortened. Throws unless there are sixteen. */
+/**
+ * Sixteen bytes as eight groups of four digits, not shortened. Throws unless there are sixteen.
+ *
+ * @example
+ * ```ts
+ * import { parseIPv6Address, serializeIPv6Address } from 'netloom/wire';
+ *
+ * console.log(parseIPv6Address(serializeIPv6Address('fe80::1'))); // fe80:0000:0000:0000:0000:0000:0000:0001
+ * ```
+ */
 export function parseIPv6Address(bytes: Uint8Array): string {
   if (bytes.length !== 16) throw new Error('invalid ipv6 address');
   const groups = [];
@@ -92,7 +164,16 @@ export function parseIPv6Address(bytes: Uint8Array): string {
   return groups.join(':');
 }
 
-/** The sixteen bytes of an IPv6 address, shortened or not. Throws if it is none. */
+/**
+ * The sixteen bytes of an IPv6 address, shortened or not. Throws if it is none.
+ *
+ * @example
+ * ```ts
+ * import { serializeIPv6Address } from 'netloom/wire';
+ *
+ * console.log(serializeIPv6Address('::1')[15]); // 1
+ * ```
+ */
 export function serializeIPv6Address(ip: string): Uint8Array {
   const bytes = new Uint8Array(16);
   expandIPv6(ip)
@@ -105,7 +186,16 @@ export function serializeIPv6Address(ip: string): Uint8Array {
   return bytes;
 }
 
-/** The shortest text of an IPv6 address (RFC 5952). Throws if it is none. */
+/**
+ * The shortest text of an IPv6 address (RFC 5952). Throws if it is none.
+ *
+ * @example
+ * ```ts
+ * import { compressIPv6 } from 'netloom/wire';
+ *
+ * console.log(compressIPv6('2001:0db8:0000:0000:0000:0000:0000:0001')); // 2001:db8::1
+ * ```
+ */
 export function compressIPv6(ip: string): string {
   const groups = expandIPv6(ip)
     .split(':')
@@ -120,7 +210,16 @@ export function compressIPv6(ip: string): string {
   return `${groups.slice(0, start).join(':')}::${groups.slice(start + length).join(':')}`;
 }
 
-/** The eight groups of an IPv6 address, four digits each; a dotted quad may stand for the last two (RFC 4291 2.2). Throws if it is none. */
+/**
+ * The eight groups of an IPv6 address, four digits each; a dotted quad may stand for the last two (RFC 4291 2.2). Throws if it is none.
+ *
+ * @example
+ * ```ts
+ * import { expandIPv6 } from 'netloom/wire';
+ *
+ * console.log(expandIPv6('::1')); // 0000:0000:0000:0000:0000:0000:0000:0001
+ * ```
+ */
 export function expandIPv6(ip: string): string {
   const dotted = ip.lastIndexOf(':') + 1;
   const [head, tail, ...rest] = (ip.includes('.', dotted) ? ip.slice(0, dotted) + hexOfQuad(ip.slice(dotted)) : ip).split('::');

@@ -10,11 +10,15 @@ import { viewOf } from './util.ts';
 
 /** What every frame has. */
 export type EthernetFrameBase = { destinationMac: MacAddress; sourceMac: MacAddress };
+/** A frame with an IPv4 packet. */
 export type IPv4EthernetFrame = EthernetFrameBase & { type: 'ipv4'; payload: IPv4Packet };
+/** A frame with an IPv6 packet. */
 export type IPv6EthernetFrame = EthernetFrameBase & { type: 'ipv6'; payload: IPv6Packet };
+/** A frame with an ARP message. */
 export type ARPEthernetFrame = EthernetFrameBase & { type: 'arp'; payload: ArpMessage };
 /** A frame of another type, given by its number (1,536 or more; less is a length of IEEE 802.3). */
 export type OtherEthernetFrame = EthernetFrameBase & { type: number; payload: Uint8Array };
+/** A frame: `type` tells what its payload is. */
 export type EthernetFrame = IPv4EthernetFrame | IPv6EthernetFrame | ARPEthernetFrame | OtherEthernetFrame;
 
 const HEADER_LENGTH = 14;
@@ -60,7 +64,22 @@ export function parseEthernetFrame(frame: Uint8Array): EthernetFrame {
   }
 }
 
-/** The bytes of a frame, not padded to 60. Throws if a field is none. */
+/**
+ * The bytes of a frame, not padded to 60. Throws if a field is none.
+ *
+ * @example
+ * ```ts
+ * import { serializeEthernetFrame } from 'netloom/wire';
+ *
+ * const frame = serializeEthernetFrame({
+ *   destinationMac: '02:00:00:00:00:02',
+ *   sourceMac: '02:00:00:00:00:01',
+ *   type: 0x88b5,
+ *   payload: Uint8Array.of(1, 2, 3),
+ * });
+ * console.log(frame.length); // 17
+ * ```
+ */
 export function serializeEthernetFrame(frame: EthernetFrame): Uint8Array {
   const payload = serializePayload(frame);
   const data = new Uint8Array(HEADER_LENGTH + payload.length);
@@ -86,12 +105,30 @@ function serializePayload(frame: EthernetFrame): Uint8Array {
   }
 }
 
-/** Name of a type given by its two bytes. Throws if it is unknown. */
+/**
+ * Name of a type given by its two bytes. Throws if it is unknown.
+ *
+ * @example
+ * ```ts
+ * import { parseEthernetType } from 'netloom/wire';
+ *
+ * console.log(parseEthernetType(Uint8Array.of(0x86, 0xdd))); // ipv6
+ * ```
+ */
 export function parseEthernetType(bytes: Uint8Array): 'ipv4' | 'ipv6' | 'arp' {
   return types.parse(viewOf(bytes, 2, 'ethernet type').getUint16(0));
 }
 
-/** The two bytes of a type. Throws if it is unknown. */
+/**
+ * The two bytes of a type. Throws if it is unknown.
+ *
+ * @example
+ * ```ts
+ * import { serializeEthernetType } from 'netloom/wire';
+ *
+ * console.log(serializeEthernetType('arp')); // 8, 6
+ * ```
+ */
 export function serializeEthernetType(type: 'ipv4' | 'ipv6' | 'arp'): Uint8Array {
   const code = types.serialize(type);
   return Uint8Array.of(code >> 8, code);

@@ -55,7 +55,17 @@ const CODES: Readonly<Record<string, readonly string[]>> = {
   'time-exceeded': ['ttl-exceeded', 'fragment-reassembly-time-exceeded'],
 };
 
-/** Reads an ICMP message. Throws if it is short, its checksum is wrong or its type unknown. */
+/**
+ * Reads an ICMP message. Throws if it is short, its checksum is wrong or its type unknown.
+ *
+ * @example
+ * ```ts
+ * import { parseIcmpMessage, serializeIcmpMessage } from 'netloom/wire';
+ *
+ * const bytes = serializeIcmpMessage({ type: 'echo-request', identifier: 1, sequenceNumber: 7, payload: new Uint8Array(56) });
+ * console.log(parseIcmpMessage(bytes).sequenceNumber); // 7
+ * ```
+ */
 export function parseIcmpMessage(data: Uint8Array): IcmpMessage {
   const view = viewOf(data, ICMP_ECHO_HEADER_LENGTH, 'icmp message');
   if (calculateChecksum(data, 2) !== view.getUint16(2)) throw new Error('invalid icmp checksum');
@@ -69,7 +79,17 @@ export function parseIcmpMessage(data: Uint8Array): IcmpMessage {
   };
 }
 
-/** The bytes of an ICMP message, with its checksum. Throws if type or code are unknown. */
+/**
+ * The bytes of an ICMP message, with its checksum. Throws if type or code are unknown.
+ *
+ * @example
+ * ```ts
+ * import { serializeIcmpMessage } from 'netloom/wire';
+ *
+ * const bytes = serializeIcmpMessage({ type: 'echo-request', identifier: 1, sequenceNumber: 7, payload: new Uint8Array(56) });
+ * console.log(bytes.length); // 64
+ * ```
+ */
 export function serializeIcmpMessage(message: IcmpMessage): Uint8Array {
   const data = new Uint8Array(ICMP_ECHO_HEADER_LENGTH + message.payload.length);
   const view = viewOf(data, ICMP_ECHO_HEADER_LENGTH, 'icmp message');
@@ -82,24 +102,60 @@ export function serializeIcmpMessage(message: IcmpMessage): Uint8Array {
   return data;
 }
 
-/** Name of a type. Throws if it is unknown. */
+/**
+ * Name of a type. Throws if it is unknown.
+ *
+ * @example
+ * ```ts
+ * import { parseIcmpType } from 'netloom/wire';
+ *
+ * console.log(parseIcmpType(8)); // echo-request
+ * ```
+ */
 export function parseIcmpType(type: number): string {
   return types.parse(type);
 }
 
-/** Number of a type. Throws if it is unknown. */
+/**
+ * Number of a type. Throws if it is unknown.
+ *
+ * @example
+ * ```ts
+ * import { serializeIcmpType } from 'netloom/wire';
+ *
+ * console.log(serializeIcmpType('echo-request')); // 8
+ * ```
+ */
 export function serializeIcmpType(type: string): number {
   return types.serialize(type);
 }
 
-/** Name of a code of this type, `undefined` where 0 is the only one. */
+/**
+ * Name of a code of this type, `undefined` where 0 is the only one.
+ *
+ * @example
+ * ```ts
+ * import { parseIcmpCode } from 'netloom/wire';
+ *
+ * console.log(parseIcmpCode('destination-unreachable', 3)); // port-unreachable
+ * ```
+ */
 export function parseIcmpCode(type: string, code: number): string | undefined {
   const names = CODES[type];
   if (names === undefined && code === 0) return undefined;
   return names?.[code] ?? `code-${code}`;
 }
 
-/** Number of a code of this type. Throws if it is unknown. */
+/**
+ * Number of a code of this type. Throws if it is unknown.
+ *
+ * @example
+ * ```ts
+ * import { serializeIcmpCode } from 'netloom/wire';
+ *
+ * console.log(serializeIcmpCode('time-exceeded', 'ttl-exceeded')); // 0
+ * ```
+ */
 export function serializeIcmpCode(type: string, code?: string): number {
   const names = CODES[type];
   if (code === undefined && names === undefined) return 0;

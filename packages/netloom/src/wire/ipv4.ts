@@ -24,13 +24,17 @@ export type IPv4PacketBase = {
   sourceIP: IPv4Address;
   destinationIP: IPv4Address;
 };
+/** A packet with an ICMP message. */
 export type IcmpIPv4Packet = IPv4PacketBase & { protocol: 'icmp'; payload: IcmpMessage };
 /** The payload is a whole segment: `parseTcpSegment` reads it. */
 export type TcpIPv4Packet = IPv4PacketBase & { protocol: 'tcp'; payload: Uint8Array };
+/** A packet with a UDP datagram. */
 export type UdpIPv4Packet = IPv4PacketBase & { protocol: 'udp'; payload: UdpDatagram };
 /** Another protocol, by its number; also every fragment, whose payload means nothing by itself. */
 export type OtherIPv4Packet = IPv4PacketBase & { protocol: number; payload: Uint8Array };
+/** A packet: `protocol` tells what its payload is. */
 export type IPv4Packet = IcmpIPv4Packet | TcpIPv4Packet | UdpIPv4Packet | OtherIPv4Packet;
+/** Protocols that have names here. */
 export type IPv4Protocol = 'icmp' | 'tcp' | 'udp';
 
 /** What a checksum covers beside the bytes that follow it. */
@@ -47,7 +51,29 @@ export const IPV4_HEADER_LENGTH = 20;
 
 const protocols = codes('ipv4 protocol', { icmp: 1, tcp: 6, udp: 17 });
 
-/** Reads a packet; what follows its total length is padding. Throws if it is short or a checksum is wrong. */
+/**
+ * Reads a packet; what follows its total length is padding. Throws if it is short or a checksum is wrong.
+ *
+ * @example
+ * ```ts
+ * import { parseIPv4Packet, serializeIPv4Packet } from 'netloom/wire';
+ *
+ * const bytes = serializeIPv4Packet({
+ *   version: 4,
+ *   dscp: 0,
+ *   ecn: 0,
+ *   identification: 0,
+ *   flags: 0,
+ *   fragmentOffset: 0,
+ *   ttl: 64,
+ *   protocol: 'udp',
+ *   sourceIP: '10.0.0.1',
+ *   destinationIP: '10.0.0.2',
+ *   payload: { sourcePort: 1024, destinationPort: 53, payload: new Uint8Array(4) },
+ * });
+ * console.log(parseIPv4Packet(bytes).destinationIP); // 10.0.0.2
+ * ```
+ */
 export function parseIPv4Packet(data: Uint8Array): IPv4Packet {
   const view = viewOf(data, IPV4_HEADER_LENGTH, 'ipv4 packet');
   const version = view.getUint8(0) >> 4;
@@ -87,7 +113,29 @@ export function parseIPv4Packet(data: Uint8Array): IPv4Packet {
   }
 }
 
-/** The bytes of a packet without options, with its checksums. Throws if a field is none or the packet is longer than 65,535 bytes. */
+/**
+ * The bytes of a packet without options, with its checksums. Throws if a field is none or the packet is longer than 65,535 bytes.
+ *
+ * @example
+ * ```ts
+ * import { serializeIPv4Packet } from 'netloom/wire';
+ *
+ * const bytes = serializeIPv4Packet({
+ *   version: 4,
+ *   dscp: 0,
+ *   ecn: 0,
+ *   identification: 0,
+ *   flags: 0,
+ *   fragmentOffset: 0,
+ *   ttl: 64,
+ *   protocol: 'udp',
+ *   sourceIP: '10.0.0.1',
+ *   destinationIP: '10.0.0.2',
+ *   payload: { sourcePort: 1024, destinationPort: 53, payload: new Uint8Array(4) },
+ * });
+ * console.log(bytes.length); // 32
+ * ```
+ */
 export function serializeIPv4Packet(packet: IPv4Packet): Uint8Array {
   const payload = serializePayload(packet);
   const totalLength = IPV4_HEADER_LENGTH + payload.length;
@@ -121,17 +169,45 @@ function serializePayload(packet: IPv4Packet): Uint8Array {
   }
 }
 
-/** Name of a protocol. Throws if it is unknown. */
+/**
+ * Name of a protocol. Throws if it is unknown.
+ *
+ * @example
+ * ```ts
+ * import { parseIPv4Protocol } from 'netloom/wire';
+ *
+ * console.log(parseIPv4Protocol(17)); // udp
+ * ```
+ */
 export function parseIPv4Protocol(protocol: number): IPv4Protocol {
   return protocols.parse(protocol);
 }
 
-/** Number of a protocol. Throws if it is unknown. */
+/**
+ * Number of a protocol. Throws if it is unknown.
+ *
+ * @example
+ * ```ts
+ * import { serializeIPv4Protocol } from 'netloom/wire';
+ *
+ * console.log(serializeIPv4Protocol('tcp')); // 6
+ * ```
+ */
 export function serializeIPv4Protocol(protocol: IPv4Protocol): number {
   return protocols.serialize(protocol);
 }
 
-/** The twelve bytes of a pseudo-header. */
+/**
+ * The twelve bytes of a pseudo-header.
+ *
+ * @example
+ * ```ts
+ * import { serializeIPv4PseudoHeader } from 'netloom/wire';
+ *
+ * const bytes = serializeIPv4PseudoHeader({ sourceIP: '10.0.0.1', destinationIP: '10.0.0.2', protocol: 'tcp', length: 20 });
+ * console.log(bytes[9], bytes[11]); // 6 20
+ * ```
+ */
 export function serializeIPv4PseudoHeader(pseudoHeader: IPv4PseudoHeader): Uint8Array {
   const data = new Uint8Array(12);
   data.set(serializeIPv4Address(pseudoHeader.sourceIP), 0);

@@ -17,6 +17,7 @@ export type IPv6PacketBase = {
   sourceIP: string;
   destinationIP: string;
 };
+/** A packet with a UDP datagram. */
 export type UdpIPv6Packet = IPv6PacketBase & { protocol: 'udp'; payload: UdpDatagram };
 /** The payload is a whole segment: `parseTcpSegment` reads it. */
 export type TcpIPv6Packet = IPv6PacketBase & { protocol: 'tcp'; payload: Uint8Array };
@@ -24,6 +25,7 @@ export type TcpIPv6Packet = IPv6PacketBase & { protocol: 'tcp'; payload: Uint8Ar
 export type Icmpv6IPv6Packet = IPv6PacketBase & { protocol: 'icmpv6'; payload: Uint8Array };
 /** Another next header, by its number. */
 export type OtherIPv6Packet = IPv6PacketBase & { protocol: number; payload: Uint8Array };
+/** A packet: `protocol` tells what its payload is. */
 export type IPv6Packet = UdpIPv6Packet | TcpIPv6Packet | Icmpv6IPv6Packet | OtherIPv6Packet;
 
 /** What a checksum covers beside the bytes that follow it (RFC 8200 8.1). */
@@ -34,7 +36,26 @@ export const IPV6_HEADER_LENGTH = 40;
 
 const NUMBERS = { tcp: 6, udp: 17, icmpv6: 58 } as const;
 
-/** Reads a packet; what follows its payload length is padding. Throws if it is short, or UDP's or ICMPv6's checksum is wrong. */
+/**
+ * Reads a packet; what follows its payload length is padding. Throws if it is short, or UDP's or ICMPv6's checksum is wrong.
+ *
+ * @example
+ * ```ts
+ * import { parseIPv6Packet, serializeIPv6Packet } from 'netloom/wire';
+ *
+ * const bytes = serializeIPv6Packet({
+ *   version: 6,
+ *   trafficClass: 0,
+ *   flowLabel: 0,
+ *   hopLimit: 64,
+ *   protocol: 'udp',
+ *   sourceIP: 'fe80::1',
+ *   destinationIP: 'fe80::2',
+ *   payload: { sourcePort: 1024, destinationPort: 53, payload: new Uint8Array(4) },
+ * });
+ * console.log(parseIPv6Packet(bytes).destinationIP); // fe80::2
+ * ```
+ */
 export function parseIPv6Packet(data: Uint8Array): IPv6Packet {
   const view = viewOf(data, IPV6_HEADER_LENGTH, 'ipv6 packet');
   const word = view.getUint32(0);
@@ -66,7 +87,26 @@ export function parseIPv6Packet(data: Uint8Array): IPv6Packet {
   }
 }
 
-/** The bytes of a packet, with UDP's checksum. Throws if a field is none or the payload is longer than 65,535 bytes. */
+/**
+ * The bytes of a packet, with UDP's checksum. Throws if a field is none or the payload is longer than 65,535 bytes.
+ *
+ * @example
+ * ```ts
+ * import { serializeIPv6Packet } from 'netloom/wire';
+ *
+ * const bytes = serializeIPv6Packet({
+ *   version: 6,
+ *   trafficClass: 0,
+ *   flowLabel: 0,
+ *   hopLimit: 64,
+ *   protocol: 'udp',
+ *   sourceIP: 'fe80::1',
+ *   destinationIP: 'fe80::2',
+ *   payload: { sourcePort: 1024, destinationPort: 53, payload: new Uint8Array(4) },
+ * });
+ * console.log(bytes.length); // 52
+ * ```
+ */
 export function serializeIPv6Packet(packet: IPv6Packet): Uint8Array {
   const payload = serializePayload(packet);
   if (payload.length > 0xffff) throw new Error('ipv6 packet too long');
@@ -89,7 +129,17 @@ function serializePayload(packet: IPv6Packet): Uint8Array {
   return serializeUdpDatagram(payload, serializeIPv6PseudoHeader({ sourceIP, destinationIP, protocol: NUMBERS.udp, length }));
 }
 
-/** The forty bytes of a pseudo-header. */
+/**
+ * The forty bytes of a pseudo-header.
+ *
+ * @example
+ * ```ts
+ * import { serializeIPv6PseudoHeader } from 'netloom/wire';
+ *
+ * const bytes = serializeIPv6PseudoHeader({ sourceIP: 'fe80::1', destinationIP: 'fe80::2', protocol: 58, length: 8 });
+ * console.log(bytes[39]); // 58
+ * ```
+ */
 export function serializeIPv6PseudoHeader(pseudoHeader: IPv6PseudoHeader): Uint8Array {
   const data = new Uint8Array(40);
   data.set(serializeIPv6Address(pseudoHeader.sourceIP), 0);

@@ -33,6 +33,25 @@ const FLAGS = ['fin', 'syn', 'rst', 'psh', 'ack', 'urg', 'ece', 'cwr'] as const;
  * Reads a segment. Throws if it is short or its checksum is wrong.
  *
  * @param pseudoHeader bytes of the pseudo-header; without it the checksum is not verified.
+ *
+ * @example
+ * ```ts
+ * import { parseTcpSegment, serializeTcpSegment } from 'netloom/wire';
+ *
+ * const flags = { fin: false, syn: true, rst: false, psh: false, ack: false, urg: false, ece: false, cwr: false };
+ * const bytes = serializeTcpSegment({
+ *   sourcePort: 1024,
+ *   destinationPort: 80,
+ *   sequenceNumber: 1,
+ *   acknowledgmentNumber: 0,
+ *   flags,
+ *   window: 65535,
+ *   urgentPointer: 0,
+ *   options: [{ kind: 2, data: Uint8Array.of(5, 180) }],
+ *   payload: new Uint8Array(),
+ * });
+ * console.log(parseTcpSegment(bytes).flags.syn); // true
+ * ```
  */
 export function parseTcpSegment(data: Uint8Array, pseudoHeader?: Uint8Array): TcpSegment {
   const view = viewOf(data, TCP_HEADER_LENGTH, 'tcp segment');
@@ -71,6 +90,25 @@ function parseTcpOptions(data: Uint8Array): TcpOption[] {
  * The bytes of a segment; its options are padded to a whole word. Throws if they take more than 40 bytes.
  *
  * @param pseudoHeader bytes of the pseudo-header; without it the checksum is 0.
+ *
+ * @example
+ * ```ts
+ * import { serializeTcpSegment } from 'netloom/wire';
+ *
+ * const flags = { fin: false, syn: true, rst: false, psh: false, ack: false, urg: false, ece: false, cwr: false };
+ * const bytes = serializeTcpSegment({
+ *   sourcePort: 1024,
+ *   destinationPort: 80,
+ *   sequenceNumber: 1,
+ *   acknowledgmentNumber: 0,
+ *   flags,
+ *   window: 65535,
+ *   urgentPointer: 0,
+ *   options: [{ kind: 2, data: Uint8Array.of(5, 180) }],
+ *   payload: new Uint8Array(),
+ * });
+ * console.log(bytes.length); // 24
+ * ```
  */
 export function serializeTcpSegment(segment: TcpSegment, pseudoHeader?: Uint8Array): Uint8Array {
   const optionsLength = segment.options.reduce((sum, option) => sum + 2 + option.data.length, 0);
@@ -83,7 +121,10 @@ export function serializeTcpSegment(segment: TcpSegment, pseudoHeader?: Uint8Arr
   view.setUint32(4, segment.sequenceNumber);
   view.setUint32(8, segment.acknowledgmentNumber);
   view.setUint8(12, (headerLength / 4) << 4);
-  view.setUint8(13, FLAGS.reduce((bits, name, bit) => bits | (segment.flags[name] ? 1 << bit : 0), 0));
+  view.setUint8(
+    13,
+    FLAGS.reduce((bits, name, bit) => bits | (segment.flags[name] ? 1 << bit : 0), 0),
+  );
   view.setUint16(14, segment.window);
   view.setUint16(18, segment.urgentPointer);
   let offset = TCP_HEADER_LENGTH;

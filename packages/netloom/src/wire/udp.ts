@@ -14,6 +14,14 @@ export const UDP_HEADER_LENGTH = 8;
  * Reads a datagram. Throws if it is short, or its checksum is there and wrong.
  *
  * @param pseudoHeader bytes of the pseudo-header; without it the checksum is not verified.
+ *
+ * @example
+ * ```ts
+ * import { parseUdpDatagram, serializeUdpDatagram } from 'netloom/wire';
+ *
+ * const bytes = serializeUdpDatagram({ sourcePort: 1024, destinationPort: 53, payload: new Uint8Array(4) });
+ * console.log(parseUdpDatagram(bytes).destinationPort); // 53
+ * ```
  */
 export function parseUdpDatagram(data: Uint8Array, pseudoHeader?: Uint8Array): UdpDatagram {
   const view = viewOf(data, UDP_HEADER_LENGTH, 'udp datagram');
@@ -27,6 +35,14 @@ export function parseUdpDatagram(data: Uint8Array, pseudoHeader?: Uint8Array): U
  * The bytes of a datagram. Throws if it is longer than 65,535 bytes.
  *
  * @param pseudoHeader IPv4's pseudo-header, or the bytes of either version's; without it the checksum is 0, which says that there is none.
+ *
+ * @example
+ * ```ts
+ * import { serializeUdpDatagram } from 'netloom/wire';
+ *
+ * const bytes = serializeUdpDatagram({ sourcePort: 1024, destinationPort: 53, payload: new Uint8Array(4) });
+ * console.log(bytes.length); // 12
+ * ```
  */
 export function serializeUdpDatagram(datagram: UdpDatagram, pseudoHeader?: IPv4PseudoHeader | Uint8Array): Uint8Array {
   const length = UDP_HEADER_LENGTH + datagram.payload.length;

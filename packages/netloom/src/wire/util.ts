@@ -6,6 +6,13 @@
  * The Internet checksum (RFC 1071) over `data`.
  *
  * @param checksumOffset where the checksum itself stands, two bytes that count as zero.
+ *
+ * @example
+ * ```ts
+ * import { calculateChecksum } from 'netloom/wire';
+ *
+ * console.log(calculateChecksum(Uint8Array.of(1, 2, 3, 4)).toString(16)); // fbf9
+ * ```
  */
 export function calculateChecksum(data: Uint8Array, checksumOffset?: number): number {
   let sum = 0;
@@ -25,14 +32,32 @@ export function transportChecksum(pseudoHeader: Uint8Array, data: Uint8Array, ch
   return calculateChecksum(covered, pseudoHeader.length + checksumOffset);
 }
 
-/** A string of decimal digits as a number. Throws on anything else. */
+/**
+ * A string of decimal digits as a number. Throws on anything else.
+ *
+ * @example
+ * ```ts
+ * import { parseUint } from 'netloom/wire';
+ *
+ * console.log(parseUint('443')); // 443
+ * ```
+ */
 export function parseUint(text: string): number {
   if (text === '') throw new Error('empty string');
   if (!/^[0-9]+$/.test(text)) throw new Error('invalid character');
   return Number(text);
 }
 
-/** A string of hexadecimal digits as a number, 0 for none. Throws on anything else. */
+/**
+ * A string of hexadecimal digits as a number, 0 for none. Throws on anything else.
+ *
+ * @example
+ * ```ts
+ * import { parseHex } from 'netloom/wire';
+ *
+ * console.log(parseHex('ff')); // 255
+ * ```
+ */
 export function parseHex(text: string): number {
   if (!/^[0-9a-f]*$/i.test(text)) throw new Error('invalid hex character');
   return text === '' ? 0 : parseInt(text, 16);

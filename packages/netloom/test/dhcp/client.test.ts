@@ -11,10 +11,22 @@ const options: DhcpServerOptions = {
   router: '192.168.1.1',
 };
 
-type World = { network: Network; server: DhcpServer; client: DhcpClient; addresses: string[]; routes: string[]; changes: (string | undefined)[]; sent: () => (string | undefined)[] };
+type World = {
+  network: Network;
+  server: DhcpServer;
+  client: DhcpClient;
+  addresses: string[];
+  routes: string[];
+  changes: (string | undefined)[];
+  sent: () => (string | undefined)[];
+};
 
 /** A server and a client on its interface; in the end nothing of the client is left. */
-async function withClient(serverOptions: Partial<DhcpServerOptions>, clientOptions: Partial<DhcpClientOptions>, run: (world: World) => Promise<void>): Promise<void> {
+async function withClient(
+  serverOptions: Partial<DhcpServerOptions>,
+  clientOptions: Partial<DhcpClientOptions>,
+  run: (world: World) => Promise<void>,
+): Promise<void> {
   const network = new Network();
   const server = new DhcpServer(network.host('192.168.1.1'), { ...options, ...serverOptions });
   await server.listen();
@@ -35,10 +47,24 @@ async function withClient(serverOptions: Partial<DhcpServerOptions>, clientOptio
     },
   };
   const text = ({ destination, via }: { destination: string; via?: unknown }): string => `${destination} ${typeof via === 'string' ? via : 'tap0'}`;
-  const table = { add: (route: { destination: string; via?: unknown }) => void routes.push(text(route)), remove: (route: { destination: string; via?: unknown }) => routes.splice(routes.indexOf(text(route)), 1) };
-  const client = new DhcpClient({ udp: network.host(host).udp, routes: table }, { interface: tap, retry: 10, onChange: (binding) => changes.push(binding?.ip), ...clientOptions });
+  const table = {
+    add: (route: { destination: string; via?: unknown }) => void routes.push(text(route)),
+    remove: (route: { destination: string; via?: unknown }) => routes.splice(routes.indexOf(text(route)), 1),
+  };
+  const client = new DhcpClient(
+    { udp: network.host(host).udp, routes: table },
+    { interface: tap, retry: 10, onChange: (binding) => changes.push(binding?.ip), ...clientOptions },
+  );
   try {
-    await run({ network, server, client, addresses, routes, changes, sent: () => withoutRepetitions(network.sent.filter(({ from }) => from.port === 68).map(({ data }) => typeOf(receivePacket(data)))) });
+    await run({
+      network,
+      server,
+      client,
+      addresses,
+      routes,
+      changes,
+      sent: () => withoutRepetitions(network.sent.filter(({ from }) => from.port === 68).map(({ data }) => typeOf(receivePacket(data)))),
+    });
   } finally {
     await client.close();
     await server.close();
@@ -56,12 +82,25 @@ async function until(holds: () => boolean): Promise<void> {
 }
 
 test('an interface is configured, and given back', async () => {
-  const settings = { dnsServers: ['192.168.1.53'], domainName: 'example.com', searchDomains: ['a.example.com'], mtu: 9000, ntpServers: ['192.168.1.123'], hostname: 'guest' };
+  const settings = {
+    dnsServers: ['192.168.1.53'],
+    domainName: 'example.com',
+    searchDomains: ['a.example.com'],
+    mtu: 9000,
+    ntpServers: ['192.168.1.123'],
+    hostname: 'guest',
+  };
   const resolver = { nameServers: [{ ip: '127.0.0.1' }], search: [] as string[] };
   await withClient(settings, { resolver, hostname: 'me', vendorClass: 'netloom' }, async ({ client, server, addresses, routes, changes, sent, network }) => {
     const binding = await client.start();
-    deepEqual([binding.ip, binding.cidr, binding.netmask, binding.routers, binding.serverIdentifier], ['192.168.1.100', '192.168.1.100/24', '255.255.255.0', ['192.168.1.1'], '192.168.1.1']);
-    deepEqual([binding.dnsServers, binding.domainName, binding.searchDomains, binding.mtu, binding.ntpServers, binding.hostname], [['192.168.1.53'], 'example.com', ['a.example.com'], 9000, ['192.168.1.123'], 'guest']);
+    deepEqual(
+      [binding.ip, binding.cidr, binding.netmask, binding.routers, binding.serverIdentifier],
+      ['192.168.1.100', '192.168.1.100/24', '255.255.255.0', ['192.168.1.1'], '192.168.1.1'],
+    );
+    deepEqual(
+      [binding.dnsServers, binding.domainName, binding.searchDomains, binding.mtu, binding.ntpServers, binding.hostname],
+      [['192.168.1.53'], 'example.com', ['a.example.com'], 9000, ['192.168.1.123'], 'guest'],
+    );
     ok(binding.renewsAt < binding.rebindsAt && binding.rebindsAt < binding.expiresAt);
     deepEqual([addresses, routes], [['192.168.1.100/24'], ['0.0.0.0/0 192.168.1.1']]);
     deepEqual([resolver.nameServers, resolver.search], [[{ ip: '192.168.1.53' }], ['a.example.com']]);
@@ -79,7 +118,11 @@ test('an interface is configured, and given back', async () => {
 });
 
 test('classless routes stand for the routers, and a gateway off the network is reached directly', async () => {
-  const routes = [{ destination: '0.0.0.0/0', router: '10.9.9.9' }, { destination: '172.16.0.0/12', router: '192.168.1.5' }, { destination: '10.1.0.0/16', router: '0.0.0.0' }];
+  const routes = [
+    { destination: '0.0.0.0/0', router: '10.9.9.9' },
+    { destination: '172.16.0.0/12', router: '192.168.1.5' },
+    { destination: '10.1.0.0/16', router: '0.0.0.0' },
+  ];
   await withClient({ routes }, {}, async ({ client, routes: table }) => {
     await client.start();
     deepEqual(table, ['10.9.9.9/32 tap0', '0.0.0.0/0 10.9.9.9', '172.16.0.0/12 192.168.1.5', '10.1.0.0/16 tap0']);
@@ -103,7 +146,10 @@ test('it renews by its own address before the lease ends', async () => {
     ok(client.binding!.expiresAt > expiresAt);
     ok(server.leases.get('02:00:00:00:00:0a')!.expiresAt > expiresAt - 1000);
     const renewal = network.sent.filter(({ from }) => from.port === 68).at(-1)!;
-    deepEqual([renewal.from.host, renewal.to.host, receivePacket(renewal.data).ciaddr, receivePacket(renewal.data).options.has(54)], ['192.168.1.100', '192.168.1.1', '192.168.1.100', false]);
+    deepEqual(
+      [renewal.from.host, renewal.to.host, receivePacket(renewal.data).ciaddr, receivePacket(renewal.data).options.has(54)],
+      ['192.168.1.100', '192.168.1.1', '192.168.1.100', false],
+    );
     client.renew();
     await until(() => changes.length === 3);
   });

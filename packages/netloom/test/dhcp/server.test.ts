@@ -25,7 +25,10 @@ async function withServer(more: Partial<DhcpServerOptions>, run: (asker: Asker) 
   const server = new DhcpServer(network.host('192.168.1.1').udp, { ...options, ...more });
   await server.listen();
   const socket = await network.host('0.0.0.0').udp.open({ port: 68 });
-  const ask: Asker['ask'] = async (type, { mac = A, ciaddr = '0.0.0.0', giaddr = '0.0.0.0', isBroadcast = false, want, server: named, more: others = [] } = {}) => {
+  const ask: Asker['ask'] = async (
+    type,
+    { mac = A, ciaddr = '0.0.0.0', giaddr = '0.0.0.0', isBroadcast = false, want, server: named, more: others = [] } = {},
+  ) => {
     const all: [number, Uint8Array][] = [[53, Uint8Array.of(DhcpMessageTypes[type])], ...others];
     if (want) all.push([50, serializeIPv4Address(want)]);
     if (named) all.push([54, serializeIPv4Address(named)]);
@@ -61,7 +64,10 @@ test('an offer is kept for its client, and becomes its lease; then there are no 
     deepEqual(outcome(await ask('REQUEST', { mac: B, want: '192.168.1.100', server: '192.168.1.1' })), ['NAK', '0.0.0.0']);
     deepEqual(outcome(await ask('DISCOVER', { mac: C, want: '192.168.1.102' })), ['OFFER', '192.168.1.102']);
     equal(await ask('DISCOVER', { mac: D }), undefined);
-    deepEqual(events.map(({ type, lease }) => [type, lease.ip, lease.mac]), [['bound', '192.168.1.100', A]]);
+    deepEqual(
+      events.map(({ type, lease }) => [type, lease.ip, lease.mac]),
+      [['bound', '192.168.1.100', A]],
+    );
   });
 });
 
@@ -151,14 +157,23 @@ test('a client is known by its identifier, which is echoed; one MAC address may 
     deepEqual(ack?.packet.options.get(61), first);
     equal((await request(A, second, '192.168.1.100'))?.type, 'NAK');
     equal((await request(A, second, '192.168.1.101'))?.type, 'ACK');
-    deepEqual([...server.leases].map(([key, { ip, clientId }]) => [key, ip, clientId]), [[A, '192.168.1.100', hexOf(first)], [`${A}/00:03`, '192.168.1.101', '00:03']]);
+    deepEqual(
+      [...server.leases].map(([key, { ip, clientId }]) => [key, ip, clientId]),
+      [
+        [A, '192.168.1.100', hexOf(first)],
+        [`${A}/00:03`, '192.168.1.101', '00:03'],
+      ],
+    );
     // The first client has another network card now.
     deepEqual(outcome(await ask('DISCOVER', { mac: B, more: [[61, first]] })), ['OFFER', '192.168.1.100']);
   });
 });
 
 test('reserved addresses are given to whom they are reserved for, in the range or not, and to nobody else', async () => {
-  const reservations = [{ mac: A.toUpperCase(), ip: '192.168.1.100' }, { clientId: '00:AB', ip: '192.168.1.7' }];
+  const reservations = [
+    { mac: A.toUpperCase(), ip: '192.168.1.100' },
+    { clientId: '00:AB', ip: '192.168.1.7' },
+  ];
   await withServer({ reservations }, async ({ ask }) => {
     deepEqual(outcome(await ask('DISCOVER', { mac: B })), ['OFFER', '192.168.1.101']);
     deepEqual(outcome(await ask('DISCOVER', { mac: A })), ['OFFER', '192.168.1.100']);
@@ -198,7 +213,10 @@ test('every option arrives; those asked for come first where not all fit', async
   await withServer(more, async ({ ask }) => {
     const large: [number, Uint8Array][] = [[57, Uint8Array.of(5, 220)]];
     const { options: all } = (await ask('DISCOVER', { more: large }))!.packet;
-    deepEqual([1, 3, 6, 15, 26, 42, 51, 54, 58, 59, 119, 121, 150, 224].filter((code) => !all.has(code)), []);
+    deepEqual(
+      [1, 3, 6, 15, 26, 42, 51, 54, 58, 59, 119, 121, 150, 224].filter((code) => !all.has(code)),
+      [],
+    );
     deepEqual([numberOf(all.get(26)), numberOf(all.get(51)), numberOf(all.get(58)), numberOf(all.get(59))], [9000, 3600, 1800, 3150]);
     equal(all.get(224)!.length, 250);
     const few = (await ask('DISCOVER'))!.packet.options;
@@ -231,13 +249,23 @@ test('the broadcast flag comes back, and what is no request has no answer', asyn
 test('leases go from one server to the next', async () => {
   let saved = '';
   await withServer({}, async ({ server, ask }) => {
-    await ask('REQUEST', { mac: A, want: '192.168.1.101', more: [[12, Uint8Array.of(97)], [61, Uint8Array.of(5)]] });
+    await ask('REQUEST', {
+      mac: A,
+      want: '192.168.1.101',
+      more: [
+        [12, Uint8Array.of(97)],
+        [61, Uint8Array.of(5)],
+      ],
+    });
     await ask('REQUEST', { mac: B, want: '192.168.1.102' });
     server.leases.get(B)!.expiresAt = 0;
     saved = JSON.stringify(server.exportLeases());
   });
   await withServer({ leases: JSON.parse(saved) }, async ({ server, ask }) => {
-    deepEqual([...server.leases.values()].map(({ ip, mac, clientId, hostname }) => [ip, mac, clientId, hostname]), [['192.168.1.101', A, '05', 'a']]);
+    deepEqual(
+      [...server.leases.values()].map(({ ip, mac, clientId, hostname }) => [ip, mac, clientId, hostname]),
+      [['192.168.1.101', A, '05', 'a']],
+    );
     deepEqual(outcome(await ask('DISCOVER', { mac: C, want: '192.168.1.101' })), ['OFFER', '192.168.1.100']);
   });
 });
@@ -256,7 +284,13 @@ test('starving it of addresses does not grow it', async () => {
 test('settings that cannot be are refused, and closing ends the service', async () => {
   const network = new Network();
   const host = network.host('192.168.1.1');
-  for (const wrong of [{ netmask: '255.0.255.0.0' }, { leaseRange: { start: '192.168.1.9', end: '192.168.1.1' } }, { leaseRange: { start: '192.168.1.9', end: '192.168.2.1' } }, { router: 'gateway' }, { serverIdentifier: '' }]) {
+  for (const wrong of [
+    { netmask: '255.0.255.0.0' },
+    { leaseRange: { start: '192.168.1.9', end: '192.168.1.1' } },
+    { leaseRange: { start: '192.168.1.9', end: '192.168.2.1' } },
+    { router: 'gateway' },
+    { serverIdentifier: '' },
+  ]) {
     throws(() => new DhcpServer(host, { ...options, ...wrong }));
   }
   const dhcp = await createDhcp(host.udp);

@@ -5,7 +5,11 @@ import { macrotask, Network } from '../network.ts';
 const SERVER = '10.0.0.53';
 
 /** A client and a server that answers by `request`, each on its host; all sockets but the server's must be closed in the end. */
-async function withServer(request: RequestFn, options: DnsClientOptions, run: (client: DnsClient, network: Network, queries: () => number) => Promise<void>): Promise<void> {
+async function withServer(
+  request: RequestFn,
+  options: DnsClientOptions,
+  run: (client: DnsClient, network: Network, queries: () => number) => Promise<void>,
+): Promise<void> {
   const network = new Network();
   const server = new DnsServer(network.host(SERVER), { request });
   await server.listen();
@@ -23,7 +27,11 @@ async function withServer(request: RequestFn, options: DnsClientOptions, run: (c
 
 test('lookup takes the IPv4 address, then the IPv6 one; lookupAll takes both', async () => {
   const request: RequestFn = ({ name, type }) => {
-    if (name === 'both.test' && type === 'A') return [{ type, ip: '10.0.0.2', ttl: 9 }, { type, ip: '10.0.0.3', ttl: 9 }];
+    if (name === 'both.test' && type === 'A')
+      return [
+        { type, ip: '10.0.0.2', ttl: 9 },
+        { type, ip: '10.0.0.3', ttl: 9 },
+      ];
     if (name.endsWith('.test') && type === 'AAAA') return { type, ip: '2001:db8::2', ttl: 9 };
     return name.endsWith('.test') ? [] : undefined;
   };
@@ -31,7 +39,11 @@ test('lookup takes the IPv4 address, then the IPv6 one; lookupAll takes both', a
     equal(await client.lookup('both.test'), '10.0.0.2');
     equal(await client.lookup('BOTH.test.'), '10.0.0.2');
     equal(await client.lookup('six.test'), '2001:db8::2');
-    deepEqual(await client.lookupAll('both.test'), [{ address: '10.0.0.2', family: 4 }, { address: '10.0.0.3', family: 4 }, { address: '2001:db8::2', family: 6 }]);
+    deepEqual(await client.lookupAll('both.test'), [
+      { address: '10.0.0.2', family: 4 },
+      { address: '10.0.0.3', family: 4 },
+      { address: '2001:db8::2', family: 6 },
+    ]);
     await rejects(client.lookup('absent.example'), { code: 'ENOTFOUND', message: 'lookup ENOTFOUND absent.example' });
     await rejects(client.lookupAll('absent.example'), { code: 'ENOTFOUND' });
     await rejects(client.query('six.test', 'MX'), { code: 'ENOTFOUND' });
@@ -39,17 +51,24 @@ test('lookup takes the IPv4 address, then the IPv6 one; lookupAll takes both', a
 });
 
 test('addresses, local names, the hosts table and what is no name need no server', async () => {
-  await withServer(() => undefined, { hosts: { 'Db.internal': ['10.9.9.9', 'FD00::0:9'], cache: '10.9.9.8' } }, async (client, _, queries) => {
-    equal(await client.lookup('192.168.1.1'), '192.168.1.1');
-    equal(await client.lookup('[::1]'), '::1');
-    equal(await client.lookup('localhost'), '127.0.0.1');
-    equal(await client.lookup('a.localhost.'), '127.0.0.1');
-    equal(await client.lookup('db.INTERNAL'), '10.9.9.9');
-    deepEqual(await client.lookupAll('db.internal'), [{ address: '10.9.9.9', family: 4 }, { address: 'fd00::9', family: 6 }]);
-    equal(await client.reverse('fd00::9'), 'db.internal');
-    for (const wrong of ['', '.', 'a..b', 'x'.repeat(64), `${'x.'.repeat(200)}y`]) await rejects(client.lookup(wrong), { code: 'ENOTFOUND' });
-    equal(queries(), 0);
-  });
+  await withServer(
+    () => undefined,
+    { hosts: { 'Db.internal': ['10.9.9.9', 'FD00::0:9'], cache: '10.9.9.8' } },
+    async (client, _, queries) => {
+      equal(await client.lookup('192.168.1.1'), '192.168.1.1');
+      equal(await client.lookup('[::1]'), '::1');
+      equal(await client.lookup('localhost'), '127.0.0.1');
+      equal(await client.lookup('a.localhost.'), '127.0.0.1');
+      equal(await client.lookup('db.INTERNAL'), '10.9.9.9');
+      deepEqual(await client.lookupAll('db.internal'), [
+        { address: '10.9.9.9', family: 4 },
+        { address: 'fd00::9', family: 6 },
+      ]);
+      equal(await client.reverse('fd00::9'), 'db.internal');
+      for (const wrong of ['', '.', 'a..b', 'x'.repeat(64), `${'x.'.repeat(200)}y`]) await rejects(client.lookup(wrong), { code: 'ENOTFOUND' });
+      equal(queries(), 0);
+    },
+  );
 });
 
 test('an answer is kept until its TTL ends, and so is an absence for as long as the SOA says', async () => {
@@ -76,24 +95,36 @@ test('an answer is kept until its TTL ends, and so is an absence for as long as 
 });
 
 test('the cache holds no more than it may', async () => {
-  await withServer(({ type }) => (type === 'A' ? { type, ip: '10.0.0.2', ttl: 60 } : []), { cacheSize: 2 }, async (client, _, queries) => {
-    for (const name of ['a', 'b', 'a', 'c', 'a', 'b']) await client.lookup(name);
-    // a, b, -, c (b makes room), -, b
-    equal(queries(), 4);
-  });
+  await withServer(
+    ({ type }) => (type === 'A' ? { type, ip: '10.0.0.2', ttl: 60 } : []),
+    { cacheSize: 2 },
+    async (client, _, queries) => {
+      for (const name of ['a', 'b', 'a', 'c', 'a', 'b']) await client.lookup(name);
+      // a, b, -, c (b makes room), -, b
+      equal(queries(), 4);
+    },
+  );
 });
 
 test('those who ask for the same at once share one question', async () => {
-  await withServer(({ type }) => (type === 'A' ? { type, ip: '10.0.0.2', ttl: 0 } : []), {}, async (client, _, queries) => {
-    const answers = await Promise.all(Array.from({ length: 100 }, () => client.lookup('same.test')));
-    ok(answers.every((answer) => answer === '10.0.0.2'));
-    equal(queries(), 1);
-  });
+  await withServer(
+    ({ type }) => (type === 'A' ? { type, ip: '10.0.0.2', ttl: 0 } : []),
+    {},
+    async (client, _, queries) => {
+      const answers = await Promise.all(Array.from({ length: 100 }, () => client.lookup('same.test')));
+      ok(answers.every((answer) => answer === '10.0.0.2'));
+      equal(queries(), 1);
+    },
+  );
 });
 
 test('aliases are followed, within an answer and beyond; a loop of them ends', async () => {
   const request: RequestFn = ({ name, type }) => {
-    if (name === 'a.test') return [{ type: 'CNAME', cname: 'b.test', ttl: 9 }, { name: 'B.test', type: 'CNAME', cname: 'c.test', ttl: 9 }];
+    if (name === 'a.test')
+      return [
+        { type: 'CNAME', cname: 'b.test', ttl: 9 },
+        { name: 'B.test', type: 'CNAME', cname: 'c.test', ttl: 9 },
+      ];
     if (name === 'c.test') return type === 'A' ? { type, ip: '10.0.0.4', ttl: 9 } : [];
     return { type: 'CNAME', cname: name === 'x.test' ? 'y.test' : 'x.test', ttl: 9 };
   };
@@ -121,29 +152,41 @@ test('search domains are tried in the order that the dots of a name say', async 
 });
 
 test('a name in another script is asked for in ASCII', async () => {
-  await withServer(({ name, type }) => (name === 'xn--bcher-kva.test' && type === 'A' ? { type, ip: '10.0.0.6', ttl: 0 } : undefined), {}, async (client) => {
-    equal(await client.lookup('bücher.test'), '10.0.0.6');
-  });
+  await withServer(
+    ({ name, type }) => (name === 'xn--bcher-kva.test' && type === 'A' ? { type, ip: '10.0.0.6', ttl: 0 } : undefined),
+    {},
+    async (client) => {
+      equal(await client.lookup('bücher.test'), '10.0.0.6');
+    },
+  );
 });
 
 test('reverse gives the name of an address', async () => {
-  await withServer(({ name, type }) => (name === '7.0.0.10.in-addr.arpa' && type === 'PTR' ? { type, ptr: 'seven.test', ttl: 9 } : undefined), {}, async (client) => {
-    equal(await client.reverse('10.0.0.7'), 'seven.test');
-    await rejects(client.reverse('10.0.0.8'), { code: 'ENOTFOUND' });
-    await rejects(client.reverse('no address'), { message: /invalid ipv4 address/ });
-  });
+  await withServer(
+    ({ name, type }) => (name === '7.0.0.10.in-addr.arpa' && type === 'PTR' ? { type, ptr: 'seven.test', ttl: 9 } : undefined),
+    {},
+    async (client) => {
+      equal(await client.reverse('10.0.0.7'), 'seven.test');
+      await rejects(client.reverse('10.0.0.8'), { code: 'ENOTFOUND' });
+      await rejects(client.reverse('no address'), { message: /invalid ipv4 address/ });
+    },
+  );
 });
 
 test('a lost query is sent again, from another port and with another id', async () => {
-  await withServer(({ type }) => (type === 'A' ? { type, ip: '10.0.0.2', ttl: 0 } : []), { timeout: 20 }, async (client, network) => {
-    let lost = 2;
-    network.drop = ({ to }) => to.port === 53 && lost-- > 0;
-    equal(await client.lookup('again.test'), '10.0.0.2');
-    const queries = network.sent.filter(({ to }) => to.port === 53);
-    ok(queries.length >= 3);
-    ok(queries.every(({ from }) => from.port >= 49_152));
-    ok(new Set(queries.map(({ from, data }) => `${from.port} ${data[0]} ${data[1]}`)).size === queries.length);
-  });
+  await withServer(
+    ({ type }) => (type === 'A' ? { type, ip: '10.0.0.2', ttl: 0 } : []),
+    { timeout: 20 },
+    async (client, network) => {
+      let lost = 2;
+      network.drop = ({ to }) => to.port === 53 && lost-- > 0;
+      equal(await client.lookup('again.test'), '10.0.0.2');
+      const queries = network.sent.filter(({ to }) => to.port === 53);
+      ok(queries.length >= 3);
+      ok(queries.every(({ from }) => from.port >= 49_152));
+      ok(new Set(queries.map(({ from, data }) => `${from.port} ${data[0]} ${data[1]}`)).size === queries.length);
+    },
+  );
 });
 
 test('a silent server ends in ETIMEDOUT, one that fails in EAI_AGAIN, and the next in the list is asked', async () => {
@@ -166,17 +209,24 @@ test('a silent server ends in ETIMEDOUT, one that fails in EAI_AGAIN, and the ne
 
 test('an answer that does not fit a datagram comes by TCP', async () => {
   const answers = Array.from({ length: 200 }, (_, i) => ({ type: 'A', ip: `10.1.0.${i}`, ttl: 9 }) as const);
-  await withServer(({ type }) => (type === 'A' ? answers : []), {}, async (client, network) => {
-    equal((await client.query('large.test', 'A')).length, 200);
-    const byUdp = new DnsClient(network.host('10.0.0.2').udp, { nameServer: { ip: SERVER } });
-    const partial = await byUdp.query('large.test', 'A');
-    ok(partial.length > 0 && partial.length < 200);
-    await byUdp.close();
-  });
+  await withServer(
+    ({ type }) => (type === 'A' ? answers : []),
+    {},
+    async (client, network) => {
+      equal((await client.query('large.test', 'A')).length, 200);
+      const byUdp = new DnsClient(network.host('10.0.0.2').udp, { nameServer: { ip: SERVER } });
+      const partial = await byUdp.query('large.test', 'A');
+      ok(partial.length > 0 && partial.length < 200);
+      await byUdp.close();
+    },
+  );
 });
 
 /** A server that answers every query with what `answer` makes of it. */
-async function withAnswers(answer: (query: DnsMessage) => (Uint8Array | { from: string; data: Uint8Array })[], run: (client: DnsClient) => Promise<void>): Promise<void> {
+async function withAnswers(
+  answer: (query: DnsMessage) => (Uint8Array | { from: string; data: Uint8Array })[],
+  run: (client: DnsClient) => Promise<void>,
+): Promise<void> {
   const network = new Network();
   const socket = await network.host(SERVER).udp.open({ port: 53 });
   const serving = (async () => {
@@ -196,7 +246,12 @@ async function withAnswers(answer: (query: DnsMessage) => (Uint8Array | { from: 
 }
 
 function answerTo(query: DnsMessage, ip: string): DnsMessage {
-  return { ...query, header: { ...query.header, isResponse: true }, answers: [{ name: query.questions[0]!.name, class: 'IN', type: 'A', ip, ttl: 0 }], additionals: [] };
+  return {
+    ...query,
+    header: { ...query.header, isResponse: true },
+    answers: [{ name: query.questions[0]!.name, class: 'IN', type: 'A', ip, ttl: 0 }],
+    additionals: [],
+  };
 }
 
 test('an answer of another id, question, kind or source, and one that is no message, is passed over', async () => {
@@ -245,19 +300,23 @@ test('a server that knows no EDNS is asked without it', async () => {
 });
 
 test('a lookup can be given up, alone or by closing the client; its socket closes', async () => {
-  await withServer(() => new Promise(() => {}), { timeout: 60_000 }, async (client, network) => {
-    await rejects(client.lookup('x.test', { signal: AbortSignal.abort() }), { name: 'AbortError' });
-    const controller = new AbortController();
-    const first = client.lookup('x.test', { signal: controller.signal });
-    const second = client.lookup('x.test');
-    while (network.sockets.size < 2) await macrotask();
-    controller.abort();
-    await rejects(first, { name: 'AbortError' });
-    equal(network.sockets.size, 2);
-    const third = client.query('y.test', 'MX', { signal: AbortSignal.timeout(1) });
-    await rejects(third, { name: 'TimeoutError' });
-    await client.close();
-    await rejects(second, { code: 'ECONNABORTED', message: 'dns client closed' });
-    await rejects(client.lookup('z.test'), { code: 'ECONNABORTED' });
-  });
+  await withServer(
+    () => new Promise(() => {}),
+    { timeout: 60_000 },
+    async (client, network) => {
+      await rejects(client.lookup('x.test', { signal: AbortSignal.abort() }), { name: 'AbortError' });
+      const controller = new AbortController();
+      const first = client.lookup('x.test', { signal: controller.signal });
+      const second = client.lookup('x.test');
+      while (network.sockets.size < 2) await macrotask();
+      controller.abort();
+      await rejects(first, { name: 'AbortError' });
+      equal(network.sockets.size, 2);
+      const third = client.query('y.test', 'MX', { signal: AbortSignal.timeout(1) });
+      await rejects(third, { name: 'TimeoutError' });
+      await client.close();
+      await rejects(second, { code: 'ECONNABORTED', message: 'dns client closed' });
+      await rejects(client.lookup('z.test'), { code: 'ECONNABORTED' });
+    },
+  );
 });

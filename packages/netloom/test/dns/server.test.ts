@@ -6,7 +6,13 @@ import { records } from './records.ts';
 
 const SERVER = '10.0.0.53';
 
-type Asker = { network: Network; server: DnsServer; socket: DatagramSocket; ask: (data: Uint8Array) => Promise<Uint8Array>; connect: () => Promise<StreamConnection> };
+type Asker = {
+  network: Network;
+  server: DnsServer;
+  socket: DatagramSocket;
+  ask: (data: Uint8Array) => Promise<Uint8Array>;
+  connect: () => Promise<StreamConnection>;
+};
 
 async function withServer(options: DnsServerOptions, run: (asker: Asker) => Promise<void>): Promise<void> {
   const network = new Network();
@@ -31,7 +37,20 @@ async function withServer(options: DnsServerOptions, run: (asker: Asker) => Prom
 /** A query of some name and type; `edns` is the size that the asker takes. */
 function queryOf(name: string, type = 'A', { edns = 0, version = 0, id = 7, opcode = 'QUERY', klass = 'IN' } = {}): Uint8Array {
   return serializeDnsMessage({
-    header: { id, isResponse: false, opcode, isAuthoritativeAnswer: false, isTruncated: false, isRecursionDesired: true, isRecursionAvailable: false, rcode: 'NOERROR', questionCount: 0, answerCount: 0, authorityCount: 0, additionalCount: 0 },
+    header: {
+      id,
+      isResponse: false,
+      opcode,
+      isAuthoritativeAnswer: false,
+      isTruncated: false,
+      isRecursionDesired: true,
+      isRecursionAvailable: false,
+      rcode: 'NOERROR',
+      questionCount: 0,
+      answerCount: 0,
+      authorityCount: 0,
+      additionalCount: 0,
+    },
     questions: [{ name, type, class: klass }],
     additionals: edns ? [{ name: '', type: 'OPT', class: `CLASS${edns}`, ttl: version << 16, data: new Uint8Array() }] : [],
   } as Parameters<typeof serializeDnsMessage>[0]);
@@ -82,7 +101,12 @@ test('a handler that never answers is SERVFAIL once its time is over', async () 
 test('what does not fit is left out and marked; EDNS makes room up to 1,232 bytes', async () => {
   const request: DnsServerOptions['request'] = () => Array.from({ length: 100 }, (_, i) => ({ type: 'A', ip: `10.1.1.${i}`, ttl: 9 }));
   await withServer({ request }, async ({ ask }) => {
-    for (const [edns, limit] of [[0, 512], [100, 512], [900, 900], [4096, 1232]] as const) {
+    for (const [edns, limit] of [
+      [0, 512],
+      [100, 512],
+      [900, 900],
+      [4096, 1232],
+    ] as const) {
       const bytes = await ask(queryOf('large.test', 'A', { edns }));
       const { header, answers, additionals } = parseDnsMessage(bytes);
       ok(header.isTruncated && bytes.length <= limit && bytes.length > limit - 16, `${bytes.length} of ${limit}`);

@@ -1,5 +1,5 @@
 import { createHttp, HttpProtocolError, type CreateHttpOptions } from '../../src/http/index.ts';
-import { deepEqual, equal, ok, rejects, test } from '../harness.ts';
+import { deepEqual, equal, ok, rejects, runtime, test } from '../harness.ts';
 import { MemoryNetwork } from './memory.ts';
 import { Peer } from './peer.ts';
 
@@ -65,7 +65,9 @@ test('bodies of every kind arrive with their type and length', async () => {
   ok(type.startsWith('multipart/form-data; boundary='));
   equal(Number(length), text.length);
   ok(text.includes('name="name"'));
-  deepEqual(await (await fetch(new Request('http://a/', { method: 'PUT', body: 'request' }))).json(), ['text/plain;charset=UTF-8', null, 'request']);
+  // Bun shows no content type on a Request.
+  const shown = runtime === 'bun' ? null : 'text/plain;charset=UTF-8';
+  deepEqual(await (await fetch(new Request('http://a/', { method: 'PUT', body: 'request' }))).json(), [shown, null, 'request']);
   deepEqual(await (await fetch('http://a/', { method: 'POST' })).json(), [null, '0', '']);
 });
 
@@ -230,8 +232,14 @@ test('coded content is decoded', async () => {
   await rejects((await fetch('http://a/broken')).text());
 });
 
+/** Reads a body to its end. Browsers' `text()` hides why a body broke off. */
+async function drain({ body }: Response): Promise<void> {
+  const reader = body!.getReader();
+  while (!(await reader.read()).done);
+}
+
 test('errors say what happened', async () => {
-  const { accept, fetch } = await setUp({ headersTimeout: 20, bodyTimeout: 20 });
+  const { accept, fetch } = await setUp();
   const cause = async (asked: Promise<unknown>) => ((await rejects(asked, { name: 'TypeError' })).cause as { code?: string }).code;
   equal(await cause(fetch('http://a:81/')), 'ECONNREFUSED');
   await rejects(fetch('https://example.com/'), { name: 'TypeError', message: 'unsupported protocol: https:' });
@@ -240,22 +248,30 @@ test('errors say what happened', async () => {
   let asked: Promise<unknown> = cause(fetch('http://a/'));
   await (await accept()).end();
   equal(await asked, 'ECONNRESET');
-  equal(await cause(fetch('http://a/')), 'ETIMEDOUT');
-  await accept();
   const short = fetch('http://a/');
-  let peer = await accept();
+  const peer = await accept();
   await peer.send('HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello');
-  asked = cause((await short).text());
+  asked = cause(drain(await short));
   await peer.end();
   equal(await asked, 'ECONNRESET');
-  const stalled = fetch('http://a/');
-  peer = await accept();
-  await peer.send('HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello');
-  equal(await cause((await stalled).text()), 'ETIMEDOUT');
   const reason = new Error('the body failed');
   const failing = new ReadableStream({ pull: (controller) => controller.error(reason) });
   const failed = await rejects(fetch('http://a/', { method: 'POST', body: failing, duplex: 'half' } as RequestInit), { name: 'TypeError' });
   equal(failed.cause, reason);
+});
+
+test('timeouts end what a server does not finish', async () => {
+  const cause = async (asked: Promise<unknown>) => ((await rejects(asked, { name: 'TypeError' })).cause as { code?: string }).code;
+  const head = await setUp({ headersTimeout: 20 });
+  equal(await cause(head.fetch('http://a/')), 'ETIMEDOUT');
+  const body = await setUp({ bodyTimeout: 20 });
+  const stalled = body.fetch('http://a/');
+  const peer = await body.accept();
+  await peer.send('HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello');
+  equal(await cause(drain(await stalled)), 'ETIMEDOUT');
+  // Nor does a server that reads no more hold a request's body for ever.
+  const endless = new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(65536)) });
+  equal(await cause(body.fetch('http://a/', { method: 'POST', body: endless, duplex: 'half' } as RequestInit)), 'ETIMEDOUT');
 });
 
 test('an abort ends a request at every stage, with a reset', async () => {

@@ -1,5 +1,5 @@
 import { createHttp, trailersOf, withTrailers } from '../../src/http/index.ts';
-import { deepEqual, equal, ok, rejects, test } from '../harness.ts';
+import { deepEqual, equal, ok, rejects, runtime, test } from '../harness.ts';
 import { MemoryNetwork } from './memory.ts';
 import { Peer } from './peer.ts';
 import type { CreateHttpOptions, HttpRequestHandler, ServeOptions } from '../../src/http/index.ts';
@@ -13,7 +13,8 @@ async function setUp(handler: HttpRequestHandler, options: Partial<ServeOptions>
 }
 
 test('serve answers as tcpip.js does, byte for byte', async () => {
-  const { peer } = await setUp(() => new Response('ok'));
+  // Bun shows no content type on a Response of text.
+  const { peer } = await setUp(() => new Response('ok', runtime === 'bun' ? { headers: { 'content-type': 'text/plain;charset=UTF-8' } } : {}));
   const client = await peer();
   await client.send('GET /default HTTP/1.1\r\nhost: example.test\r\nconnection: close\r\n\r\n');
   equal(

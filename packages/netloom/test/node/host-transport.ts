@@ -94,14 +94,17 @@ function connection(socket: net.Socket): StreamConnection {
     remoteAddress: remoteAddress!,
     remotePort: remotePort!,
     closed,
-    readable: new ReadableStream({
-      async pull(controller) {
-        const bytes = new Uint8Array(65_536);
-        const count = await self.readInto(bytes);
-        if (count === 0) controller.close();
-        else controller.enqueue(bytes.subarray(0, count));
+    readable: new ReadableStream(
+      {
+        async pull(controller) {
+          const bytes = new Uint8Array(65_536);
+          const count = await self.readInto(bytes);
+          if (count === 0) controller.close();
+          else controller.enqueue(bytes.subarray(0, count));
+        },
       },
-    }, { highWaterMark: 0 }),
+      { highWaterMark: 0 },
+    ),
     writable: new WritableStream({ write, close: end, abort: () => self.reset() }),
     async readInto(buffer) {
       for (;;) {
@@ -164,8 +167,7 @@ export const hostUdp: DatagramTransport = {
     const self: DatagramSocket = {
       localAddress: socket.address().address,
       localPort: socket.address().port,
-      send: ({ host, port, data }) =>
-        new Promise((done, failed) => socket.send(data, port, host, (error) => (error ? failed(networkError(error)) : done()))),
+      send: ({ host, port, data }) => new Promise((done, failed) => socket.send(data, port, host, (error) => (error ? failed(networkError(error)) : done()))),
       async receive() {
         for (;;) {
           const next = arrived.shift();
@@ -179,13 +181,16 @@ export const hostUdp: DatagramTransport = {
         socket.close();
         wake();
       },
-      readable: new ReadableStream({
-        async pull(controller) {
-          const next = await self.receive();
-          if (next) controller.enqueue(next);
-          else controller.close();
+      readable: new ReadableStream(
+        {
+          async pull(controller) {
+            const next = await self.receive();
+            if (next) controller.enqueue(next);
+            else controller.close();
+          },
         },
-      }, { highWaterMark: 0 }),
+        { highWaterMark: 0 },
+      ),
       writable: new WritableStream({ write: (datagram: Datagram) => self.send(datagram) }),
       async *[Symbol.asyncIterator]() {
         for (let next; (next = await self.receive()); ) yield next;

@@ -231,7 +231,10 @@ netTest('carries bytes unchanged both ways at once', async (subject) => {
 netTest('timeout tells of idleness and leaves the socket open', async (subject) => {
   const { server, near, far } = await pair(subject);
   let told = 0;
-  equal(near.setTimeout(20, () => (told += 1)), near);
+  equal(
+    near.setTimeout(20, () => (told += 1)),
+    near,
+  );
   equal(near.timeout, 20);
   await once(near, 'timeout');
   equal(told, 1);
@@ -259,7 +262,11 @@ netTest('lookup: the function is asked, and its answer told', async (subject) =>
 
 netTest('lookup: its error ends the connect', async (subject) => {
   const refusal = Object.assign(new Error('no such name'), { code: 'ENOTFOUND' });
-  const socket = subject.client.connect({ port: 1, host: 'guest.test', lookup: ((_name: string, _options: object, done: (error: Error) => void) => done(refusal)) as never });
+  const socket = subject.client.connect({
+    port: 1,
+    host: 'guest.test',
+    lookup: ((_name: string, _options: object, done: (error: Error) => void) => done(refusal)) as never,
+  });
   equal((await once(socket, 'error'))[0], refusal);
 });
 
@@ -312,7 +319,10 @@ netTest('server: maxConnections drops the rest', async (subject) => {
   const first = subject.client.connect(portOf(server), subject.host);
   const [held] = (await once(server, 'connection')) as [Socket];
   equal(await new Promise((done) => server.getConnections((_, count) => done(count))), 1);
-  const second = subject.client.connect(portOf(server), subject.host).on('error', () => {}).resume();
+  const second = subject.client
+    .connect(portOf(server), subject.host)
+    .on('error', () => {})
+    .resume();
   const [[drop]] = await Promise.all([once(server, 'drop'), once(second, 'close')]);
   equal(drop.remotePort > 0, true);
   equal(drop.localPort, portOf(server));
@@ -360,7 +370,10 @@ netTest('server: blockList', async (subject) => {
   const blockList = new subject.server.BlockList();
   blockList.addSubnet('0.0.0.0', 0);
   const server = await listening(subject, { blockList } as net.ServerOpts);
-  const socket = subject.client.connect(portOf(server), subject.host).on('error', () => {}).resume();
+  const socket = subject.client
+    .connect(portOf(server), subject.host)
+    .on('error', () => {})
+    .resume();
   await Promise.all([once(server, 'drop'), once(socket, 'close')]);
   await closed(server);
 });
@@ -416,7 +429,10 @@ netTest('a hundred connections at once', async (subject) => {
       return text(socket);
     }),
   );
-  deepEqual(answers, Array.from({ length: 100 }, (_, index) => `number ${index}`));
+  deepEqual(
+    answers,
+    Array.from({ length: 100 }, (_, index) => `number ${index}`),
+  );
   await closed(server);
 });
 

@@ -26,7 +26,13 @@ const nets: NetSubject[] = [
 const dgrams: DgramSubject[] = [
   { name: 'node', client: dgram, server: dgram, host: '127.0.0.1', clientHost: '127.0.0.1' },
   { name: 'netloom over the host', client: oursDgram, server: oursDgram, host: '127.0.0.1', clientHost: '127.0.0.1' },
-  { name: 'netloom over two stacks', client: createDgram(near.udp) as unknown as typeof dgram, server: createDgram(far.udp) as unknown as typeof dgram, host: FAR, clientHost: NEAR },
+  {
+    name: 'netloom over two stacks',
+    client: createDgram(near.udp) as unknown as typeof dgram,
+    server: createDgram(far.udp) as unknown as typeof dgram,
+    host: FAR,
+    clientHost: NEAR,
+  },
 ];
 
 /** Runs a body on every `net`. */

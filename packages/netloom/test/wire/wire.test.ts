@@ -28,7 +28,17 @@ import {
 } from '../../src/wire/index.ts';
 
 const macs = { destinationMac: '02:00:00:00:00:02', sourceMac: '02:00:00:00:00:01' } as const;
-const ipv4 = { version: 4, dscp: 10, ecn: 1, identification: 7, flags: 2, fragmentOffset: 0, ttl: 64, sourceIP: '192.168.1.1', destinationIP: '192.168.1.2' } as const;
+const ipv4 = {
+  version: 4,
+  dscp: 10,
+  ecn: 1,
+  identification: 7,
+  flags: 2,
+  fragmentOffset: 0,
+  ttl: 64,
+  sourceIP: '192.168.1.1',
+  destinationIP: '192.168.1.2',
+} as const;
 const ipv6 = { version: 6, trafficClass: 3, flowLabel: 0xabcde, hopLimit: 64, sourceIP: 'fe80::1', destinationIP: '2001:db8::2' } as const;
 const udp = { sourcePort: 8, destinationPort: 7, payload: Uint8Array.of(1, 2, 3, 4, 5) };
 
@@ -36,11 +46,31 @@ const frames: EthernetFrame[] = [
   {
     ...macs,
     type: 'arp',
-    payload: { hardwareType: 'ethernet', protocolType: 'ipv4', opcode: 'reply', senderMac: macs.sourceMac, senderIP: '10.0.0.1', targetMac: macs.destinationMac, targetIP: '10.0.0.2' },
+    payload: {
+      hardwareType: 'ethernet',
+      protocolType: 'ipv4',
+      opcode: 'reply',
+      senderMac: macs.sourceMac,
+      senderIP: '10.0.0.1',
+      targetMac: macs.destinationMac,
+      targetIP: '10.0.0.2',
+    },
   },
   { ...macs, type: 'ipv4', payload: { ...ipv4, protocol: 'udp', payload: udp } },
-  { ...macs, type: 'ipv4', payload: { ...ipv4, protocol: 'icmp', payload: { type: 'echo-request', code: undefined, identifier: 1, sequenceNumber: 2, payload: Uint8Array.of(9) } } },
-  { ...macs, type: 'ipv4', payload: { ...ipv4, protocol: 'icmp', payload: { type: 'destination-unreachable', code: 'port-unreachable', identifier: 0, sequenceNumber: 0, payload: new Uint8Array(28) } } },
+  {
+    ...macs,
+    type: 'ipv4',
+    payload: { ...ipv4, protocol: 'icmp', payload: { type: 'echo-request', code: undefined, identifier: 1, sequenceNumber: 2, payload: Uint8Array.of(9) } },
+  },
+  {
+    ...macs,
+    type: 'ipv4',
+    payload: {
+      ...ipv4,
+      protocol: 'icmp',
+      payload: { type: 'destination-unreachable', code: 'port-unreachable', identifier: 0, sequenceNumber: 0, payload: new Uint8Array(28) },
+    },
+  },
   { ...macs, type: 'ipv4', payload: { ...ipv4, protocol: 'tcp', payload: new Uint8Array(20) } },
   { ...macs, type: 'ipv4', payload: { ...ipv4, protocol: 2, payload: Uint8Array.of(0x16, 0) } },
   { ...macs, type: 'ipv4', payload: { ...ipv4, flags: 1, fragmentOffset: 185, protocol: 17, payload: new Uint8Array(8) } },

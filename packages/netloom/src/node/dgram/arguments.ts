@@ -23,7 +23,11 @@ export function sendArguments(values: readonly unknown[], connected: boolean): S
   // Told apart as Node does: by what stands where the other form has its port.
   const sliced = connected ? typeof second === 'number' : Boolean(fourth) || (Boolean(third) && typeof third !== 'function');
   const data = sliced ? slice(whole, first, second) : whole;
-  const [port, address, last] = sliced ? [third, fourth, fifth] : connected && typeof first === 'function' ? [undefined, undefined, first] : [first, second, third];
+  const [port, address, last] = sliced
+    ? [third, fourth, fifth]
+    : connected && typeof first === 'function'
+      ? [undefined, undefined, first]
+      : [first, second, third];
   const callback = [port, address, last].find((value) => typeof value === 'function') as SendCallback | undefined;
   if (connected) {
     if ((port && port !== callback) || (address && address !== callback)) throw usageError('ERR_SOCKET_DGRAM_IS_CONNECTED', 'Already connected', Error);

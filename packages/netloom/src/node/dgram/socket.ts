@@ -156,7 +156,11 @@ export class BoundDgramSocket extends EventEmitter {
       if (callback) callback(error, error ? 0 : data.length);
       else if (error && !this.#closed && (error as NodeJS.ErrnoException).syscall === 'getaddrinfo') this.emit('error', error);
     };
-    later(this.#send(sending), () => settle(null), (error) => settle(error as Error));
+    later(
+      this.#send(sending),
+      () => settle(null),
+      (error) => settle(error as Error),
+    );
   }
 
   async #send({ data, port, address }: Sending): Promise<void> {

@@ -42,7 +42,9 @@ export type Net = {
   readonly Server: { new (options?: ServerOptions | null, listener?: ConnectionListener): BoundServer; new (listener: ConnectionListener): BoundServer };
   readonly Socket: new (options?: SocketOptions) => BoundSocket;
   /** `Socket`, by its older name. */
-  readonly Stream: new (options?: SocketOptions) => BoundSocket;
+  readonly Stream: new (
+    options?: SocketOptions,
+  ) => BoundSocket;
   readonly connect: Connect;
   readonly createConnection: Connect;
   readonly createServer: CreateServer;

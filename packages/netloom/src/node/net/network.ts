@@ -17,7 +17,11 @@ export type Network = {
 export type Found = { address: string; family: 4 | 6 };
 
 /** The address of `host`; `undefined` leaves the name to the transport. Calls nothing back later than its promise. */
-export async function resolve(host: string, lookup: LookupFunction | undefined, { family = 0, hints = 0 }: { family?: number | undefined; hints?: number | undefined }): Promise<Found | undefined> {
+export async function resolve(
+  host: string,
+  lookup: LookupFunction | undefined,
+  { family = 0, hints = 0 }: { family?: number | undefined; hints?: number | undefined },
+): Promise<Found | undefined> {
   const version = isIP(host);
   if (version !== 0) return { address: host, family: version as 4 | 6 };
   if (lookup) return ask(host, lookup, family, hints);

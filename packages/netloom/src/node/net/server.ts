@@ -32,7 +32,14 @@ export type ServerOptions = {
 };
 
 /** What a `drop` event tells. */
-export type DropArgument = { localAddress: string; localPort: number; localFamily: string | undefined; remoteAddress: string; remotePort: number; remoteFamily: string | undefined };
+export type DropArgument = {
+  localAddress: string;
+  localPort: number;
+  localFamily: string | undefined;
+  remoteAddress: string;
+  remotePort: number;
+  remoteFamily: string | undefined;
+};
 
 /** Connections that wait when nobody says how many; Node's own default. */
 const BACKLOG = 511;
@@ -84,7 +91,12 @@ export class BoundServer extends EventEmitter {
     let listener: StreamListener;
     try {
       if (!tcp.listen) throw systemError('listen', 'EOPNOTSUPP');
-      listener = await tcp.listen({ ...(address === undefined ? {} : { host: address }), port: Number(port), backlog: Math.max(1, backlog), keepAlive: this.#keepAlive() });
+      listener = await tcp.listen({
+        ...(address === undefined ? {} : { host: address }),
+        port: Number(port),
+        backlog: Math.max(1, backlog),
+        keepAlive: this.#keepAlive(),
+      });
     } catch (error) {
       process.nextTick(() => this.#broken(nodeError(error, 'listen', { address: address ?? '0.0.0.0', port: Number(port) }), starting));
       return;

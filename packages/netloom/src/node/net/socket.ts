@@ -58,7 +58,13 @@ export class BoundSocket extends Duplex {
   constructor(network: Network, options: SocketOptions & { connection?: StreamConnection; paused?: boolean | undefined } = {}) {
     const { allowHalfOpen = false, highWaterMark, connection, onread, signal } = options;
     if ('fd' in options || 'handle' in options) throw usageError('ERR_INVALID_ARG_VALUE', 'A network stack has no file descriptors and no handles');
-    super({ allowHalfOpen: Boolean(allowHalfOpen), autoDestroy: true, emitClose: false, decodeStrings: true, ...(highWaterMark === undefined ? {} : { highWaterMark }) } as DuplexOptions);
+    super({
+      allowHalfOpen: Boolean(allowHalfOpen),
+      autoDestroy: true,
+      emitClose: false,
+      decodeStrings: true,
+      ...(highWaterMark === undefined ? {} : { highWaterMark }),
+    } as DuplexOptions);
     this.#network = network;
     this.#onread = onread;
     this.#idle = new IdleTimer(() => this.emit('timeout'));
@@ -230,9 +236,17 @@ export class BoundSocket extends Duplex {
   }
 
   override _final(done: (error?: Error | null) => void): void {
-    if (this.connecting) return this.#whenConnected(() => this._final(done), () => done());
+    if (this.connecting)
+      return this.#whenConnected(
+        () => this._final(done),
+        () => done(),
+      );
     if (!this.#connection) return done();
-    later(this.#connection.writable.close(), () => done(), (error) => done(nodeError(error, 'shutdown')));
+    later(
+      this.#connection.writable.close(),
+      () => done(),
+      (error) => done(nodeError(error, 'shutdown')),
+    );
   }
 
   #whenConnected(then: () => void, otherwise: (error: Error) => void): void {
