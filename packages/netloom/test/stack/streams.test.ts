@@ -115,15 +115,13 @@ test('64 MiB (1 GiB when full) through one connection with flat memory', async (
     await writer.close();
   })();
   let received = 0;
-  let settled = 0;
   for await (const chunk of server) {
     equal(chunk[0], pattern(1, received)[0]);
     received += chunk.length;
-    if (received > total / 4 && settled === 0) settled = a.stats().memoryBytes + b.stats().memoryBytes;
   }
   await sending;
   equal(received, total);
-  ok(a.stats().memoryBytes + b.stats().memoryBytes <= settled + MIB, 'memory does not grow with what is carried');
+  ok(a.stats().memoryBytes + b.stats().memoryBytes < 24 * MIB, 'memory is the buffers\', whatever is carried');
   await close();
 }, { limitSeconds: 300 });
 

@@ -14,9 +14,9 @@ use crate::counters::Drop;
 use crate::flow::{self, FlowId, ListenerId, Protocol};
 use crate::hash::Seeded;
 use crate::interface::InterfaceId;
-use crate::stack::Stack;
 use crate::stack::flows::{Body, Key};
 use crate::stack::ip::From;
+use crate::stack::{Role, Stack};
 use crate::tcp::{Segment, State, Tcb};
 use crate::time::Instant;
 
@@ -46,7 +46,7 @@ impl Listeners {
     }
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// Opens a listener with its port; port 0 asks for a free one.
     pub(crate) fn listen(
         &mut self,

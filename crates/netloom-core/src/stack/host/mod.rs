@@ -22,8 +22,8 @@ pub use sockets::SendError;
 pub(super) use streams::{LINGER, MAX_TIME_WAIT};
 pub use streams::{OpenError, StreamOptions};
 
-use super::Stack;
 use super::ip::From;
+use super::{Role, Stack};
 use crate::addr::IpNet;
 use crate::counters::Drop;
 use crate::flow::{self, ListenerId, ResetReason, SocketId};
@@ -91,7 +91,7 @@ impl Hosted {
     }
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// What happened to a host.
     pub(crate) fn poll_host_event(&mut self) -> Option<Event> {
         let own = self.host.as_mut().and_then(|host| host.events.pop_front());

@@ -11,12 +11,12 @@ use crate::counters::Drop;
 use crate::flow::{Guest, SocketId};
 use crate::hash::{Map, Seeded};
 use crate::interface::InterfaceId;
-use crate::stack::Stack;
 use crate::stack::errors::Error;
 use crate::stack::flows::Key;
 use crate::stack::icmp::{ECHO_REQUEST, Quoted, of_family};
 use crate::stack::ip::From;
 use crate::stack::resolve::Packet;
+use crate::stack::{Role, Stack};
 use crate::time::Instant;
 use crate::wire::ip::{self, HOP_LIMIT, Header, Pair, Part};
 use crate::wire::{ethernet::ETHERNET_BYTES, ipv6};
@@ -95,7 +95,7 @@ impl Sockets {
     }
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// Opens a UDP socket; port 0 asks for a free one.
     pub(crate) fn open_udp(
         &mut self,
