@@ -67,7 +67,7 @@ class ServerExchange {
     const content = method === 'GET' || method === 'HEAD' || this.#body.done ? null : this.#stream();
     const request = receivedRequest(url, method, headers, content, abort.signal);
     keepTrailers(request, this.#body.trailers);
-    const leaves = asksUpgrade(method, headers) && this.#body.done;
+    const leaves = asksUpgrade(this.#head) && this.#body.done;
     if (leaves) allowUpgrade(request);
     else if (this.#body.done) this.#watch();
     else this.#body.onEnd = () => this.#watch();

@@ -14,11 +14,11 @@ export type HttpLimits = {
   maxHeaderSize?: number;
   /** Header fields of one message, and trailers. Default 128. */
   maxHeaders?: number;
-  /** Until the head of a message is there: of a response since the request was sent (default 300,000), of a request since its first byte (default 60,000). */
+  /** Until the head of a message is there: of a response since the request was sent (default 300,000), of a request since its first byte, and to that byte on a new connection (default 60,000). */
   headersTimeout?: number;
   /** That a body may stand still, in either direction. Default 300,000. */
   bodyTimeout?: number;
-  /** That an unused connection is kept. Default 4,000 in a client, 5,000 in a server. */
+  /** That a connection is kept between two requests. Default 4,000 in a client, 5,000 in a server. */
   keepAliveTimeout?: number;
 };
 
@@ -38,6 +38,8 @@ export type CreateHttpOptions = HttpLimits & {
 /** Where a server listens, and its bounds. */
 export type ServeOptions = HttpLimits &
   StreamListenOptions & {
+    /** Closes the server, and breaks off what is under way. */
+    signal?: AbortSignal;
     /** Connections served at once; more wait in the listener's backlog. Default 10,000. */
     maxConnections?: number;
     /** Whether responses have a `Date` (RFC 9110 6.6.1). Default false, as `@tcpip/http` has it: the same requests give the same bytes. */
