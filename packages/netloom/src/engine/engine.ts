@@ -57,6 +57,8 @@ export class Engine {
   #framesLeft = false;
   #pending = 0;
   #scheduled = false;
+  #running = false;
+  #now = 0;
   #failure: NetworkError | undefined;
 
   constructor(module: WebAssembly.Module) {
@@ -85,9 +87,13 @@ export class Engine {
     return this.#words;
   }
 
-  /** Microseconds since the runtime's origin. */
+  /**
+   * Microseconds since the runtime's origin: those at which the turn began, or at which the next one was asked for. A clock is asked once for
+   * each, since asking takes longer than most calls.
+   */
   get now(): number {
-    return performance.now() * 1000;
+    if (!this.#scheduled && !this.#running) this.#now = performance.now() * 1000;
+    return this.#now;
   }
 
   /** Why nothing works any more, if so. */
@@ -98,6 +104,7 @@ export class Engine {
   /** Runs a turn in the next macrotask: to be called after whatever may have given the machine something to do. */
   wake(): void {
     if (this.#scheduled || this.#failure) return;
+    if (!this.#running) this.#now = performance.now() * 1000;
     this.#scheduled = true;
     runSoon(this);
   }
@@ -171,8 +178,9 @@ export class Engine {
   run(): void {
     this.#scheduled = false;
     if (this.#failure) return;
+    this.#running = true;
+    const now = (this.#now = performance.now() * 1000);
     try {
-      const now = this.now;
       this.exports.handle_timeout(now);
       if (this.exports.run_loopback(now, LOOPBACK_FRAMES)) this.wake();
       this.#deliverFrames();
@@ -185,6 +193,8 @@ export class Engine {
     } catch (error) {
       // A trap has been dealt with; all else is a fault of this package, and must be seen.
       if (!this.#failure) throw error;
+    } finally {
+      this.#running = false;
     }
   }
 

@@ -25,6 +25,7 @@ export type HttpLimits = {
 /** Makes a secure connection of a plain one. */
 export type TlsWrapper = (connection: StreamConnection, options: { host: string; port: number; signal?: AbortSignal }) => Promise<ConnectionLike>;
 
+/** What a client and servers are made with. */
 export type CreateHttpOptions = HttpLimits & {
   /** Connections to one host and port that are open at once; more requests wait. Default 64. */
   maxConnectionsPerHost?: number;
@@ -34,6 +35,7 @@ export type CreateHttpOptions = HttpLimits & {
   parser?: unknown;
 };
 
+/** Where a server listens, and its bounds. */
 export type ServeOptions = HttpLimits &
   StreamListenOptions & {
     /** Closes the server, and breaks off what is under way. */
@@ -49,8 +51,10 @@ export type ServeOptions = HttpLimits &
 /** Answers a request. What it throws becomes a `500 Internal Server Error`. */
 export type HttpRequestHandler = (request: Request) => Response | Promise<Response>;
 
+/** The same with the handler among them. */
 export type ServeHandlerOptions = Partial<ServeOptions> & { handler: HttpRequestHandler };
 
+/** A server that runs. */
 export interface HttpServer extends AsyncDisposable {
   /** The address listened on. */
   readonly address: string;
@@ -70,6 +74,7 @@ export type UpgradedConnection = {
   connection: StreamConnection;
 };
 
+/** What to switch to, and how it is asked for. */
 export type RequestUpgradeOptions = {
   /** The protocol asked for, such as `websocket`; the value of `Upgrade`. */
   protocol?: string;
@@ -89,6 +94,7 @@ export type HttpTransport =
   | { connectTcp: StreamTransport['connect']; listenTcp: NonNullable<StreamTransport['listen']> }
   | { tcp: StreamTransport };
 
+/** HTTP over a transport: a client that keeps its connections, and servers. */
 export interface HttpApi extends AsyncDisposable {
   /**
    * As the platform's `fetch`, without what belongs to a page: no CORS, cache or cookies. Relative URLs work in pages alone.
@@ -133,7 +139,9 @@ export interface HttpApi extends AsyncDisposable {
    * ```
    */
   serve(handler: HttpRequestHandler): Promise<HttpServer>;
+  /** The same, listening elsewhere or with other bounds. */
   serve(options: ServeOptions, handler: HttpRequestHandler): Promise<HttpServer>;
+  /** The same, with the handler among the options. */
   serve(options: ServeHandlerOptions): Promise<HttpServer>;
   /**
    * Asks a server to switch protocols (RFC 9110 7.8), or a proxy for a tunnel (CONNECT), and gives the connection.
