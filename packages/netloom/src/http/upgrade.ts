@@ -23,6 +23,7 @@ export function switchOf(response: Response): Switch | undefined {
 }
 
 
+/** What a server switches to. */
 export type UpgradeOptions = {
   /** What to switch to. Default: the first that the client's `Upgrade` names. Not for CONNECT. */
   protocol?: string;

@@ -1,5 +1,5 @@
 /**
- * The NIC of a v86 emulator, as streams and as an end for {@link patch}.
+ * The NIC of a v86 emulator, as streams and as an end for `patch`.
  *
  * @module
  */
