@@ -56,7 +56,8 @@ impl<R: Role> Stack<R> {
     fn handle_echo(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
         let message = packet.payload;
         let rest = [message[4], message[5], message[6], message[7]];
-        if from.group || self.is_ours(packet.pair.destination()) || self.config.answer_all_pings {
+        if R::IS_HOST || from.group || self.is_ours(packet.pair.destination()) || self.config.answer_all_pings
+        {
             let pair = match packet.pair {
                 pair if from.group => self.pair_to(from.guest.port, pair.source()),
                 pair => Some(pair.reversed()),

@@ -150,7 +150,7 @@ impl Stack<End> {
     /// A host without interfaces. `config` is that of a LAN which offers nothing.
     pub(crate) fn of_host(config: LanConfig, forwards: bool, seed: [u8; 32]) -> Self {
         let (hash, secret) = keys(seed);
-        let host = Some(Box::new(Hosted::new(forwards, &hash, &secret)));
+        let host = Some(Box::new(Hosted::new(forwards, &secret)));
         Self { host, ..Self::assemble(config, hash, secret) }
     }
 }

@@ -77,14 +77,14 @@ pub(super) struct Hosted {
 }
 
 impl Hosted {
-    pub(super) fn new(forwards: bool, hash: &Seeded, secret: &Seeded) -> Self {
+    pub(super) fn new(forwards: bool, secret: &Seeded) -> Self {
         let first = |of: u64| core::hash::BuildHasher::hash_one(secret, of) as u16;
         Self {
             interfaces: Interfaces::default(),
             forwards,
             routes: Routes::default(),
-            listeners: Listeners::new(hash.clone(), first(1)),
-            sockets: Sockets::new(hash, first(2)),
+            listeners: Listeners::new(first(1)),
+            sockets: Sockets::new(first(2)),
             nat: Nat::new(first(3)),
             events: VecDeque::new(),
         }
