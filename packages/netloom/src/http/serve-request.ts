@@ -157,12 +157,14 @@ class ServerExchange {
     let keep = !unread && persists(this.#head) && !this.#server.closing && !hasToken(response.headers, 'connection', 'close');
     const framing = this.#framing(response, bodiless);
     if (framing === 'close') keep = false;
-    const head = encodeHead(statusLine(status, response.statusText), this.#fields(response, framing, keep, bodiless));
     if (bodiless) this.#drop(response, undefined);
     try {
+      const head = encodeHead(statusLine(status, response.statusText), this.#fields(response, framing, keep, bodiless));
       await sendMessage(channel, head, bodiless ? null : response.body, framing, trailersToSend(response));
     } catch (error) {
+      // The connection's own failures are no news to a server; the handler's are.
       if (error instanceof ContentError) this.#server.onError(error.reason);
+      else if (error instanceof TypeError && channel.error === undefined) this.#server.onError(error);
       throw error instanceof ContentError ? error.reason : error;
     }
     return keep && (await this.#body.drain(MAX_UNREAD));

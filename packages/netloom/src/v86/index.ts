@@ -4,4 +4,4 @@
  * @module
  */
 export { createV86NetworkStream, V86NetworkStream } from './nic.ts';
-export type { V86Bus, V86Emulator, V86NetworkStreamOptions } from './nic.ts';
+export type { V86Bus, V86Bus as BusConnector, V86Emulator, V86NetworkStreamOptions } from './nic.ts';

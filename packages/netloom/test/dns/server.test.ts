@@ -250,7 +250,9 @@ test('a transport that has streams alone serves as well', async () => {
   const network = new Network();
   const { udp } = network.host(SERVER);
   const open: typeof udp.open = async (options) => {
-    const { readable, writable, close } = await udp.open(options).then((socket) => ({ readable: socket.readable, writable: socket.writable, close: () => socket.close() }));
+    const { readable, writable, close } = await udp
+      .open(options)
+      .then((socket) => ({ readable: socket.readable, writable: socket.writable, close: () => socket.close() }));
     return { readable, writable, close } as DatagramSocket;
   };
   const { lookup, serve, close } = await createDns({ open }, { client: { nameServer: { ip: SERVER } } });

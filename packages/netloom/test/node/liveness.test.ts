@@ -22,7 +22,11 @@ const PRELUDE = `
 `;
 
 async function said(script: string, context: { signal: AbortSignal }): Promise<string> {
-  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', PRELUDE + script], { cwd: root, stdio: ['ignore', 'pipe', 'inherit'], signal: context.signal });
+  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', PRELUDE + script], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    signal: context.signal,
+  });
   const [output, [status]] = await Promise.all([text(child.stdout), once(child, 'exit')]);
   equal(status, 0);
   return output.trim();
