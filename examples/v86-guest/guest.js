@@ -3,20 +3,20 @@ import { V86 } from 'v86';
 
 const image = (name) => ({ url: `/images/${name}` });
 
-/** Starts the guest; `plug` is given the emulator before its network card sends anything. */
-export async function startGuest(plug) {
+/** Starts the guest with a `virtio` or `ne2k` card; `plug` is given the emulator before the card sends anything. */
+export async function startGuest(nic, plug) {
   const emulator = new V86({
     wasm_path: '/v86/v86.wasm',
     memory_size: 128 << 20,
     vga_memory_size: 2 << 20,
     bios: image('bios.bin'),
     vga_bios: image('vgabios.bin'),
-    initial_state: image('state-virtio.bin'),
+    initial_state: image(`state-${nic}.bin`),
     autostart: true,
     disable_speaker: true,
     disable_keyboard: true,
     disable_mouse: true,
-    net_device: { type: 'virtio' },
+    net_device: { type: nic },
   });
   plug(emulator);
   await new Promise((resolve) => emulator.add_listener('emulator-started', resolve));

@@ -2,6 +2,8 @@
 import { startGuest } from './guest.js';
 import { createNetwork } from './network.js';
 
+/** The guest's network card, `?nic=virtio` or `?nic=ne2k`. */
+const nic = new URLSearchParams(location.search).get('nic') ?? 'virtio';
 const transcript = document.querySelector('#transcript');
 const prompt = document.querySelector('#prompt');
 
@@ -44,9 +46,9 @@ async function demonstrate(network, guest) {
 }
 
 async function main() {
-  const network = await createNetwork((request) => new Response(`Hello from the page; you asked for ${new URL(request.url).pathname}.\n`));
-  print('Loading Linux…');
-  const guest = await startGuest(network.plug);
+  const network = await createNetwork(nic, (request) => new Response(`Hello from the page; you asked for ${new URL(request.url).pathname}.\n`));
+  print(`Loading Linux with a ${nic} card…`);
+  const guest = await startGuest(nic, network.plug);
   await demonstrate(network, guest);
 
   prompt.hidden = false;

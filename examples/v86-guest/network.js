@@ -8,11 +8,11 @@ import { createV86NetworkStream } from 'netloom/v86';
 const PAGE = '192.168.86.1';
 const NAME = 'page.test';
 
-/** Makes the network and plugs the emulator's card into it. `serve` answers what guests ask the page's web server. */
-export async function createNetwork(serve) {
+/** Makes the network for a guest with this card. `serve` answers what the guest asks the page's web server; `plug` takes the emulator. */
+export async function createNetwork(nic, serve) {
   const stack = await createStack();
-  // The ne2k card holds eight full frames: what is sent in one go must not be more.
-  const tap = await stack.interfaces.createTap({ ip: `${PAGE}/24`, burst: 8 });
+  // The ne2k holds eight full frames: what is sent in one go must not be more.
+  const tap = await stack.interfaces.createTap({ ip: `${PAGE}/24`, ...(nic === 'ne2k' ? { burst: 8 } : {}) });
 
   const dhcp = await createDhcp(stack);
   const leases = await dhcp.serve({

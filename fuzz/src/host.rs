@@ -101,6 +101,8 @@ struct Player {
     listeners: Vec<ListenerId>,
     sockets: Vec<SocketId>,
     heard: Option<Heard>,
+    /// Whether others' frames leave by the first interface too.
+    bridged: bool,
     /// What left last by the masquerading interface.
     outside: Vec<u8>,
     trace: Trace,
@@ -117,6 +119,7 @@ impl Player {
             listeners: Vec::new(),
             sockets: Vec::new(),
             heard: None,
+            bridged: false,
             outside: Vec::new(),
             trace: Trace::new(false),
         };
@@ -347,7 +350,7 @@ impl Player {
             }
             2 => {
                 let (bridge, tap) = (self.id(which), self.id(n as u8));
-                self.host.join_bridge(bridge, tap);
+                self.bridged |= self.host.join_bridge(bridge, tap) && tap == self.interfaces[0].0;
             }
             3 => {
                 let id = self.id(which);
@@ -390,7 +393,7 @@ impl Player {
                     let most = MAX_FRAME_BYTES.min(14 + usize::from(mtu));
                     assert!(frame.len() <= most, "{} bytes where {most} fit: {frame:02x?}", frame.len());
                     self.trace.note(self.now, id.number(), frame);
-                    let own = frame[6..12] == GATEWAY_MAC.0 && !config.port.trusted;
+                    let own = frame[6..12] == GATEWAY_MAC.0 && !config.port.trusted && !self.bridged;
                     if own && (frame[12..14] == [8, 6] || frame.get(26..30) == Some(&GATEWAY.octets()[..])) {
                         if let Err(what) = packet::read(frame, true) {
                             panic!("the host sent a bad frame, {what}: {frame:02x?}");

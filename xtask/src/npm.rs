@@ -33,7 +33,7 @@ pub(crate) fn build() -> Result<()> {
     script("build.mjs").show()
 }
 
-/// Tells what is shipped weighs; fails what is over its budget. `part` leaves the modules or the entries.
+/// Tells what is shipped weighs; fails what is over its limit. `part` leaves the modules or the entries.
 pub(crate) fn sizes(part: &str) -> Step {
     script("sizes.mjs").arg(part)
 }
@@ -51,7 +51,8 @@ pub(crate) fn types() -> Step {
 
 /// The API's reference, below `target/doc-npm`; whatever has no documentation is an error.
 pub(crate) fn reference() -> Result<Step> {
-    needs::node_modules(&folder())?;
+    // The sources import the modules.
+    modules()?;
     Ok(Step::new("npm").args(["run", "--silent", "doc"]).dir(&folder()))
 }
 

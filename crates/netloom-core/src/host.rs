@@ -6,7 +6,7 @@
 //! what the host sends to itself. A missed drain makes the machine slower, never wrong.
 
 use core::net::{Ipv4Addr, SocketAddr};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::addr::{IpNet, Ipv4Net, MacAddr};
 use crate::config::{LanConfig, Limits};
@@ -15,8 +15,9 @@ use crate::flow::{FlowId, ListenerId, SocketId};
 use crate::interface::{InterfaceConfig, InterfaceId, Medium};
 use crate::policy::Policy;
 use crate::port::{MAX_FRAME_BYTES, MIN_FRAME_BYTES, PortConfig, PortId};
-use crate::stack::Stack;
+use crate::sorted::SortedMap;
 pub use crate::stack::host::{BindError, Event, OpenError, Route, RouteError, SendError, StreamOptions};
+use crate::stack::{End, Stack};
 use crate::switch::{Forwarding, Switch};
 use crate::tcp::Congestion;
 use crate::time::{Duration, Instant};
@@ -109,9 +110,9 @@ struct Interface {
 
 /// See the module's documentation.
 pub struct Host {
-    stack: Stack,
+    stack: Stack<End>,
     interfaces: Vec<Option<Interface>>,
-    bridges: BTreeMap<InterfaceId, Switch>,
+    bridges: SortedMap<InterfaceId, Switch>,
     switch_seed: [u8; 16],
     /// Ports that have frames, of loopback interfaces and of others.
     looping: Vec<PortId>,
@@ -134,7 +135,7 @@ impl Host {
         Self {
             stack: Stack::of_host(config.lan(), config.forwarding, seed),
             interfaces: Vec::new(),
-            bridges: BTreeMap::new(),
+            bridges: SortedMap::default(),
             switch_seed,
             looping: Vec::new(),
             ready: VecDeque::new(),

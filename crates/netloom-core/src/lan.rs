@@ -12,14 +12,14 @@ use crate::counters::Drops;
 use crate::flow::{Event, FlowId, Guest, Protocol, Refusal};
 use crate::policy::Policy;
 use crate::port::{PortConfig, PortId};
-use crate::stack::{ConnectError, Query, QueryId, Stack};
+use crate::stack::{ConnectError, Gateway, Query, QueryId, Stack};
 use crate::switch::{Forwarding, Switch};
 use crate::time::Instant;
 
 /// A LAN of guests: see the module's documentation.
 pub struct Lan {
     switch: Switch,
-    stack: Stack,
+    stack: Stack<Gateway>,
     /// Whether the stack's frame goes before the switch's the next time that a port has both.
     stack_first: bool,
 }

@@ -20,6 +20,7 @@ pub mod policy;
 pub mod port;
 mod queue;
 pub mod service;
+mod sorted;
 pub mod stack;
 pub mod switch;
 pub mod tcp;

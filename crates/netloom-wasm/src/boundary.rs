@@ -1,6 +1,7 @@
 //! What all exported functions share: the one instance, and how values cross.
 
 use core::cell::RefCell;
+use core::mem::ManuallyDrop;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::collections::VecDeque;
 
@@ -36,8 +37,8 @@ thread_local! {
 }
 
 pub(crate) struct Instance {
-    /// `None` until it was started.
-    pub(crate) host: Option<Host>,
+    /// `None` until it was started. It ends with the instance's memory: what would free its parts one by one is not in the module.
+    pub(crate) host: Option<ManuallyDrop<Host>>,
     pub(crate) arena: Box<[u8]>,
     pub(crate) words: Box<[u32]>,
     /// What happened and was not told yet. One event per segment, so that what arrived apart can be handed on apart.
@@ -79,14 +80,14 @@ pub(crate) fn with<T>(call: impl FnOnce(&mut Instance) -> T) -> T {
 
 /// Runs a call on the host; `otherwise` if there is none.
 pub(crate) fn with_host<T>(otherwise: T, call: impl FnOnce(&mut Host) -> T) -> T {
-    with(|instance| instance.host.as_mut().map_or(otherwise, call))
+    with(|instance| instance.host.as_deref_mut().map_or(otherwise, call))
 }
 
 /// Runs a call on the host at a time.
 pub(crate) fn with_host_at<T>(now_us: f64, otherwise: T, call: impl FnOnce(&mut Host, Instant) -> T) -> T {
     with(|instance| {
         let now = instance.at(now_us);
-        instance.host.as_mut().map_or(otherwise, |host| call(host, now))
+        instance.host.as_deref_mut().map_or(otherwise, |host| call(host, now))
     })
 }
 

@@ -1,6 +1,7 @@
 //! Start, time and panics.
 
 use core::cell::RefCell;
+use core::mem::ManuallyDrop;
 use std::panic;
 
 use netloom_core::host::{Host, HostConfig};
@@ -50,7 +51,7 @@ exports! {
                 congestion: if cubic > 0 { Congestion::Cubic } else { Congestion::Reno },
                 rto_min: Duration::from_micros(rto_min_us as u64),
             };
-            instance.host = Some(Host::new(config, seed));
+            instance.host = Some(ManuallyDrop::new(Host::new(config, seed)));
         });
     }
 

@@ -84,6 +84,7 @@ export class Routes implements Iterable<Route> {
     return fits.reduce<Route | null>((best, route) => (best && length(best) >= length(route) ? best : route), null);
   }
 
+  /** Iterates over the routes as `list` gives them. */
   [Symbol.iterator](): IterableIterator<Route> {
     return this.list().values();
   }

@@ -121,6 +121,7 @@ export class NetworkStack implements AsyncDisposable {
     this.#engine.close();
   }
 
+  /** Closes it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

@@ -2,15 +2,15 @@
 
 use core::net::{IpAddr, Ipv6Addr};
 
-use super::Stack;
 use super::neighbors::Place;
+use super::{Role, Stack};
 use crate::addr::MacAddr;
 use crate::config::LanConfig;
 use crate::interface::{InterfaceId, Medium};
 use crate::port::PortId;
 use crate::wire::ip::Pair;
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// Whether the machine answers for an address.
     pub(super) fn is_ours(&self, address: IpAddr) -> bool {
         match &self.host {

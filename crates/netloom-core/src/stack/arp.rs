@@ -2,7 +2,7 @@
 
 use core::net::Ipv4Addr;
 
-use super::Stack;
+use super::{Role, Stack};
 use crate::addr::MacAddr;
 use crate::counters::Drop;
 use crate::flow::Guest;
@@ -16,7 +16,7 @@ const PREFIX: [u8; 6] = [0, 1, 8, 0, 6, 4];
 const REQUEST: u16 = 1;
 const REPLY: u16 = 2;
 
-impl Stack {
+impl<R: Role> Stack<R> {
     pub(super) fn handle_arp(&mut self, now: Instant, port: PortId, frame: &[u8]) {
         let Some(arp) = frame.get(ETHERNET_BYTES..ETHERNET_BYTES + ARP_BYTES) else {
             self.drops.count(Drop::ArpMalformed);

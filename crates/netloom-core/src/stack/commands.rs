@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 
 use super::errors::Error;
 use super::flows::Body;
-use super::{Stack, datagram};
+use super::{Role, Stack, datagram};
 use crate::flow::{FlowId, Protocol, Refusal};
 use crate::interface::InterfaceId;
 use crate::tcp::Tcb;
@@ -21,7 +21,7 @@ pub enum ConnectError {
     NoPort,
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// Accepts a flow: the target has answered. TCP sends SYN-ACK; UDP and ping were accepted by their first datagram already.
     pub fn accept(&mut self, now: Instant, id: FlowId) {
         let Some(flow) = self.flows.get_mut(id) else { return };

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use super::Stack;
 use super::errors::{Error, quote};
 use super::flows::{Body, Flow, Key};
 use super::ip::From;
 use super::services::Via;
+use super::{Role, Stack};
 use crate::counters::Drop;
 use crate::flow::{Event, Guest, Protocol};
 use crate::service::{dhcp, dns};
@@ -20,7 +20,7 @@ const MAX_BYTES: usize = 1 << 20;
 const ECHO_PORT: u16 = 7;
 const NTP_PORT: u16 = 123;
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// What goes to everyone: only DHCP is for us.
     pub(super) fn handle_broadcast(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
         if let Some((_, to, data)) = self.parse_udp(from, packet)
@@ -50,7 +50,7 @@ impl Stack {
     pub(super) fn handle_udp(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
         let Some((source_port, port, data)) = self.parse_udp(from, packet) else { return };
         let key = Key { protocol: Protocol::Udp, pair: packet.pair, ports: (source_port, port) };
-        if self.host.is_some() {
+        if R::IS_HOST {
             return self.deliver_datagram(now, from, packet, &key, data);
         }
         let destination = packet.pair.destination();

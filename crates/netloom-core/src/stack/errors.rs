@@ -1,8 +1,8 @@
 //! Errors told: what is wrong with a guest's packet (RFC 792, 1122 3.2.2, 1191, 1812 4.3.2; RFC 4443 2.4 and 3, 8201).
 
-use super::Stack;
 use super::icmp::Icmp;
 use super::ip::From;
+use super::{Role, Stack};
 use crate::counters::Drop;
 use crate::flow::Guest;
 use crate::port::PortId;
@@ -88,7 +88,7 @@ impl Budget {
     }
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// Tells the sender of a packet what is wrong with it, unless nobody may be told: it went to a group, or is an error itself.
     pub(super) fn send_error(&mut self, now: Instant, from: From, packet: &Packet<'_>, error: Error) {
         let source = packet.pair.source();

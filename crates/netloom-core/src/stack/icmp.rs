@@ -2,10 +2,10 @@
 
 use core::net::Ipv4Addr;
 
-use super::Stack;
 use super::flows::{Body, Key};
 use super::ip::From;
 use super::ndp;
+use super::{Role, Stack};
 use crate::counters::Drop;
 use crate::flow::{Guest, Protocol};
 use crate::time::Instant;
@@ -35,7 +35,7 @@ enum Heard {
     },
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     pub(super) fn handle_icmp(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
         let message = packet.payload;
         if message.len() < 8 || (!from.trusted && !packet.icmp_holds()) {
@@ -43,7 +43,7 @@ impl Stack {
         }
         match (packet.pair, message[0]) {
             (pair, kind) if kind == of_family(pair, ECHO_REQUEST) => self.handle_echo(now, from, packet),
-            (pair, kind) if self.host.is_some() && kind == of_family(pair, ECHO_REPLY) => {
+            (pair, kind) if R::IS_HOST && kind == of_family(pair, ECHO_REPLY) => {
                 self.deliver_echo_reply(pair.source(), message);
             }
             (Pair::V6(source, destination), kind) if ndp::TYPES.contains(&kind) => {
@@ -56,7 +56,8 @@ impl Stack {
     fn handle_echo(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
         let message = packet.payload;
         let rest = [message[4], message[5], message[6], message[7]];
-        if from.group || self.is_ours(packet.pair.destination()) || self.config.answer_all_pings {
+        if R::IS_HOST || from.group || self.is_ours(packet.pair.destination()) || self.config.answer_all_pings
+        {
             let pair = match packet.pair {
                 pair if from.group => self.pair_to(from.guest.port, pair.source()),
                 pair => Some(pair.reversed()),
@@ -84,7 +85,7 @@ impl Stack {
             (Pair::V6(..), 4, 1) => Some(Heard::Unreachable { hard: true }),
             _ => None,
         };
-        if self.host.is_some()
+        if R::IS_HOST
             && let Some(quoted) = Quoted::parse(pair, &message[8..])
             && quoted.protocol != ip::TCP
         {

@@ -1,9 +1,9 @@
 //! Packets of either family: what the stack does with a frame that is for it, and how its own packets leave (RFC 791, 1122, 8200).
 
-use super::Stack;
 use super::arp;
 use super::errors::Error;
 use super::flows::Key;
+use super::{Role, Stack};
 use crate::counters::Drop;
 use crate::flow::{Guest, Protocol};
 use crate::policy::Verdict;
@@ -21,7 +21,7 @@ pub(super) struct From {
     pub(super) trusted: bool,
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// Takes a frame that arrived on a port and is for the stack, perhaps among others. Bad frames are counted, never an error.
     pub fn handle_frame(&mut self, now: Instant, port: PortId, frame: &[u8]) {
         if self.handle_recent(now, port, frame) {
@@ -43,7 +43,9 @@ impl Stack {
         if let Some(slot) = self.heard_flow.take() {
             self.remember(port, frame, slot);
         }
-        self.serve_streams(now);
+        if !R::IS_HOST {
+            self.serve_streams(now);
+        }
     }
 
     /// A whole packet that is for us, or for the outside.

@@ -1,21 +1,21 @@
 //! IPv4 packets from guests: which are for us, or for the outside (RFC 791, 1122, 1812).
 
-use super::Stack;
 use super::errors::Error;
 use super::ip::From;
 use super::reassembly::Fragment;
+use super::{Role, Stack};
 use crate::counters::Drop;
 use crate::time::Instant;
 use crate::wire::ip::{self, Pair};
 use crate::wire::ipv4::Packet;
 
-impl Stack {
+impl<R: Role> Stack<R> {
     pub(super) fn handle_ipv4(&mut self, now: Instant, from: From, bytes: &[u8]) {
         let packet = match Packet::parse(bytes, !from.trusted) {
             Ok(packet) => packet,
             Err(why) => return self.drops.count(why),
         };
-        if self.host.is_some() {
+        if R::IS_HOST {
             return self.handle_host_ipv4(now, from, &packet);
         }
         let (source, destination) = (packet.source, packet.destination);

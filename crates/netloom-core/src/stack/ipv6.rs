@@ -4,12 +4,12 @@
 
 use core::net::{IpAddr, Ipv6Addr};
 
-use super::Stack;
 use super::errors::Error;
 use super::ip::From;
 use super::link::Link;
 use super::ndp;
 use super::reassembly::Fragment;
+use super::{Role, Stack};
 use crate::config::LanConfig;
 use crate::counters::Drop;
 use crate::port::PortId;
@@ -17,7 +17,7 @@ use crate::time::Instant;
 use crate::wire::ip::{self, ICMPV6, Pair};
 use crate::wire::ipv6::{self, Content, FRAGMENT, FRAGMENT_BYTES, Fault, HEADER_BYTES, Packet};
 
-impl Stack {
+impl<R: Role> Stack<R> {
     pub(super) fn handle_ipv6(&mut self, now: Instant, from: From, bytes: &[u8]) {
         let carried = self.link(from.guest.port).is_some_and(Link::carries_ipv6);
         if !self.speaks_ipv6(from.guest.port) || !carried {
@@ -37,7 +37,7 @@ impl Stack {
             return self.drops.count(Drop::Ipv6Source);
         }
         if !source.is_unspecified() {
-            if self.host.is_none() && !self.config.is_on_lan(source.into()) {
+            if !R::IS_HOST && !self.config.is_on_lan(source.into()) {
                 return self.drops.count(Drop::Ipv6NotForUs);
             }
             self.learn(now, source.into(), from.guest);
@@ -60,7 +60,7 @@ impl Stack {
         if self.is_ours(destination.into()) {
             return true;
         }
-        if self.host.is_some() {
+        if R::IS_HOST {
             self.forward_ipv6(now, from, packet);
             return false;
         }
@@ -108,7 +108,7 @@ impl Stack {
         if packet.pair.source().is_unspecified() && !is_ndp {
             return self.drops.count(Drop::Ipv6Source);
         }
-        if packet.protocol == ICMPV6 || !from.group || self.host.is_some() && packet.protocol == ip::UDP {
+        if packet.protocol == ICMPV6 || !from.group || R::IS_HOST && packet.protocol == ip::UDP {
             self.dispatch(now, from, packet);
         }
     }

@@ -4,9 +4,9 @@
 use core::net::IpAddr;
 use std::collections::VecDeque;
 
-use super::Stack;
 use super::recent::Recent;
 use super::train::Train;
+use super::{Role, Stack};
 use crate::addr::MacAddr;
 use crate::counters::Drop;
 use crate::interface::InterfaceId;
@@ -87,7 +87,7 @@ impl Link {
     }
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// Joins a port of the switch to the stack. `config` is the port's.
     pub fn open_port(&mut self, port: PortId, config: PortConfig) {
         self.open_link(port, config, InterfaceId::LAN, self.config.gateway_mac);
@@ -201,7 +201,7 @@ impl Stack {
 
     /// Queues an IPv6 multicast frame for every port of an interface; to those that want it so, as a copy for each of those who use IPv6 behind it.
     pub(super) fn push_to_group(&mut self, interface: InterfaceId, frame: &[u8]) {
-        let mut guests = self.neighbors.v6_guests().into_iter().peekable();
+        let mut guests = self.neighbors.v6_guests().peekable();
         for index in 0..self.links.len() {
             let port = PortId(index as u32);
             let carries = |link: &&Link| link.interface == interface && link.carries_ipv6();

@@ -27,8 +27,9 @@ mod streams;
 mod tcp;
 mod train;
 
+use core::marker::PhantomData;
 use core::net::IpAddr;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 pub use commands::ConnectError;
 pub use services::{Query, QueryId};
@@ -41,6 +42,7 @@ use crate::policy::Policy;
 use crate::port::PortId;
 use crate::queue::Chunks;
 use crate::service::dhcp::{DhcpServer, Network};
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::turns::Turns;
 use flows::Flows;
@@ -54,8 +56,31 @@ use services::PendingQuery;
 /// Silence after which a guest is asked whether its connection still stands (RFC 9293 3.8.4: not less than two hours).
 const KEEPALIVE: Duration = Duration::from_secs(7200);
 
-/// The gateway of a LAN, its services, and the flows of its guests.
-pub struct Stack {
+/// What a stack is: known when it is compiled, so that a module has the code of what it is alone.
+pub trait Role {
+    /// Whether it is a host's, with interfaces and sockets of its own, or a LAN's gateway with its services.
+    const IS_HOST: bool;
+}
+
+/// The role of a LAN's gateway.
+#[derive(Clone, Copy, Debug)]
+pub struct Gateway;
+
+/// The role of a host.
+#[derive(Clone, Copy, Debug)]
+pub struct End;
+
+impl Role for Gateway {
+    const IS_HOST: bool = false;
+}
+
+impl Role for End {
+    const IS_HOST: bool = true;
+}
+
+/// The gateway of a LAN, its services, and the flows of its guests; or a host on its interfaces.
+pub struct Stack<R> {
+    role: PhantomData<R>,
     config: LanConfig,
     drops: Drops,
     links: Vec<Option<Link>>,
@@ -69,12 +94,12 @@ pub struct Stack {
     /// The slot of the TCP flow that the frame at hand was for.
     heard_flow: Option<u32>,
     events: VecDeque<Event>,
-    resolving: BTreeMap<Place, resolve::Question>,
+    resolving: SortedMap<Place, resolve::Question>,
     dhcp: Option<DhcpServer>,
-    queries: BTreeMap<u64, PendingQuery>,
+    queries: SortedMap<u64, PendingQuery>,
     new_queries: VecDeque<Query>,
     next_query: u64,
-    streams: BTreeMap<FlowId, streams::Stream>,
+    streams: SortedMap<FlowId, streams::Stream>,
     stream_events: VecDeque<Event>,
     /// Microseconds since the Unix epoch at an instant.
     wall_clock: Option<(Instant, u64)>,
@@ -82,19 +107,24 @@ pub struct Stack {
     icmp_errors: errors::Budget,
     advertiser: Advertiser,
     /// Ports that wait for their guest.
-    pausing: BTreeMap<PortId, Instant>,
+    pausing: SortedMap<PortId, Instant>,
     /// What a host has in place of a LAN.
     host: Option<Box<Hosted>>,
 }
 
-impl Stack {
-    /// A stack without ports. `seed` must be secret and fresh, since sequence numbers, ports and hash keys come from it.
+/// The keys of hash tables, and of what nobody may guess.
+fn keys(seed: [u8; 32]) -> (Seeded, Seeded) {
+    let (mut hash, mut secret) = ([0; 16], [0; 16]);
+    hash.copy_from_slice(&seed[16..]);
+    secret.copy_from_slice(&seed[..16]);
+    (Seeded::new(&hash), Seeded::new(&secret))
+}
+
+impl Stack<Gateway> {
+    /// A gateway without ports. `seed` must be secret and fresh, since sequence numbers, ports and hash keys come from it.
     #[must_use]
     pub fn new(config: LanConfig, seed: [u8; 32]) -> Self {
-        let (mut hash, mut secret) = ([0; 16], [0; 16]);
-        hash.copy_from_slice(&seed[16..]);
-        secret.copy_from_slice(&seed[..16]);
-        let (hash, secret) = (Seeded::new(&hash), Seeded::new(&secret));
+        let (hash, secret) = keys(seed);
         let dhcp = config.dhcp.clone().map(|dhcp| {
             let virtual_addresses = config.virtual_addresses.iter().filter_map(|address| match address {
                 IpAddr::V4(v4) => Some(*v4),
@@ -112,7 +142,23 @@ impl Stack {
             };
             DhcpServer::new(dhcp, network)
         });
+        Self { dhcp, ..Self::assemble(config, hash, secret) }
+    }
+}
+
+impl Stack<End> {
+    /// A host without interfaces. `config` is that of a LAN which offers nothing.
+    pub(crate) fn of_host(config: LanConfig, forwards: bool, seed: [u8; 32]) -> Self {
+        let (hash, secret) = keys(seed);
+        let host = Some(Box::new(Hosted::new(forwards, &secret)));
+        Self { host, ..Self::assemble(config, hash, secret) }
+    }
+}
+
+impl<R: Role> Stack<R> {
+    fn assemble(config: LanConfig, hash: Seeded, secret: Seeded) -> Self {
         Self {
+            role: PhantomData,
             links: Vec::new(),
             turns: Turns::default(),
             chunks: Chunks::default(),
@@ -122,45 +168,39 @@ impl Stack {
             drops: Drops::default(),
             reassembly: Reassembly::default(),
             events: VecDeque::new(),
-            resolving: BTreeMap::new(),
-            dhcp,
-            queries: BTreeMap::new(),
+            resolving: SortedMap::default(),
+            dhcp: None,
+            queries: SortedMap::default(),
             new_queries: VecDeque::new(),
             next_query: 0,
-            streams: BTreeMap::new(),
+            streams: SortedMap::default(),
             stream_events: VecDeque::new(),
             wall_clock: None,
             next_id: 0,
             icmp_errors: errors::Budget::default(),
             advertiser: Advertiser::new(secret.clone()),
-            pausing: BTreeMap::new(),
+            pausing: SortedMap::default(),
             host: None,
             heard_flow: None,
             flows: Flows::new(hash, secret),
         }
     }
 
-    /// The stack of a host in place of a LAN's: `config` is that of a LAN which offers nothing.
-    pub(crate) fn of_host(config: LanConfig, forwards: bool, seed: [u8; 32]) -> Self {
-        let mut stack = Self::new(config, seed);
-        let (mut hash, mut secret) = ([0; 16], [0; 16]);
-        hash.copy_from_slice(&seed[16..]);
-        secret.copy_from_slice(&seed[..16]);
-        stack.host = Some(Box::new(Hosted::new(forwards, &Seeded::new(&hash), &Seeded::new(&secret))));
-        stack
-    }
-
     /// Acts on deadlines that have passed. Too early or too often is harmless.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.give_up_fragments(now);
         self.ask_again(now);
-        self.give_up_queries(now);
-        self.advertise(now);
+        if !R::IS_HOST {
+            self.give_up_queries(now);
+            self.advertise(now);
+        }
         self.end_pauses(now);
         while let Some(slot) = self.flows.due(now) {
             self.flow_timeout(now, slot);
         }
-        self.serve_streams(now);
+        if !R::IS_HOST {
+            self.serve_streams(now);
+        }
     }
 
     /// The next deadline, with its reason, or `None` if the stack waits for nothing.

@@ -6,8 +6,8 @@
 
 use core::net::Ipv6Addr;
 
-use super::Stack;
 use super::ip::From;
+use super::{Role, Stack};
 use crate::addr::MacAddr;
 use crate::counters::Drop;
 use crate::time::Instant;
@@ -42,7 +42,7 @@ pub(super) struct Message<'a> {
     pub(super) body: &'a [u8],
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     pub(super) fn handle_ndp(
         &mut self,
         now: Instant,
@@ -80,7 +80,7 @@ impl Stack {
             return self.drops.count(Drop::NdpInvalid);
         }
         match (kind, target) {
-            (ROUTER_SOLICITATION, _) => self.advertise_to(from.guest, source),
+            (ROUTER_SOLICITATION, _) if !R::IS_HOST => self.advertise_to(from.guest, source),
             (NEIGHBOR_SOLICITATION, Some(target)) if self.answers_for(from.guest.port, target.into()) => {
                 self.send_neighbor_advertisement(from, source, target);
             }

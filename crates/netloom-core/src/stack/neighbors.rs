@@ -1,13 +1,14 @@
 //! Who uses an address, learnt from ARP, from neighbour discovery and from packets.
 
 use core::net::{IpAddr, Ipv6Addr};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
-use super::Stack;
+use super::{Role, Stack};
 use crate::addr::MacAddr;
 use crate::flow::Guest;
 use crate::interface::InterfaceId;
 use crate::port::PortId;
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 
 /// Where an address is used: the same one may be another's on another interface.
@@ -20,9 +21,9 @@ const MAX_OF_GUEST: usize = 16;
 
 #[derive(Default)]
 pub(super) struct Neighbors {
-    guests: BTreeMap<Place, Guest>,
+    guests: SortedMap<Place, Guest>,
     /// IPv6 addresses of each guest, in the order in which they were learnt.
-    v6: BTreeMap<(InterfaceId, MacAddr), VecDeque<Ipv6Addr>>,
+    v6: SortedMap<(InterfaceId, MacAddr), VecDeque<Ipv6Addr>>,
     /// Grows with every change, so that links can tell whether what they saw last still holds.
     age: u64,
 }
@@ -53,8 +54,12 @@ impl Neighbors {
     }
 
     /// Those who use IPv6, by port.
-    pub(super) fn v6_guests(&self) -> BTreeSet<Guest> {
-        self.guests.iter().filter(|((_, address), _)| address.is_ipv6()).map(|(_, guest)| *guest).collect()
+    pub(super) fn v6_guests(&self) -> impl Iterator<Item = Guest> + use<> {
+        let mut guests = SortedMap::default();
+        for (_, guest) in self.guests.iter().filter(|((_, address), _)| address.is_ipv6()) {
+            guests.insert(*guest, ());
+        }
+        guests.into_keys()
     }
 
     /// Remembers who uses an address, if there is room.
@@ -72,7 +77,7 @@ impl Neighbors {
         if let Some(before) = before {
             self.disown((interface, before.mac), v6);
         }
-        let own = self.v6.entry((interface, guest.mac)).or_default();
+        let own = self.v6.get_or_insert_with((interface, guest.mac), VecDeque::new);
         own.push_back(v6);
         if own.len() > MAX_OF_GUEST
             && let Some(oldest) = own.pop_front()
@@ -107,7 +112,7 @@ impl Neighbors {
     }
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// A guest uses an address. Nobody else's word counts more than the last one's.
     pub(super) fn learn(&mut self, now: Instant, address: IpAddr, guest: Guest) {
         let Some(link) = self.link(guest.port) else { return };
@@ -121,7 +126,7 @@ impl Stack {
             }
             self.neighbors.insert(place, guest);
             self.resolved(place, guest);
-            if address.is_ipv6() && self.config.ipv6.is_some() {
+            if !R::IS_HOST && address.is_ipv6() {
                 self.begin_advertising(now);
             }
         }

@@ -1,9 +1,8 @@
 //! Fragments of datagrams until they are whole (RFC 791 3.2, RFC 815, RFC 8200 4.5; overlaps are refused for both families, RFC 5722).
 
-use std::collections::BTreeMap;
-
 use crate::counters::{Drop, Drops};
 use crate::flow::Guest;
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::ip::Pair;
 
@@ -34,7 +33,7 @@ struct Datagram {
     /// What stood before the first fragment's payload.
     head: Vec<u8>,
     /// Payloads by offset.
-    parts: BTreeMap<usize, Vec<u8>>,
+    parts: SortedMap<usize, Vec<u8>>,
     /// The whole length, once the last fragment is here.
     length: Option<usize>,
 }
@@ -54,7 +53,7 @@ pub(super) struct Late {
 /// Datagrams that are not whole yet.
 #[derive(Default)]
 pub(super) struct Reassembly {
-    datagrams: BTreeMap<Key, Datagram>,
+    datagrams: SortedMap<Key, Datagram>,
     bytes: usize,
 }
 
@@ -99,18 +98,18 @@ impl Reassembly {
         if self.bytes + head.len() + payload.len() > MAX_BYTES {
             return Err(Drop::FragmentLimit);
         }
-        let datagram = self.datagrams.entry(key).or_insert_with(|| Datagram {
+        let datagram = self.datagrams.get_or_insert_with(key, || Datagram {
             since: now,
             guest,
             head: Vec::new(),
-            parts: BTreeMap::new(),
+            parts: SortedMap::default(),
             length: None,
         });
         if datagram.parts.get(&offset).is_some_and(|part| part == payload) {
             return Ok(false);
         }
-        let before = datagram.parts.range(..=offset).next_back();
-        let after = datagram.parts.range(offset..).next();
+        let before = datagram.parts.last_until(&offset);
+        let after = datagram.parts.first_from(&offset);
         let overlaps = before.is_some_and(|(at, part)| at + part.len() > offset)
             || after.is_some_and(|(at, _)| *at < end);
         let length = if more { datagram.length } else { Some(end) };

@@ -3,9 +3,9 @@
 //! What is remembered is all of the frame up to the ports but lengths, IPv4 identification and checksum, so a frame that is the same in
 //! them would take the same way: to the same flow of the same guest. What the way depends on beside the frame is compared too.
 
-use super::Stack;
 use super::flows::{Body, Flow};
 use super::link::Link;
+use super::{Role, Stack};
 use crate::counters::Drop;
 use crate::flow::{FlowId, Guest};
 use crate::port::PortId;
@@ -84,7 +84,7 @@ impl Recent {
     }
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// Takes a frame that follows the last one of its port; false if it must be judged.
     #[inline]
     pub(super) fn handle_recent(&mut self, now: Instant, port: PortId, frame: &[u8]) -> bool {

@@ -4,12 +4,12 @@
 
 use core::net::IpAddr;
 
-use super::Stack;
 use super::arp::{arp_probe, arp_request};
 use super::errors::Error;
 use super::icmp::Quoted;
 use super::ndp::solicitation;
 use super::neighbors::Place;
+use super::{Role, Stack};
 use crate::addr::MacAddr;
 use crate::counters::Drop;
 use crate::flow::{FlowId, Guest, ResetReason};
@@ -51,7 +51,7 @@ impl Packet {
     }
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// Asks who uses an address, for a flow that must reach it.
     pub(super) fn resolve(&mut self, now: Instant, place: Place, id: FlowId) {
         self.question(now, place).flows.push(id);
@@ -75,7 +75,7 @@ impl Stack {
         }
         let new =
             || Question { again: now + AGAIN, tries: 1, flows: Vec::new(), packets: Vec::new(), bytes: 0 };
-        self.resolving.entry(place).or_insert_with(new)
+        self.resolving.get_or_insert_with(place, new)
     }
 
     fn ask_all(&mut self, place: Place) {

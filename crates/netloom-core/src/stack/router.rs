@@ -7,8 +7,8 @@
 use core::hash::BuildHasher;
 use core::net::Ipv6Addr;
 
-use super::Stack;
 use super::ndp::{Message, ROUTER_ADVERTISEMENT, ndp_frame, source_link_address};
+use super::{Role, Stack};
 use crate::addr::MacAddr;
 use crate::config::Ipv6Config;
 use crate::flow::Guest;
@@ -60,7 +60,7 @@ impl Advertiser {
     }
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// Somebody uses IPv6.
     pub(super) fn begin_advertising(&mut self, now: Instant) {
         if self.advertiser.next.is_none() {

@@ -2,9 +2,9 @@
 
 use core::net::{IpAddr, Ipv4Addr};
 
-use super::Stack;
 use super::flows::Key;
 use super::ip::From;
+use super::{Role, Stack};
 use crate::addr::MacAddr;
 use crate::counters::Drop;
 use crate::flow::{FlowId, Guest, Protocol};
@@ -45,7 +45,7 @@ pub(super) struct PendingQuery {
     pub(super) deadline: Instant,
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     pub(super) fn handle_dhcp(&mut self, now: Instant, from: From, message: &[u8]) {
         let Some(server) = &mut self.dhcp else { return };
         let neighbors = &self.neighbors;

@@ -2,9 +2,9 @@
 //!
 //! They are flows whose events stay inside. Owns what of each connection's queries is not complete yet.
 
-use super::Stack;
 use super::flows::Key;
 use super::services::Via;
+use super::{Role, Stack};
 use crate::flow::{Event, FlowId, Guest};
 use crate::service::dns;
 use crate::service::dns::tcp::{Framer, frame};
@@ -22,7 +22,7 @@ pub(super) struct Stream {
     finished: bool,
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// Whether a connection is one that the machine answers itself.
     pub(super) fn serves_stream(&self, key: &Key) -> bool {
         key.ports.1 == dns::PORT && self.config.dns.is_some() && self.is_ours(key.target().ip())

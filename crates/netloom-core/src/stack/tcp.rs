@@ -1,13 +1,13 @@
 //! TCP between the wire and the flows: finding the connection of a segment, opening and ending flows, and writing segments as a port
 //! asks for them.
 
-use super::Stack;
 use super::errors::quote;
 use super::flows::{Body, Flow, Key};
 use super::host::{LINGER, MAX_TIME_WAIT};
 use super::ip::From;
 use super::link::TURN_SEGMENTS;
 use super::train::Train;
+use super::{Role, Stack};
 use crate::counters::Drop;
 use crate::flow::{Event, Guest, Protocol, ResetReason};
 use crate::port::PortId;
@@ -21,7 +21,7 @@ const TCP_HEADER_BYTES: u16 = 20;
 /// The least window that keeps a flow alive when the LAN's bound is reached.
 const LEAST_WINDOW_BYTES: usize = 4096;
 
-impl Stack {
+impl<R: Role> Stack<R> {
     pub(super) fn handle_tcp(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
         let Some(mut segment) = Segment::parse(packet.payload) else {
             return self.drops.count(Drop::TcpMalformed);
@@ -71,7 +71,7 @@ impl Stack {
             self.drops.count(Drop::TcpNoFlow);
             return self.refuse_segment(from.guest, &key, segment);
         }
-        if self.host.is_some() {
+        if R::IS_HOST {
             if !self.is_ours(key.target().ip()) || !self.open_for_listener(now, from, key, segment) {
                 self.drops.count(Drop::TcpNoFlow);
                 self.refuse_segment(from.guest, &key, segment);
@@ -159,7 +159,7 @@ impl Stack {
         };
         let (mut over, mut closed, mut stands) = (false, false, false);
         let told = flow.listener.is_none() && !flow.discards;
-        let (is_host, listener) = (self.host.is_some(), flow.listener);
+        let listener = flow.listener;
         let events = if flow.served { &mut self.stream_events } else { &mut self.events };
         while let Some(event) = tcb.poll_event() {
             let id = flow.id;
@@ -173,7 +173,7 @@ impl Stack {
                         events.push_back(Event::Data { id, bytes: 0 });
                     }
                 }
-                tcp::Event::Established if is_host || self.config.is_gateway(flow.key.target().ip()) => {
+                tcp::Event::Established if R::IS_HOST || self.config.is_gateway(flow.key.target().ip()) => {
                     events.push_back(Event::Established { id });
                 }
                 tcp::Event::Established => {}
@@ -207,7 +207,7 @@ impl Stack {
         }
         if closed {
             self.flows.detach(slot);
-            if let (true, Some(guest)) = (is_host, guest) {
+            if let (true, Some(guest)) = (R::IS_HOST, guest) {
                 self.flows.bound_detached(guest.mac, MAX_TIME_WAIT);
             }
         }
@@ -221,7 +221,7 @@ impl Stack {
     pub(super) fn flow_timeout(&mut self, now: Instant, slot: u32) {
         let Some(flow) = self.flows.slot(slot) else { return };
         if flow.deadline.is_some_and(|at| at <= now) {
-            if flow.served {
+            if !R::IS_HOST && flow.served {
                 let id = flow.id;
                 return self.drop_stream(id);
             }

@@ -1,9 +1,9 @@
 //! Trains: what a flow sends in one go through a port that takes no frames larger than the wire's. The engine's work is done once; each
 //! frame is cut from the send buffer when the port asks for it.
 
-use super::Stack;
 use super::flows::{Body, Flow};
 use super::link::Link;
+use super::{Role, Stack};
 use crate::flow::{FlowId, Guest};
 use crate::port::PortId;
 use crate::tcp::{SeqNumber, Transmit};
@@ -41,7 +41,7 @@ impl Train {
     }
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// Writes the next frame of a port's train; false if there is none. What the peer has acknowledged unseen, or a flow that has ended or
     /// moved, ends it.
     pub(super) fn next_of_train(&mut self, port: PortId) -> bool {

@@ -118,7 +118,7 @@ export class DhcpServer implements AsyncDisposable {
     const socket = await this.#transport.open({ port: DHCP_SERVER_PORT, interface: name });
     this.#socket = socket;
     if (this.#isClosed) await socket.close();
-    signal?.addEventListener('abort', () => void this.close());
+    signal?.addEventListener('abort', () => void this.close(), { once: true });
     // A socket that fails ends the service as closing does.
     this.#running = this.#serve(socket).catch(() => {});
   }

@@ -42,25 +42,31 @@ export type RequestFn = (
 
 const MIN_UDP_BYTES = 512;
 const MAX_TCP_BYTES = 65_535;
+/** Longer messages are no queries that we know: a name, and options. */
+export const MAX_QUERY_BYTES = 4096;
+// A query has an OPT record and perhaps a signature; reading thousands of compressed names would only cost time.
+const MAX_QUERY_RECORDS = 4;
 
 /** A query that was read, or the answer to one that cannot be asked. */
 export type Received = { query: DnsMessage; maxBytes: number; edns: boolean } | { refusal: Uint8Array } | undefined;
 
 /** Reads a query. What is no query at all has no answer. */
 export function receive(data: Uint8Array, protocol: 'udp' | 'tcp'): Received {
-  if (data.length < 12) return undefined;
+  if (data.length < 12 || data.length > MAX_QUERY_BYTES) return undefined;
   const [header] = parseHeader(data);
   if (header.isResponse) return undefined;
   const refuse = (rcode: DnsRCode): Received => ({ refusal: serializeHeader({ ...responseHeader(header, rcode), ...NO_RECORDS }) });
   if (header.opcode !== 'QUERY') return refuse('NOTIMP');
-  let query;
+  const { questionCount, answerCount, authorityCount, additionalCount } = header;
+  if (questionCount !== 1 || answerCount + authorityCount + additionalCount > MAX_QUERY_RECORDS) return refuse('FORMERR');
+  let query: DnsMessage;
   try {
     query = parseDnsMessage(data);
   } catch {
     return refuse('FORMERR');
   }
   const opts = (query.additionals ?? []).filter((record) => record.type === 'OPT');
-  if (query.questions.length !== 1 || opts.length > 1) return refuse('FORMERR');
+  if (opts.length > 1) return refuse('FORMERR');
   const [opt] = opts;
   const edns = opt !== undefined;
   // The class of an OPT record is the size that its sender takes.

@@ -147,8 +147,9 @@ export function parseResourceRecord(data: Uint8Array, offset: number): [record: 
   const start = at + 10;
   const end = start + view.getUint16(at + 8);
   if (end > data.length) throw new Error('truncated dns record');
-  const [fields, last] = parseResourceData(type, data.subarray(0, end), start);
   // Some senders give the length of a name one short of what it takes.
+  const isName = type === 'NS' || type === 'CNAME' || type === 'PTR';
+  const [fields, last] = parseResourceData(type, isName ? data : data.subarray(0, end), start);
   return [{ name, class: parseDnsClass(view.getUint16(at + 2)), ttl: view.getUint32(at + 4), type, ...fields } as DnsRecord, Math.max(end, last)];
 }
 

@@ -5,7 +5,7 @@ import { NetworkError } from '../errors.ts';
 import { sender } from '../transport/send.ts';
 import type { Datagram, DatagramSocket, DatagramTransport, StreamConnection, StreamListener, StreamTransport } from '../transport/types.ts';
 import { concat, words } from '../wire/bytes.ts';
-import { type DnsQuery, type DnsQueryContext, type DnsReply, receive, reply, replyOf, type RequestFn } from './answer.ts';
+import { type DnsQuery, MAX_QUERY_BYTES, type DnsQueryContext, type DnsReply, receive, reply, replyOf, type RequestFn } from './answer.ts';
 import { transportsOf } from './client.ts';
 import type { DnsTransports } from './exchange.ts';
 
@@ -33,8 +33,6 @@ export type DnsServerOptions = {
 
 // RFC 7766 6.2.3: seconds, as an idle connection costs memory.
 const IDLE_MS = 10_000;
-// Of one name and some options; more is no query that we know.
-const MAX_QUERY_BYTES = 4096;
 
 /**
  * A DNS server.

@@ -1,4 +1,5 @@
 import { utf8, viewOf } from './bytes.ts';
+import { TOKEN } from './head.ts';
 import type { Content } from './send.ts';
 import { trailersToSend } from './trailers.ts';
 
@@ -58,6 +59,7 @@ export async function prepare(input: RequestInfo | URL, init: RequestInit = {}):
   const request = new Request(input, { ...init, body: given === undefined ? undefined : '', signal: null } as RequestInit);
   // Not every platform's `Request` sees to it.
   if (given !== undefined && (request.method === 'GET' || request.method === 'HEAD')) throw new TypeError('Request with GET/HEAD method cannot have body.');
+  if (!TOKEN.test(init.method ?? request.method)) throw new TypeError('invalid method');
   const headers = new Headers(init.headers ?? from?.headers);
   let body: Body | null = null;
   if (given !== undefined) {

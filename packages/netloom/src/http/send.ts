@@ -23,14 +23,21 @@ const CRLF = fromLatin1('\r\n');
 
 type Field = readonly [string, string];
 
+/** What a line of a head must not have: not every platform's `Headers`, `Request` and `Response` keep it out, and a line break would be one more field. */
+const NOT_IN_LINE = /[^\t\x20-\x7e\x80-\xff]/;
+
 /** The bytes of a start line and its fields. */
 export function encodeHead(startLine: string, fields: Iterable<Field>): Uint8Array {
+  if (NOT_IN_LINE.test(startLine)) throw new TypeError('invalid character in a start line');
   return fromLatin1(`${startLine}\r\n${encodeFields(fields)}`);
 }
 
 function encodeFields(fields: Iterable<Field>): string {
   let text = '';
-  for (const [name, value] of fields) text += `${name}: ${value}\r\n`;
+  for (const [name, value] of fields) {
+    if (NOT_IN_LINE.test(value)) throw new TypeError(`invalid character in the field ${name}`);
+    text += `${name}: ${value}\r\n`;
+  }
   return `${text}\r\n`;
 }
 

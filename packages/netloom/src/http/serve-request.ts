@@ -67,7 +67,7 @@ class ServerExchange {
     const content = method === 'GET' || method === 'HEAD' || this.#body.done ? null : this.#stream();
     const request = receivedRequest(url, method, headers, content, abort.signal);
     keepTrailers(request, this.#body.trailers);
-    const leaves = asksUpgrade(method, headers) && this.#body.done;
+    const leaves = asksUpgrade(this.#head) && this.#body.done;
     if (leaves) allowUpgrade(request);
     else if (this.#body.done) this.#watch();
     else this.#body.onEnd = () => this.#watch();
@@ -157,12 +157,14 @@ class ServerExchange {
     let keep = !unread && persists(this.#head) && !this.#server.closing && !hasToken(response.headers, 'connection', 'close');
     const framing = this.#framing(response, bodiless);
     if (framing === 'close') keep = false;
-    const head = encodeHead(statusLine(status, response.statusText), this.#fields(response, framing, keep, bodiless));
     if (bodiless) this.#drop(response, undefined);
     try {
+      const head = encodeHead(statusLine(status, response.statusText), this.#fields(response, framing, keep, bodiless));
       await sendMessage(channel, head, bodiless ? null : response.body, framing, trailersToSend(response));
     } catch (error) {
+      // The connection's own failures are no news to a server; the handler's are.
       if (error instanceof ContentError) this.#server.onError(error.reason);
+      else if (error instanceof TypeError && channel.error === undefined) this.#server.onError(error);
       throw error instanceof ContentError ? error.reason : error;
     }
     return keep && (await this.#body.drain(MAX_UNREAD));

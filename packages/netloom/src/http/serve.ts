@@ -44,7 +44,8 @@ class Server implements HttpServer, ServerContext {
     this.#onError = options.onError ?? ((error) => console.error(error));
     this.#maxConnections = maxConnections;
     void this.#accept();
-    options.signal?.addEventListener('abort', () => void this.close({ signal: options.signal! }), { once: true });
+    const { signal } = options;
+    signal?.addEventListener('abort', () => void this.close({ signal }).catch((error: unknown) => this.onError(error)), { once: true });
   }
 
   onError(error: unknown): void {
@@ -95,7 +96,9 @@ class Server implements HttpServer, ServerContext {
 
   async #serve(channel: Channel): Promise<void> {
     try {
-      while (await this.#next(channel));
+      // A new connection is given the time of a head; browsers open some ahead of their requests.
+      let patience = this.limits.headersTimeout;
+      while (await this.#next(channel, patience)) patience = this.limits.keepAliveTimeout;
       await channel.finish();
     } catch (error) {
       channel.break(channel.error ?? error);
@@ -106,11 +109,11 @@ class Server implements HttpServer, ServerContext {
   }
 
   /** Serves the next request of a connection; false if it was the last. */
-  async #next(channel: Channel): Promise<boolean> {
+  async #next(channel: Channel, patience: number): Promise<boolean> {
     channel.limitIdle(0);
     if (this.closing) return false;
     this.#idle.add(channel);
-    const comes = await channel.waitIdle(this.limits.keepAliveTimeout);
+    const comes = await channel.waitIdle(patience);
     this.#idle.delete(channel);
     if (!comes) return false;
     try {

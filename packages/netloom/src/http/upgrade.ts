@@ -1,5 +1,5 @@
 import type { StreamConnection } from '../transport/types.ts';
-import { hasToken } from './head.ts';
+import { hasToken, type RequestHead } from './head.ts';
 import { present } from './messages.ts';
 
 /** A switch that a handler has prepared; the server carries it out when the handler returns its response. */
@@ -23,6 +23,7 @@ export function switchOf(response: Response): Switch | undefined {
 }
 
 
+/** What a server switches to. */
 export type UpgradeOptions = {
   /** What to switch to. Default: the first that the client's `Upgrade` names. Not for CONNECT. */
   protocol?: string;
@@ -74,7 +75,7 @@ export function upgrade(request: Request, options: UpgradeOptions = {}): ServerU
   return { response, connection };
 }
 
-/** Whether a request asks to leave HTTP. */
-export function asksUpgrade(method: string, headers: Headers): boolean {
-  return method === 'CONNECT' || (hasToken(headers, 'connection', 'upgrade') && headers.has('upgrade'));
+/** Whether a request asks to leave HTTP; HTTP/1.0 knows no Upgrade (RFC 9110 7.8). */
+export function asksUpgrade({ method, minor, headers }: RequestHead): boolean {
+  return method === 'CONNECT' || (minor > 0 && hasToken(headers, 'connection', 'upgrade') && headers.has('upgrade'));
 }

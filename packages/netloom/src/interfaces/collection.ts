@@ -27,6 +27,7 @@ export class Interfaces implements Iterable<NetworkInterface> {
     this.#engine = engine;
   }
 
+  /** Iterates in the order of creation, by kind: loopback, tun, tap, bridge. */
   *[Symbol.iterator](): IterableIterator<NetworkInterface> {
     for (const type of ORDER) for (const one of [...this.#all]) if (one.type === type) yield one;
   }

@@ -60,6 +60,7 @@ export abstract class FrameInterface extends Interface implements FrameListener,
     return fromReader(this.readable.getReader(), { preventCancel: true });
   }
 
+  /** As `listen`. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
     return this.listen();
   }

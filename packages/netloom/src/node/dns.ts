@@ -35,40 +35,71 @@ type AddressOptions = { ttl?: boolean };
 
 /** The functions of `node:dns/promises`. */
 export type NodeDnsPromises = {
+  /** The address that a socket would connect to. */
   lookup(name: string, options: LookupOptions & { all: true }): Promise<LookupAddress[]>;
+  /** The address that a socket would connect to. */
   lookup(name: string, options?: LookupOptions | number): Promise<LookupAddress>;
+  /** Records of a type, `A` unless told otherwise. */
   resolve(name: string, type?: string): Promise<unknown>;
+  /** IPv4 addresses. */
   resolve4(name: string, options: { ttl: true }): Promise<Ttl[]>;
+  /** IPv4 addresses. */
   resolve4(name: string, options?: AddressOptions): Promise<string[]>;
+  /** IPv6 addresses. */
   resolve6(name: string, options: { ttl: true }): Promise<Ttl[]>;
+  /** IPv6 addresses. */
   resolve6(name: string, options?: AddressOptions): Promise<string[]>;
+  /** What the name is another name of. */
   resolveCname(name: string): Promise<string[]>;
+  /** Who takes mail for the name. */
   resolveMx(name: string): Promise<Mx[]>;
+  /** Name servers of the zone. */
   resolveNs(name: string): Promise<string[]>;
+  /** Names that the name points at. */
   resolvePtr(name: string): Promise<string[]>;
+  /** Where the authority over the zone begins. */
   resolveSoa(name: string): Promise<Soa>;
+  /** Where a service is. */
   resolveSrv(name: string): Promise<Srv[]>;
+  /** Texts, each as its strings. */
   resolveTxt(name: string): Promise<string[][]>;
+  /** Names of an address. */
   reverse(ip: string): Promise<string[]>;
 };
 
 /** The module `node:dns`, over a stack. */
 export type NodeDns = {
+  /** The address that a socket would connect to. */
   lookup(name: string, options: LookupOptions | number, done: (error: Failure, address: string | LookupAddress[], family: number) => void): void;
+  /** The address that a socket would connect to. */
   lookup(name: string, done: (error: Failure, address: string, family: number) => void): void;
+  /** Records of a type, `A` unless told otherwise. */
   resolve(name: string, type: string, done: Done<unknown>): void;
+  /** Records of a type, `A` unless told otherwise. */
   resolve(name: string, done: Done<string[]>): void;
+  /** IPv4 addresses. */
   resolve4(name: string, options: AddressOptions, done: Done<string[] | Ttl[]>): void;
+  /** IPv4 addresses. */
   resolve4(name: string, done: Done<string[]>): void;
+  /** IPv6 addresses. */
   resolve6(name: string, options: AddressOptions, done: Done<string[] | Ttl[]>): void;
+  /** IPv6 addresses. */
   resolve6(name: string, done: Done<string[]>): void;
+  /** What the name is another name of. */
   resolveCname(name: string, done: Done<string[]>): void;
+  /** Who takes mail for the name. */
   resolveMx(name: string, done: Done<Mx[]>): void;
+  /** Name servers of the zone. */
   resolveNs(name: string, done: Done<string[]>): void;
+  /** Names that the name points at. */
   resolvePtr(name: string, done: Done<string[]>): void;
+  /** Where the authority over the zone begins. */
   resolveSoa(name: string, done: Done<Soa>): void;
+  /** Where a service is. */
   resolveSrv(name: string, done: Done<Srv[]>): void;
+  /** Texts, each as its strings. */
   resolveTxt(name: string, done: Done<string[][]>): void;
+  /** Names of an address. */
   reverse(ip: string, done: Done<string[]>): void;
   readonly promises: NodeDnsPromises;
 };

@@ -126,6 +126,7 @@ export class PingSession implements SocketListener, AsyncDisposable {
     this.#end(new NetworkError('ECONNABORTED', { message: 'icmp ping session closed' }));
   }
 
+  /** Closes it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

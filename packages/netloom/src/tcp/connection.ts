@@ -153,10 +153,12 @@ export class TcpConnection implements StreamConnection, FlowListener {
     this.breakOff(new NetworkError('ECONNABORTED', { message: 'tcp connection closed' }));
   }
 
+  /** Closes it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
+  /** Iterates over what `readable` gives. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
     return fromReadable(this.readable);
   }

@@ -58,6 +58,7 @@ export class TcpListener implements StreamListener, AcceptListener {
     this.#end();
   }
 
+  /** Closes it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

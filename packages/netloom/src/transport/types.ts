@@ -68,6 +68,7 @@ export interface StreamConnection extends DuplexStream<Uint8Array>, AsyncDisposa
   close(): Promise<void>;
   /** Breaks off: RST to the peer. */
   reset(): void;
+  /** Iterates over what `readable` gives. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array>;
 }
 
@@ -80,12 +81,15 @@ export interface StreamListener extends AsyncDisposable {
   accept(options?: { signal?: AbortSignal }): Promise<StreamConnection | undefined>;
   /** Ends the iteration; connections not accepted are reset, the port is free at once. */
   close(): Promise<void>;
+  /** Iterates over connections; ending the iteration early keeps the listener open. */
   [Symbol.asyncIterator](): AsyncIterableIterator<StreamConnection>;
 }
 
 /** Who opens and accepts connections: `stack.tcp`, or anything like it. */
 export interface StreamTransport {
+  /** Opens a connection. Rejects with a `NetworkError` that says why there is none, and with the signal's reason. */
   connect(options: StreamConnectOptions): Promise<StreamConnection>;
+  /** Accepts connections from now on. Rejects with `EADDRINUSE`, `EADDRNOTAVAIL` and `EINVAL`. */
   listen?(options: StreamListenOptions): Promise<StreamListener>;
 }
 
@@ -112,17 +116,21 @@ export type DatagramSocketOptions = {
 
 /** A socket of datagrams, as UDP has it. */
 export interface DatagramSocket extends DuplexStream<Datagram>, AsyncDisposable {
+  /** Address and port of this end. */
   readonly localAddress: string;
   readonly localPort: number;
   /** Sends one datagram without a stream between. Rejects with `EMSGSIZE` beyond 65,507 bytes (IPv4) and with `ENETUNREACH` without a route. Not while `writable` is locked. */
   send(datagram: Datagram): Promise<void>;
   /** The next datagram; `undefined` once the socket is closed. Not while `readable` is locked. */
   receive(options?: { signal?: AbortSignal }): Promise<Datagram | undefined>;
+  /** Closes the socket; its port is free at once. */
   close(): Promise<void>;
+  /** Iterates over what `readable` gives. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Datagram>;
 }
 
 /** Who opens sockets of datagrams: `stack.udp`, or anything like it. */
 export interface DatagramTransport {
+  /** Opens a socket. Rejects with `EADDRINUSE`, `EADDRNOTAVAIL` and `EINVAL`. */
   open(options?: DatagramSocketOptions): Promise<DatagramSocket>;
 }

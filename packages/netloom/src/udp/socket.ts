@@ -96,6 +96,7 @@ export class UdpSocket implements DatagramSocket, SocketListener {
     });
   }
 
+  /** Closes the socket: its port is free at once, what waits to be read is dropped. A second close does nothing. */
   async close(): Promise<void> {
     if (this.#error) return;
     this.#engine.sockets.delete(this.#index);
@@ -104,10 +105,12 @@ export class UdpSocket implements DatagramSocket, SocketListener {
     this.#end(new NetworkError('ECONNABORTED', { message: 'udp socket closed' }));
   }
 
+  /** Closes it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
+  /** Iterates over what `readable` gives. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Datagram> {
     return fromReadable(this.readable);
   }

@@ -1,7 +1,7 @@
 /**
- * The NIC of a v86 emulator, as streams and as an end for {@link patch}.
+ * The NIC of a v86 emulator, as streams and as an end for `patch`.
  *
  * @module
  */
 export { createV86NetworkStream, V86NetworkStream } from './nic.ts';
-export type { V86Bus, V86Emulator, V86NetworkStreamOptions } from './nic.ts';
+export type { V86Bus, V86Bus as BusConnector, V86Emulator, V86NetworkStreamOptions } from './nic.ts';

@@ -7,7 +7,9 @@ import type { FrameEndpoint } from '../interfaces/frames.ts';
 
 /** v86's bus, as far as a NIC needs it. */
 export type V86Bus = {
+  /** Gives a frame to the guest. */
   send(event: string, frame: Uint8Array): void;
+  /** Takes a listener off. */
   unregister?(event: string, listener: (frame: Uint8Array) => void): void;
 };
 
@@ -15,6 +17,7 @@ export type V86Bus = {
 export type V86Emulator = {
   /** Always there, though v86's own types leave it out. */
   readonly bus?: V86Bus;
+  /** Has a listener told of the guest's frames. */
   add_listener(event: 'net0-send', listener: (frame: Uint8Array) => void): void;
 };
 
@@ -95,6 +98,7 @@ export class V86NetworkStream implements FrameEndpoint, Disposable {
     this.#toGuest.error(new NetworkError('ECONNABORTED', { syscall: 'write', message: 'the network card of the emulator is gone' }));
   }
 
+  /** Destroys it. */
   [Symbol.dispose](): void {
     this.destroy();
   }

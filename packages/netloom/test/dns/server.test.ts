@@ -118,7 +118,7 @@ test('what does not fit is left out and marked; EDNS makes room up to 1,232 byte
 
 test('what is no query has no answer, and a query that cannot be read or is of another kind is refused', async () => {
   await withServer({ request: () => ({ type: 'A', ip: '10.0.0.1', ttl: 1 }) }, async ({ ask, socket, network }) => {
-    const silent = [new Uint8Array(), new Uint8Array(11), Uint8Array.of(0, 1, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0)];
+    const silent = [new Uint8Array(), new Uint8Array(11), new Uint8Array(4097), Uint8Array.of(0, 1, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0)];
     for (const data of silent) await socket.send({ host: SERVER, port: 53, data });
     const rcode = async (data: Uint8Array): Promise<string> => parseDnsMessage(await ask(data)).header.rcode;
     equal(await rcode(queryOf('a.test').slice(0, -1)), 'FORMERR');
@@ -126,13 +126,17 @@ test('what is no query has no answer, and a query that cannot be read or is of a
     equal(await rcode(queryOf('a.test', 'A', { opcode: 'NOTIFY' })), 'NOTIMP');
     equal(await rcode(queryOf('a.test', 'A', { opcode: 'OPCODE9' })), 'NOTIMP');
     equal(await rcode(queryOf('a.test', 'A', { klass: 'CLASS3' })), 'REFUSED');
+    const heavy = new Uint8Array(4096);
+    heavy.set(queryOf('a.test'));
+    heavy[7] = 255;
+    equal(await rcode(heavy), 'FORMERR');
     const two = queryOf('a.test');
     two[5] = 2;
     equal(await rcode(Uint8Array.from([...two, ...serializeQuestion({ name: 'b', type: 'A', class: 'IN' })])), 'FORMERR');
     const badVersion = parseDnsMessage(await ask(queryOf('a.test', 'A', { edns: 1232, version: 1 })));
     deepEqual([badVersion.header.rcode, badVersion.additionals![0]!.ttl >>> 24], ['NOERROR', 1]);
     equal(await rcode(queryOf('a.test')), 'NOERROR');
-    equal(network.sent.filter(({ from }) => from.host === SERVER).length, 8);
+    equal(network.sent.filter(({ from }) => from.host === SERVER).length, 9);
   });
 });
 
@@ -240,4 +244,20 @@ test("what tcpip.js' programs do: a function of one answer, and names of address
   equal(await lookup('example.com'), '10.0.0.1');
   equal(await reverse('2001:db8::1'), 'example.com');
   await server.close();
+});
+
+test('a transport that has streams alone serves as well', async () => {
+  const network = new Network();
+  const { udp } = network.host(SERVER);
+  const open: typeof udp.open = async (options) => {
+    const { readable, writable, close } = await udp
+      .open(options)
+      .then((socket) => ({ readable: socket.readable, writable: socket.writable, close: () => socket.close() }));
+    return { readable, writable, close } as DatagramSocket;
+  };
+  const { lookup, serve, close } = await createDns({ open }, { client: { nameServer: { ip: SERVER } } });
+  await serve({ request: ({ type }) => (type === 'A' ? { type, ip: '10.0.0.1', ttl: 1 } : []) });
+  equal(await lookup('a.test'), '10.0.0.1');
+  await close();
+  equal(network.sockets.size, 0);
 });

@@ -94,6 +94,11 @@ test('a record without its fields, and of a type that is none, throws', () => {
   throws(() => parseResourceRecord(Uint8Array.of(0, 0, 255, 0, 1, 0, 0, 0, 60, 0, 0), 0), { message: 'unsupported record type: ANY' });
 });
 
+test('a name longer than its length says is still read', () => {
+  const bytes = Uint8Array.of(1, 97, 0, 0, 12, 0, 1, 0, 0, 0, 60, 0, 5, 4, 104, 111, 115, 116, 0);
+  deepEqual(parseResourceRecord(bytes, 0), [{ name: 'a', class: 'IN', ttl: 60, type: 'PTR', ptr: 'host' }, 19]);
+});
+
 test('text is cut into strings of 255 bytes', () => {
   const bytes = serializeTxtValue('a'.repeat(300));
   equal(bytes[0], 255);

@@ -71,6 +71,17 @@ test('bodies of every kind arrive with their type and length', async () => {
   deepEqual(await (await fetch('http://a/', { method: 'POST' })).json(), [null, '0', '']);
 });
 
+test('no line break gets into a head', async () => {
+  const network = new MemoryNetwork();
+  const { fetch, serve } = await createHttp(network);
+  await serve({ port: 80, onError: () => undefined }, (request) => new Response(null, { statusText: request.url.endsWith('/text') ? '\u010d\u010aX: y' : '' }));
+  // U+010D and U+010A would be CR and LF if cut to a byte.
+  for (const headers of [{ x: '\u010d\u010ay: z' }, { x: 'a\r\ny: z' }]) await rejects(async () => fetch('http://a/', { headers }), { name: 'TypeError' });
+  await rejects(async () => fetch('http://a/', { method: 'G ET' }), { name: 'TypeError' });
+  const answer = await fetch('http://a/text').catch(() => undefined);
+  equal(answer?.headers.get('x') ?? null, null);
+});
+
 test('connections are used again, as many as run at once', async () => {
   const network = new MemoryNetwork();
   const { fetch, serve } = await createHttp(network, { maxConnectionsPerHost: 2 });

@@ -205,6 +205,21 @@ test('timeouts end what a client does not finish', async () => {
   await rejects(body.until(), { code: 'ECONNRESET' });
 });
 
+test('an aborted signal closes the server', async () => {
+  const stop = new AbortController();
+  const { fetch, peer } = await setUp((request) => new Promise((resolve) => request.signal.addEventListener('abort', () => resolve(new Response()))), { signal: stop.signal });
+  const busy = rejects(fetch('http://a/'), { name: 'TypeError' });
+  await new Promise((resolve) => setTimeout(resolve));
+  stop.abort();
+  await busy;
+  await rejects(peer(), { code: 'ECONNREFUSED' });
+});
+
+test('Date is told on request', async () => {
+  const { fetch } = await setUp(() => new Response(), { date: true });
+  ok(Math.abs(Date.parse((await fetch('http://a/')).headers.get('date')!) - Date.now()) < 60_000);
+});
+
 test('maxConnections lets the rest wait', async () => {
   const { peer } = await setUp(() => new Response(null), { maxConnections: 1 });
   const first = await peer();

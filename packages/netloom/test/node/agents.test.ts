@@ -106,6 +106,17 @@ test('a request that is aborted ends its connection', async () => {
   held.close();
 });
 
+test('net.createConnection in place of an agent', async () => {
+  const createConnection = near.createConnection as never;
+  equal(String((await ask(http, `http://${FAR}/own`, { createConnection })).body), 'GET /own 0');
+  const agent = Object.assign(new http.Agent(), { createConnection });
+  equal(String((await ask(http, `http://${FAR}/agent`, { agent })).body), 'GET /agent 0');
+  const socket = new WebSocket(`ws://${FAR}/`, { createConnection });
+  await once(socket, 'open');
+  socket.close();
+  await once(socket, 'close');
+});
+
 test('https.request through an agent', async () => {
   const agent = createHttpsAgent(stacks.near.tcp, { ca: cert, keepAlive: true });
   const { status, body: answer } = await ask(https, `https://${FAR}/secret`, { agent, method: 'PUT' }, Buffer.from('abc'));

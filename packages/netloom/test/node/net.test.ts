@@ -107,6 +107,27 @@ netTest('port in use', async (subject) => {
   await closed(first);
 });
 
+netTest('an address that is not its own', async (subject) => {
+  const [error] = await once(subject.server.createServer().listen(80, '203.0.113.9'), 'error');
+  equal(error.code, 'EADDRNOTAVAIL');
+  equal(error.message, 'listen EADDRNOTAVAIL: address not available 203.0.113.9:80');
+  const [refusal] = await once(subject.client.connect({ port: 80, host: subject.host, localAddress: '203.0.113.9' }), 'error');
+  equal(refusal.code, 'EADDRNOTAVAIL');
+  match(refusal.message, /EADDRNOTAVAIL/);
+});
+
+netTest('localPort is taken', async (subject) => {
+  const free = await listening(subject);
+  const localPort = portOf(free);
+  await closed(free);
+  const server = await listening(subject);
+  const socket = subject.client.connect({ port: portOf(server), host: subject.host, localPort });
+  await once(socket, 'connect');
+  equal(socket.localPort, localPort);
+  socket.destroy();
+  await closed(server);
+});
+
 netTest('half-close: the other side answers after the end', async (subject) => {
   const server = await listening(subject, { allowHalfOpen: true }, async (socket) => {
     socket.end(`got ${await heard(socket)}`);

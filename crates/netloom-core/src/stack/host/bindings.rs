@@ -2,8 +2,8 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use crate::hash::{Map, Seeded};
 use crate::interface::InterfaceId;
+use crate::sorted::SortedMap;
 
 /// Why a local address cannot be bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,13 +50,14 @@ type Bound = (Binding, (u32, u32));
 
 /// Bindings of one protocol by port.
 pub(in crate::stack) struct Bindings {
-    by_port: Map<u16, Vec<Bound>>,
+    by_port: SortedMap<u16, Vec<Bound>>,
     next_port: u16,
 }
 
 impl Bindings {
-    pub(in crate::stack) fn new(hash: Seeded, first: u16) -> Self {
-        Self { by_port: Map::with_hasher(hash), next_port: first }
+    /// Ports are chosen from a place that `first` tells.
+    pub(in crate::stack) fn new(first: u16) -> Self {
+        Self { by_port: SortedMap::default(), next_port: first }
     }
 
     /// The binding with a port of its own, where it asked for any.
@@ -81,7 +82,7 @@ impl Bindings {
     }
 
     pub(in crate::stack) fn insert(&mut self, binding: Binding, id: (u32, u32)) {
-        self.by_port.entry(binding.local.port()).or_default().push((binding, id));
+        self.by_port.get_or_insert_with(binding.local.port(), Vec::new).push((binding, id));
     }
 
     pub(in crate::stack) fn remove(&mut self, port: u16, id: (u32, u32)) {

@@ -6,11 +6,11 @@
 use crate::addr::MacAddr;
 use crate::counters::Drop;
 use crate::flow::Guest;
-use crate::stack::Stack;
 use crate::stack::errors::Error;
 use crate::stack::ip::From;
 use crate::stack::ipv6::names_no_host;
 use crate::stack::resolve::Packet;
+use crate::stack::{Role, Stack};
 use crate::time::Instant;
 use crate::wire::checksum::{fold, sum, transport_checksum};
 use crate::wire::ethernet::{self, ETHERNET_BYTES};
@@ -18,7 +18,7 @@ use crate::wire::ip::{Pair, TCP};
 use crate::wire::segmentation::{Part, Template};
 use crate::wire::{ipv4, ipv6};
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// Sends an IPv4 packet of somebody else's on.
     pub(super) fn forward_ipv4(&mut self, now: Instant, from: From, packet: &ipv4::Packet<'_>) {
         let to = packet.destination;

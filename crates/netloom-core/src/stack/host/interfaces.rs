@@ -3,7 +3,6 @@
 //! The host has all its addresses on every interface (the weak model of RFC 1122 3.3.4.2), but resolves each only where it is set.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::collections::BTreeSet;
 
 use crate::addr::{IpNet, Ipv4Net, MacAddr};
 use crate::interface::{InterfaceConfig, InterfaceId, Medium};
@@ -36,7 +35,7 @@ impl Interface {
 pub(in crate::stack) struct Interfaces {
     slots: Vec<Option<Interface>>,
     /// Every address of the host.
-    own: BTreeSet<IpAddr>,
+    own: Vec<IpAddr>,
     /// The first loopback interface.
     loopback: Option<InterfaceId>,
 }

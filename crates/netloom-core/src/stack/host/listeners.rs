@@ -12,11 +12,10 @@ use super::slab::Slab;
 use super::streams::StreamOptions;
 use crate::counters::Drop;
 use crate::flow::{self, FlowId, ListenerId, Protocol};
-use crate::hash::Seeded;
 use crate::interface::InterfaceId;
-use crate::stack::Stack;
 use crate::stack::flows::{Body, Key};
 use crate::stack::ip::From;
+use crate::stack::{Role, Stack};
 use crate::tcp::{Segment, State, Tcb};
 use crate::time::Instant;
 
@@ -36,8 +35,8 @@ pub(in crate::stack) struct Listeners {
 }
 
 impl Listeners {
-    pub(in crate::stack) fn new(hash: Seeded, first: u16) -> Self {
-        Self { slots: Slab::default(), bindings: Bindings::new(hash, first) }
+    pub(in crate::stack) fn new(first: u16) -> Self {
+        Self { slots: Slab::default(), bindings: Bindings::new(first) }
     }
 
     pub(in crate::stack) fn find(&self, port: u16, to: IpAddr, on: InterfaceId) -> Option<ListenerId> {
@@ -46,7 +45,7 @@ impl Listeners {
     }
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// Opens a listener with its port; port 0 asks for a free one.
     pub(crate) fn listen(
         &mut self,

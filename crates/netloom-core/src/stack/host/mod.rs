@@ -22,8 +22,8 @@ pub use sockets::SendError;
 pub(super) use streams::{LINGER, MAX_TIME_WAIT};
 pub use streams::{OpenError, StreamOptions};
 
-use super::Stack;
 use super::ip::From;
+use super::{Role, Stack};
 use crate::addr::IpNet;
 use crate::counters::Drop;
 use crate::flow::{self, ListenerId, ResetReason, SocketId};
@@ -77,21 +77,21 @@ pub(super) struct Hosted {
 }
 
 impl Hosted {
-    pub(super) fn new(forwards: bool, hash: &Seeded, secret: &Seeded) -> Self {
+    pub(super) fn new(forwards: bool, secret: &Seeded) -> Self {
         let first = |of: u64| core::hash::BuildHasher::hash_one(secret, of) as u16;
         Self {
             interfaces: Interfaces::default(),
             forwards,
             routes: Routes::default(),
-            listeners: Listeners::new(hash.clone(), first(1)),
-            sockets: Sockets::new(hash, first(2)),
+            listeners: Listeners::new(first(1)),
+            sockets: Sockets::new(first(2)),
             nat: Nat::new(first(3)),
             events: VecDeque::new(),
         }
     }
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// What happened to a host.
     pub(crate) fn poll_host_event(&mut self) -> Option<Event> {
         let own = self.host.as_mut().and_then(|host| host.events.pop_front());

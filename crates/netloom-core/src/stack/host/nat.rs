@@ -5,14 +5,14 @@
 //! surprising choice for peers behind a page). Ports lie below those that the host's own connections choose from.
 
 use core::net::{IpAddr, Ipv4Addr};
-use std::collections::BTreeMap;
 
 use super::forward::put_header_checksum;
 use crate::counters::Drop;
 use crate::interface::InterfaceId;
-use crate::stack::Stack;
+use crate::sorted::SortedMap;
 use crate::stack::ip::From;
 use crate::stack::reassembly::Fragment;
+use crate::stack::{Role, Stack};
 use crate::time::{Duration, Instant};
 use crate::wire::checksum::fold;
 use crate::wire::ip::{ICMP, Pair, TCP, UDP};
@@ -53,8 +53,8 @@ impl Mapping {
 
 pub(in crate::stack) struct Nat {
     /// By protocol and outside port.
-    outside: BTreeMap<(u8, u16), Mapping>,
-    inside: BTreeMap<(End, InterfaceId), u16>,
+    outside: SortedMap<(u8, u16), Mapping>,
+    inside: SortedMap<(End, InterfaceId), u16>,
     next_port: u16,
 }
 
@@ -62,8 +62,8 @@ impl Nat {
     /// Ports are chosen from a place that `first` tells.
     pub(in crate::stack) fn new(first: u16) -> Self {
         Self {
-            outside: BTreeMap::new(),
-            inside: BTreeMap::new(),
+            outside: SortedMap::default(),
+            inside: SortedMap::default(),
             next_port: first % (PORTS.end - PORTS.start),
         }
     }
@@ -111,7 +111,7 @@ impl Nat {
     }
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// Sends a packet on from the host's own address on an interface.
     pub(super) fn masquerade(
         &mut self,

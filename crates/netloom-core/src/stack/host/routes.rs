@@ -7,7 +7,7 @@ use crate::addr::{IpNet, MacAddr};
 use crate::flow::Guest;
 use crate::interface::{InterfaceId, Medium};
 use crate::port::PortId;
-use crate::stack::Stack;
+use crate::stack::{Role, Stack};
 
 /// A way to a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub(in crate::stack) struct Way {
     pub(in crate::stack) guest: Option<Guest>,
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// The way to an address that is one host's.
     pub(in crate::stack) fn way(&self, to: IpAddr, only: Option<InterfaceId>) -> Option<Way> {
         let host = self.host.as_ref()?;

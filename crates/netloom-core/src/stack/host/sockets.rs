@@ -9,14 +9,14 @@ use super::slab::Slab;
 use crate::addr::MacAddr;
 use crate::counters::Drop;
 use crate::flow::{Guest, SocketId};
-use crate::hash::{Map, Seeded};
 use crate::interface::InterfaceId;
-use crate::stack::Stack;
+use crate::sorted::SortedMap;
 use crate::stack::errors::Error;
 use crate::stack::flows::Key;
 use crate::stack::icmp::{ECHO_REQUEST, Quoted, of_family};
 use crate::stack::ip::From;
 use crate::stack::resolve::Packet;
+use crate::stack::{Role, Stack};
 use crate::time::Instant;
 use crate::wire::ip::{self, HOP_LIMIT, Header, Pair, Part};
 use crate::wire::{ethernet::ETHERNET_BYTES, ipv6};
@@ -76,16 +76,16 @@ const OVERHEAD_BYTES: usize = 64;
 pub(in crate::stack) struct Sockets {
     slots: Slab<Socket>,
     udp: Bindings,
-    pings: Map<u16, SocketId>,
+    pings: SortedMap<u16, SocketId>,
     next_identifier: u16,
 }
 
 impl Sockets {
-    pub(in crate::stack) fn new(hash: &Seeded, first: u16) -> Self {
+    pub(in crate::stack) fn new(first: u16) -> Self {
         Self {
             slots: Slab::default(),
-            udp: Bindings::new(hash.clone(), first),
-            pings: Map::with_hasher(hash.clone()),
+            udp: Bindings::new(first),
+            pings: SortedMap::default(),
             next_identifier: first,
         }
     }
@@ -95,7 +95,7 @@ impl Sockets {
     }
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// Opens a UDP socket; port 0 asks for a free one.
     pub(crate) fn open_udp(
         &mut self,

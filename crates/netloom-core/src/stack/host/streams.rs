@@ -4,8 +4,8 @@ use core::net::{IpAddr, SocketAddr};
 
 use super::bindings::BindError;
 use crate::flow::{FlowId, Guest, Protocol};
-use crate::stack::Stack;
 use crate::stack::flows::{Body, Key};
+use crate::stack::{Role, Stack};
 use crate::tcp::{Config, State, Tcb};
 use crate::time::{Duration, Instant};
 use crate::wire::ip::Pair;
@@ -51,7 +51,7 @@ pub enum OpenError {
     Local(#[from] BindError),
 }
 
-impl Stack {
+impl<R: Role> Stack<R> {
     /// Opens a connection. An unspecified local address and port 0 are chosen.
     pub(crate) fn open_connection(
         &mut self,

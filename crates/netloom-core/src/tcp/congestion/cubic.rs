@@ -78,7 +78,7 @@ impl Cubic {
         if window_at(time) < epoch.w_est {
             epoch.cwnd = epoch.cwnd.max(epoch.w_est);
         } else {
-            let target = window_at(time + rtt.as_secs_f64()).clamp(epoch.cwnd, 1.5 * epoch.cwnd);
+            let target = window_at(time + rtt.as_secs_f64()).min(1.5 * epoch.cwnd).max(epoch.cwnd);
             epoch.cwnd += (target - epoch.cwnd) / epoch.cwnd * acknowledged;
         }
         ((epoch.cwnd * mss_f) as usize).max(cwnd_bytes)

@@ -102,6 +102,7 @@ export class WebSocketConnection implements AsyncDisposable {
     return this.closed;
   }
 
+  /** Closes it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

@@ -11,6 +11,7 @@ import { acceptKey } from './accept.ts';
 import { WebSocketConnection } from './connection.ts';
 import { NetworkWebSocket } from './socket.ts';
 
+/** What a client asks for. */
 export type WebSocketOptions = {
   /** Subprotocols asked for, the preferred first. */
   protocols?: string | string[];
@@ -67,6 +68,7 @@ export async function openWebSocket(client: HttpClient, given: string | URL, opt
   return new WebSocketConnection(connection, { client: true, protocol, maxMessageSize: options.maxMessageSize });
 }
 
+/** What a server answers. */
 export type WebSocketUpgradeOptions = {
   /** The subprotocol chosen, one of those that the client asked for in `Sec-WebSocket-Protocol`. Default none. */
   protocol?: string;

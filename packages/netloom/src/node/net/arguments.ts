@@ -43,8 +43,9 @@ type Callback = (...values: unknown[]) => void;
 /** Options and callback of `connect(options[, cb])`, `connect(port[, host][, cb])`. */
 export function connectArguments(values: readonly unknown[]): [options: ConnectOptions, callback: Callback | undefined] {
   const [options, callback] = normalize(values);
-  if (options['path'] !== undefined) throw noPath(options['path']);
   if (options['port'] === undefined || options['port'] === null) {
+    // With a port it is another path: that of a request, which `http.request` leaves in the options of its connection.
+    if (options['path'] !== undefined && options['path'] !== null) throw noPath(options['path']);
     throw usageError('ERR_MISSING_ARGS', 'The "options" or "port" or "path" argument must be specified');
   }
   if (typeof options['port'] !== 'number' && typeof options['port'] !== 'string') {
