@@ -15,8 +15,8 @@ export type Context = {
   mtuOf(address: string): number;
   /** Number of the interface of a name. */
   interfaceOf(name: string): number;
-  /** Throws if nothing works any more. */
-  check(): void;
+  /** Throws if nothing works any more, or the signal has aborted. */
+  check(signal?: AbortSignal): void;
 };
 
 /** Writes an address to the arena. @throws NetworkError `EINVAL` if it is none */

@@ -95,8 +95,9 @@ export class NetworkStack implements AsyncDisposable {
         if (!one) throw new NetworkError('EINVAL', { message: `no interface is named ${name}` });
         return one.id;
       },
-      check: () => {
+      check: (signal) => {
         if (engine.failure) throw engine.failure;
+        signal?.throwIfAborted();
       },
     };
     this.tcp = new TcpTransport(context);

@@ -3,12 +3,13 @@
  */
 import { NetworkError } from '../errors.ts';
 import type { DatagramTransport } from '../transport/types.ts';
-import { serializeIPv4Address, serializeMacAddress } from '../wire/address.ts';
-import { words } from '../wire/bytes.ts';
+import { serializeIPv4Address } from '../wire/address.ts';
 import { apply, type DhcpBinding, bindingOf, type DhcpInterface, type DhcpResolver, type DhcpRoutes, isSame } from './binding.ts';
 import { DHCP_CLIENT_PORT, DhcpMessageTypes, DhcpOptionCodes, DhcpOptions } from './constants.ts';
 import { type DhcpReplyPacket, Mailbox } from './mailbox.ts';
-import { ipOf, serializePacket } from './packet.ts';
+import { ipOf } from './packet.ts';
+import { type DhcpRequest, serializeRequest } from './request.ts';
+import { MAX_TIMER_MS, wait } from './wait.ts';
 
 /** What a client is told. */
 export type DhcpClientOptions = {
@@ -39,30 +40,12 @@ export type DhcpClientOptions = {
 };
 
 const { DISCOVER, REQUEST, DECLINE, RELEASE } = DhcpMessageTypes;
-const NO_ADDRESS = '0.0.0.0';
 const MAX_DOUBLINGS = 6;
 // Of a SELECTING client's REQUEST, before it asks for offers again (RFC 2131 3.1.5).
 const REQUEST_ATTEMPTS = 4;
 // RFC 2131 3.1.5 and 4.4.5, in units of `retry`, which are seconds by default.
 const DECLINE_RETRIES = 10;
 const MIN_RENEWAL_RETRIES = 60;
-// Longer timers overflow.
-const MAX_TIMER_MS = 0x7fffffff;
-const REQUESTED = [
-  DhcpOptions.SUBNET_MASK,
-  // Before the routers, as it stands for them (RFC 3442).
-  DhcpOptions.CLASSLESS_ROUTES,
-  DhcpOptions.ROUTER,
-  DhcpOptions.DNS_SERVERS,
-  DhcpOptions.HOSTNAME,
-  DhcpOptions.DOMAIN_NAME,
-  DhcpOptions.INTERFACE_MTU,
-  DhcpOptions.NTP_SERVERS,
-  DhcpOptions.LEASE_TIME,
-  DhcpOptions.RENEWAL_TIME,
-  DhcpOptions.REBINDING_TIME,
-  DhcpOptions.DOMAIN_SEARCH,
-];
 
 /**
  * A DHCP client.
@@ -202,7 +185,7 @@ export class DhcpClient implements AsyncDisposable {
       const binding = reply?.type === 'ACK' ? bindingOf(reply, sentAt) : undefined;
       if (binding) return binding;
       // A server that offers what it then refuses must not be asked in a loop without pause.
-      await this.#wait(this.#retry(0), signal);
+      await wait(this.#retry(0), signal);
     }
   }
 
@@ -230,7 +213,7 @@ export class DhcpClient implements AsyncDisposable {
     for (;;) {
       const { renewsAt, rebindsAt, expiresAt, ip, serverIdentifier } = this.#binding!;
       this.#renewal = new AbortController();
-      await this.#wait(renewsAt - Date.now(), closing, this.#renewal.signal);
+      await wait(renewsAt - Date.now(), closing, this.#renewal.signal);
       const xid = random32();
       let isRenewed = false;
       while (!isRenewed) {
@@ -287,58 +270,24 @@ export class DhcpClient implements AsyncDisposable {
       [DhcpOptions.SERVER_IDENTIFIER, serializeIPv4Address(serverIdentifier)],
     ] as const;
     await this.#send(DECLINE, random32(), { options });
-    await this.#wait(this.#retry(0) * DECLINE_RETRIES, this.#closing.signal);
+    await wait(this.#retry(0) * DECLINE_RETRIES, this.#closing.signal);
   }
 
-  async #send(
-    type: number,
-    xid: number,
-    { ciaddr = NO_ADDRESS, to, options = [] }: { ciaddr?: string; to?: string; options?: Iterable<readonly [number, Uint8Array]> },
-  ): Promise<void> {
+  async #send(type: number, xid: number, more: Pick<DhcpRequest, 'ciaddr' | 'options'> & { to?: string }): Promise<void> {
     const {
       interface: { mac },
       hostname,
-      clientId = Uint8Array.of(1, ...serializeMacAddress(mac)),
+      clientId,
       vendorClass,
     } = this.#options;
-    const text = (value: string): Uint8Array => new TextEncoder().encode(value);
-    const asks = type === DISCOVER || type === REQUEST;
-    const all: (readonly [number, Uint8Array])[] = [[DhcpOptions.MESSAGE_TYPE, Uint8Array.of(type)], [DhcpOptionCodes.CLIENT_ID, clientId], ...options];
-    if (asks) {
-      all.push([DhcpOptions.MAXIMUM_MESSAGE_SIZE, words(1500)], [DhcpOptions.PARAMETER_REQUEST_LIST, Uint8Array.from(REQUESTED)]);
-      if (hostname) all.push([DhcpOptions.HOSTNAME, text(hostname)]);
-      if (vendorClass) all.push([DhcpOptions.VENDOR_CLASS, text(vendorClass)]);
-    }
-    const seconds = asks ? Math.min(Math.floor((Date.now() - this.#began) / 1000), 0xffff) : 0;
-    const fields = { op: 1, htype: 1, hlen: 6, xid, seconds, ciaddr, yiaddr: NO_ADDRESS, siaddr: NO_ADDRESS, giaddr: NO_ADDRESS, mac };
-    // A stack takes no packet for an address that it has not yet, so replies must come to all.
-    await this.#mailbox?.send(serializePacket({ ...fields, isBroadcast: asks && ciaddr === NO_ADDRESS, options: all }), to);
+    const { to, ...fields } = more;
+    const data = serializeRequest({ type, xid, mac, milliseconds: Date.now() - this.#began, hostname, clientId, vendorClass, ...fields });
+    await this.#mailbox?.send(data, to);
   }
 
   /** Milliseconds before another attempt, more or less at random so that many clients do not ask in step. */
   #retry(attempt: number): number {
     return (this.#options.retry ?? 1000) * 2 ** Math.min(attempt, MAX_DOUBLINGS) * (0.9 + Math.random() * 0.2);
-  }
-
-  /** Waits this long, or until `wake` aborts. Rejects once the client closes. A process need not stay for it. */
-  async #wait(milliseconds: number, closing: AbortSignal, wake?: AbortSignal): Promise<void> {
-    const until = Date.now() + milliseconds;
-    while (Date.now() < until && !wake?.aborted) {
-      closing.throwIfAborted();
-      let cleanUp = (): void => {};
-      await new Promise<void>((resolve, reject) => {
-        const timer = setTimeout(resolve, Math.min(until - Date.now(), MAX_TIMER_MS));
-        (timer as { unref?: () => void }).unref?.();
-        const [abort, end] = [() => reject(closing.reason as Error), () => resolve()];
-        closing.addEventListener('abort', abort);
-        wake?.addEventListener('abort', end);
-        cleanUp = () => {
-          clearTimeout(timer);
-          closing.removeEventListener('abort', abort);
-          wake?.removeEventListener('abort', end);
-        };
-      }).finally(() => cleanUp());
-    }
   }
 }
 

@@ -20,7 +20,16 @@ function runAll(): void {
   posted = false;
   const turns = waiting;
   waiting = [];
-  for (const turn of turns) turn.run();
+  for (const turn of turns) {
+    try {
+      turn.run();
+    } catch (error) {
+      // It must be seen, and must not keep other engines from their turn.
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  }
 }
 
 type Immediate = (callback: () => void) => unknown;

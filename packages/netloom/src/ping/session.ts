@@ -186,10 +186,9 @@ export class PingTransport {
    * ```
    */
   async createSession({ host, timeout = TIMEOUT_MS, signal }: PingSessionOptions): Promise<PingSession> {
-    signal?.throwIfAborted();
-    this.#context.check();
+    this.#context.check(signal);
     const address = await this.#context.resolve(host, signal);
-    this.#context.check();
+    this.#context.check(signal);
     const { engine } = this.#context;
     const error = errorOf(engine.exports.open_ping(RECEIVE_BYTES), 'ping', address);
     if (error) throw error;

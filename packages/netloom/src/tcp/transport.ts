@@ -42,10 +42,9 @@ export class TcpTransport implements StreamTransport {
     const port = portOf(options.port, 1);
     const localPort = portOf(options.localPort ?? 0, 0);
     const numbers = numbersOf(options);
-    signal?.throwIfAborted();
-    this.#context.check();
+    this.#context.check(signal);
     const address = await this.#context.resolve(host, signal);
-    this.#context.check();
+    this.#context.check(signal);
     const engine = this.#engine;
     const localFamily = localAddress === undefined ? 0 : this.#context.put(localAddress, 0);
     const family = this.#context.put(address, 16);
@@ -92,10 +91,9 @@ export class TcpTransport implements StreamTransport {
     const port = portOf(options.port, 0);
     const numbers = numbersOf(options);
     const backlog = inRange('backlog', options.backlog ?? BACKLOG, 1, MOST_BACKLOG);
-    signal?.throwIfAborted();
-    this.#context.check();
+    this.#context.check(signal);
     const address = host === undefined ? '0.0.0.0' : await this.#context.resolve(host, signal);
-    this.#context.check();
+    this.#context.check(signal);
     const engine = this.#engine;
     const family = this.#context.put(address, 0);
     const code = engine.exports.listen(family, port, backlog, ...numbers);

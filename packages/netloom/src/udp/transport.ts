@@ -37,10 +37,9 @@ export class UdpTransport implements DatagramTransport {
     const { host, signal } = options;
     const port = portOf(options.port ?? 0, 0);
     const receiveBytes = inRange('receiveBufferSize', options.receiveBufferSize ?? RECEIVE_BYTES, 1, MOST_RECEIVE_BYTES);
-    signal?.throwIfAborted();
-    this.#context.check();
+    this.#context.check(signal);
     const address = host === undefined ? '0.0.0.0' : await this.#context.resolve(host, signal);
-    this.#context.check();
+    this.#context.check(signal);
     const { engine } = this.#context;
     const interfaceId = options.interface === undefined ? NO_INTERFACE : this.#context.interfaceOf(options.interface);
     const family = this.#context.put(address, 0);

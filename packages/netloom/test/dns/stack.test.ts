@@ -49,3 +49,18 @@ test('thousands of lookups leave no socket, and an answer that does not fit come
   cable.close();
   await Promise.all([near.close(), far.close()]);
 });
+
+test('a name server may have an IPv6 address, written in any way', async () => {
+  const [near, far] = [await createStack(), await createStack()];
+  const cable = patch(await near.interfaces.createTap({ ip: 'fd00::1/64' }), await far.interfaces.createTap({ ip: 'fd00::2/64' }));
+  const server = new DnsServer(far, {
+    request: ({ type }) => (type === 'AAAA' ? Array.from({ length: 100 }, (_, i) => ({ type, ip: `fd00::${i + 1}`, ttl: 0 })) : []),
+  });
+  await server.listen();
+  const client = new DnsClient(near, { nameServer: { ip: 'FD00:0::0:2' } });
+  equal(await client.lookup('six.test'), 'fd00::1');
+  equal((await client.query('six.test', 'AAAA')).length, 100);
+  await Promise.all([client.close(), server.close()]);
+  cable.close();
+  await Promise.all([near.close(), far.close()]);
+});

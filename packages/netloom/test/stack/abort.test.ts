@@ -46,6 +46,25 @@ test('connecting: while the name is looked up, while it waits, and after', async
   await close();
 });
 
+test('in the same turn as the call', async () => {
+  await using stack = await createStack();
+  await stack.interfaces.createTun({ ip: '10.0.0.1/24' });
+  const begin = [
+    (signal: AbortSignal) => stack.tcp.connect({ host: B, port: 80, signal }),
+    (signal: AbortSignal) => stack.tcp.connect({ host: 'nobody.example', port: 80, signal }),
+    (signal: AbortSignal) => stack.tcp.listen({ host: '127.0.0.1', port: 80, signal }),
+    (signal: AbortSignal) => stack.udp.open({ host: '127.0.0.1', port: 80, signal }),
+    (signal: AbortSignal) => stack.ping.createSession({ host: B, signal }),
+  ];
+  for (const call of begin) {
+    const abort = new AbortController();
+    const promise = call(abort.signal);
+    abort.abort(enough);
+    await rejects(promise, about);
+  }
+  equal(stack.stats().connections, 0);
+});
+
 test('reading: the connection lives on', async () => {
   const { stack, client, server } = await looped();
   const abort = new AbortController();
