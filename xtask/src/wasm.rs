@@ -14,8 +14,6 @@ use crate::needs;
 use crate::process::Step;
 
 const TARGET: &str = "wasm32-unknown-unknown";
-/// Functions are put in place of their calls where that is small: half the bytes, at the same speed.
-const FEW_COPIES: &str = "-Cllvm-args=-inline-threshold=25";
 const DEBIAN_PACKAGES: &str = "rustc-web\ncargo-web\nrust-web-src\n";
 /// Less inlining than usual: a tenth off the module, and nothing that could be measured off its speed.
 const INLINING: &str = "-Cllvm-args=-inline-threshold=25";
@@ -41,7 +39,7 @@ impl Features {
         }
     }
 
-    const fn target_features(self) -> &'static str {
+    const fn rustflags(self) -> &'static str {
         match self {
             Self::Baseline => "",
             Self::Simd128 => "-Ctarget-feature=+simd128",
