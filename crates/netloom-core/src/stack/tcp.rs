@@ -158,14 +158,14 @@ impl<R: Role> Stack<R> {
             return;
         };
         let (mut over, mut closed, mut stands) = (false, false, false);
-        let told = flow.listener.is_none() && !flow.discards;
+        let told = !R::IS_HOST || flow.listener.is_none() && !flow.discards;
         let listener = flow.listener;
         let events = if flow.served { &mut self.stream_events } else { &mut self.events };
         while let Some(event) = tcb.poll_event() {
             let id = flow.id;
             match event {
-                tcp::Event::Established if flow.listener.is_some() => stands = true,
-                tcp::Event::Data(_) if flow.discards => tcb.discard(),
+                tcp::Event::Established if R::IS_HOST && flow.listener.is_some() => stands = true,
+                tcp::Event::Data(_) if R::IS_HOST && flow.discards => tcb.discard(),
                 tcp::Event::Data(_) | tcp::Event::Fin | tcp::Event::Writable if !told => {}
                 tcp::Event::Data(bytes) => {
                     flow.fresh_bytes += bytes;
@@ -180,7 +180,7 @@ impl<R: Role> Stack<R> {
                 tcp::Event::Fin => events.push_back(Event::Fin { id }),
                 tcp::Event::Writable => events.push_back(Event::Writable { id }),
                 tcp::Event::Reset(why) => {
-                    if flow.listener.is_none() {
+                    if !R::IS_HOST || flow.listener.is_none() {
                         events.push_back(Event::Reset { id, why });
                     }
                     over = true;
@@ -211,7 +211,7 @@ impl<R: Role> Stack<R> {
                 self.flows.bound_detached(guest.mac, MAX_TIME_WAIT);
             }
         }
-        if let (true, Some(listener)) = (stands, listener) {
+        if let (true, Some(listener)) = (R::IS_HOST && stands, listener) {
             self.established_for(listener, id);
         }
         self.flows.buffered_bytes = others + offered;

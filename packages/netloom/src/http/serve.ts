@@ -10,12 +10,15 @@ import { statusLine } from './status.ts';
 import { IdleTimer } from './timer.ts';
 import type { ConnectionLike, HttpRequestHandler, HttpServer, ServeOptions } from './types.ts';
 
+/** Connections that may wait to be accepted: clients open many at once, and who finds no room tries again after a second only. */
+const BACKLOG = 1024;
+
 /** Listens and serves; resolves when the port is bound. */
 export async function serveHttp(transport: StreamTransport, options: ServeOptions, handler: HttpRequestHandler, limits: Limits): Promise<HttpServer> {
   if (typeof transport.listen !== 'function') throw new TypeError('http serve requires a listen-capable transport');
   const { maxConnections = 10_000 } = options;
   if (!(Number.isInteger(maxConnections) && maxConnections > 0)) throw new NetworkError('EINVAL', { message: 'maxConnections is not a whole number above 0' });
-  return new Server(await transport.listen(options), options, handler, limits, maxConnections);
+  return new Server(await transport.listen({ backlog: BACKLOG, ...options }), options, handler, limits, maxConnections);
 }
 
 class Server implements HttpServer, ServerContext {

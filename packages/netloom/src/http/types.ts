@@ -38,6 +38,8 @@ export type CreateHttpOptions = HttpLimits & {
 /** Where a server listens, and its bounds. */
 export type ServeOptions = HttpLimits &
   StreamListenOptions & {
+    /** Connections that may wait to be accepted. Default 1,024. */
+    backlog?: number;
     /** Closes the server, and breaks off what is under way. */
     signal?: AbortSignal;
     /** Connections served at once; more wait in the listener's backlog. Default 10,000. */

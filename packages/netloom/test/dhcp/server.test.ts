@@ -303,3 +303,35 @@ test('settings that cannot be are refused, and closing ends the service', async 
   controller.abort();
   while (network.sockets.size > 0) await macrotask();
 });
+
+test('a transport that has streams alone serves as well, and is asked for nothing but the port', async () => {
+  const network = new Network();
+  const { udp } = network.host('192.168.1.1');
+  const asked: unknown[] = [];
+  const open: typeof udp.open = async (given) => {
+    asked.push(JSON.parse(JSON.stringify(given)));
+    const socket = await udp.open(given);
+    return { readable: socket.readable, writable: socket.writable, close: () => socket.close() } as typeof socket;
+  };
+  const server = new DhcpServer({ open }, options);
+  await server.listen();
+  const client = await network.host('0.0.0.0').udp.open({ port: 68 });
+  const fields = {
+    op: 1,
+    htype: 1,
+    hlen: 6,
+    xid: 7,
+    seconds: 0,
+    isBroadcast: false,
+    ciaddr: '0.0.0.0',
+    yiaddr: '0.0.0.0',
+    siaddr: '0.0.0.0',
+    giaddr: '0.0.0.0',
+    mac: A,
+  };
+  await client.send({ host: '192.168.1.1', port: 67, data: serializePacket({ ...fields, options: [[53, Uint8Array.of(1)]] }) });
+  equal(receivePacket((await client.receive())!.data).yiaddr, '192.168.1.100');
+  deepEqual(asked, [{ port: 67 }]);
+  await server.close();
+  await client.close();
+});

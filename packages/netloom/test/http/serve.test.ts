@@ -7,9 +7,15 @@ import type { CreateHttpOptions, HttpRequestHandler, ServeOptions } from '../../
 async function setUp(handler: HttpRequestHandler, options: Partial<ServeOptions> = {}, http: CreateHttpOptions = {}) {
   const network = new MemoryNetwork();
   const api = await createHttp(network, http);
-  const server = await api.serve({ port: 80, ...options }, handler);
+  let reach!: () => void;
+  /** Resolves when the first request has reached the handler. */
+  const reached = new Promise<void>((resolve) => (reach = resolve));
+  const server = await api.serve({ port: 80, ...options }, (request) => {
+    reach();
+    return handler(request);
+  });
   const peer = async () => new Peer(await network.connect({ host: '10.0.0.2', port: 80 }));
-  return { network, server, peer, ...api };
+  return { network, server, peer, reached, ...api };
 }
 
 test('serve answers as tcpip.js does, byte for byte', async () => {
@@ -127,7 +133,7 @@ test('trailers go both ways', async () => {
 test('close stops listening at once, ends idle connections, and lets a request under way finish', async () => {
   let release!: () => void;
   const gate = new Promise<void>((resolve) => (release = resolve));
-  const { server, peer, fetch } = await setUp(async () => {
+  const { server, peer, fetch, reached } = await setUp(async () => {
     await gate;
     return new Response('late');
   });
@@ -135,8 +141,7 @@ test('close stops listening at once, ends idle connections, and lets a request u
   equal(server.address, '0.0.0.0');
   const idle = await peer();
   const busy = fetch('http://a/');
-  // The request has reached the handler once an answer to another is possible: one turn of the memory network suffices.
-  await new Promise((resolve) => setTimeout(resolve));
+  await reached;
   let closed = false;
   const closing = server.close().then(() => (closed = true));
   equal(await idle.until(), '');
@@ -151,9 +156,9 @@ test('close stops listening at once, ends idle connections, and lets a request u
 });
 
 test('close with a signal breaks off what is under way', async () => {
-  const { server, fetch } = await setUp((request) => new Promise((resolve) => request.signal.addEventListener('abort', () => resolve(new Response()))));
+  const { server, fetch, reached } = await setUp((request) => new Promise((resolve) => request.signal.addEventListener('abort', () => resolve(new Response()))));
   const busy = rejects(fetch('http://a/'), { name: 'TypeError' });
-  await new Promise((resolve) => setTimeout(resolve));
+  await reached;
   const stop = new AbortController();
   const closing = server.close({ signal: stop.signal });
   stop.abort();
@@ -164,13 +169,13 @@ test('close with a signal breaks off what is under way', async () => {
 test('request.signal aborts when the client resets', async () => {
   let aborted!: (reason: unknown) => void;
   const reason = new Promise((resolve) => (aborted = resolve));
-  const { fetch } = await setUp((request) => {
+  const { fetch, reached } = await setUp((request) => {
     request.signal.addEventListener('abort', () => aborted(request.signal.reason));
     return new Promise<Response>(() => undefined);
   });
   const stop = new AbortController();
   const asked = rejects(fetch('http://a/', { signal: stop.signal }), { name: 'AbortError' });
-  await new Promise((resolve) => setTimeout(resolve));
+  await reached;
   stop.abort();
   await asked;
   equal(((await reason) as { code: string }).code, 'ECONNRESET');
@@ -207,9 +212,9 @@ test('timeouts end what a client does not finish', async () => {
 
 test('an aborted signal closes the server', async () => {
   const stop = new AbortController();
-  const { fetch, peer } = await setUp((request) => new Promise((resolve) => request.signal.addEventListener('abort', () => resolve(new Response()))), { signal: stop.signal });
+  const { fetch, peer, reached } = await setUp((request) => new Promise((resolve) => request.signal.addEventListener('abort', () => resolve(new Response()))), { signal: stop.signal });
   const busy = rejects(fetch('http://a/'), { name: 'TypeError' });
-  await new Promise((resolve) => setTimeout(resolve));
+  await reached;
   stop.abort();
   await busy;
   await rejects(peer(), { code: 'ECONNREFUSED' });

@@ -86,16 +86,27 @@ test('large bodies cross a stack whole, both ways at once', async () => {
   equal(at, total);
 });
 
-test('many at once, with their connections used again', async () => {
+test('a thousand requests at once have a connection each, or share what they are given', async () => {
   await using stack = await createStack();
-  const { fetch, serve, close } = await createHttp(stack.tcp, { maxConnectionsPerHost: 8 });
-  const clients = new Set<string>();
-  await serve((request) => {
-    clients.add(request.headers.get('host')!);
-    return new Response(request.url);
-  });
-  await Promise.all(Array.from({ length: 200 }, async (_, at) => equal(await (await fetch(`http://127.0.0.1/${at}`)).text(), `http://127.0.0.1/${at}`)));
-  await close();
+  for (const [port, maxConnectionsPerHost] of [[80, 1000], [81, 8]] as const) {
+    const { fetch, serve, close } = await createHttp(stack.tcp, { maxConnectionsPerHost });
+    let waiting = 0;
+    let release!: () => void;
+    const gate = new Promise<void>((resolve) => (release = resolve));
+    await serve({ port }, async (request) => {
+      // All that may run at once do.
+      if (++waiting === maxConnectionsPerHost) release();
+      await gate;
+      return new Response(request.url);
+    });
+    await Promise.all(
+      Array.from({ length: 1000 }, async (_, at) => {
+        const url = `http://127.0.0.1:${port}/${at}`;
+        equal(await (await fetch(url)).text(), new URL(url).href);
+      }),
+    );
+    await close();
+  }
 });
 
 test('a WebSocket over a stack', async () => {
