@@ -98,7 +98,7 @@ export async function exchange(channel: Channel, out: Outgoing, limits: Limits, 
       channel.within(OVERTAKEN_MS, () => sending).then(end);
       return;
     }
-    const reusable = sent && framing !== 'close' && persists(answer);
+    const reusable = sent && framing !== 'close' && persists(answer) && !hasToken(out.headers, 'connection', 'close');
     if (!reusable) channel.close();
     onDone(reusable, answer);
   };

@@ -92,6 +92,14 @@ test('connections are used again, as many as run at once', async () => {
   equal(network.opened.length, 2);
 });
 
+test('a request may ask for a connection of its own', async () => {
+  const network = new MemoryNetwork();
+  const { fetch, serve } = await createHttp(network);
+  await serve((request) => new Response(request.headers.get('connection')));
+  for (let turn = 0; turn < 2; turn++) equal(await (await fetch('http://a/', { headers: { connection: 'close' } })).text(), 'close');
+  equal(network.opened.length, 2);
+});
+
 test('responses whose small bodies nobody reads do not hold their connections', async () => {
   const network = new MemoryNetwork();
   const { fetch, serve } = await createHttp(network, { maxConnectionsPerHost: 1 });
