@@ -47,9 +47,12 @@ async function pageWithGuest(nic, join) {
     if (pathname === "/psql.cpio.gz") return new Response(psql);
     return new Response(`${request.method} ${pathname} ${(await request.arrayBuffer()).byteLength}`);
   });
-  const guest = await Guest.restore(nic, undefined, (emulator) => join(createV86NetworkStream(emulator), tap));
+  let card;
+  const guest = await Guest.restore(nic, undefined, (emulator) => join((card = createV86NetworkStream(emulator)), tap));
   const close = async () => {
     await guest.destroy();
+    // The emulator took the card with it; with streams, it is the pipe that sees the end.
+    if (join === patch) assert.ok((await card.readable.getReader().read()).done);
     await web.close();
     await dhcp.close();
     await dns.close();

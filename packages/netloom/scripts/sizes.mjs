@@ -7,7 +7,7 @@ import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 
 /** Bytes of gzip: what we are after, and what a change must not go beyond. */
-const MODULE_BUDGET = { aim: 100 * 1024, limit: 232 * 1024 };
+const MODULE_BUDGET = { aim: 100 * 1024, limit: 112 * 1024 };
 const BASE_BUDGET = { aim: 20 * 1024, limit: 20 * 1024 };
 
 const root = fileURLToPath(new URL('..', import.meta.url));

@@ -30,7 +30,10 @@ for (const [index, variant] of variants.entries()) {
 /** The module as wasm-opt leaves it; what was done for the same input before is kept. */
 function optimised(built, { name, file, features }) {
   const input = readFileSync(built);
-  const key = createHash('sha256').update(input).update(readFileSync(fileURLToPath(import.meta.url))).digest('hex');
+  const key = createHash('sha256')
+    .update(input)
+    .update(readFileSync(fileURLToPath(import.meta.url)))
+    .digest('hex');
   const [output, source, stamp] = [`${folder}/${file}`, `${folder}/${name}.ts`, `${folder}/${name}.key`];
   if (existsSync(output) && existsSync(source) && existsSync(stamp) && readFileSync(stamp, 'utf8') === key) return readFileSync(output);
   const flags = features.map((feature) => `--enable-${feature}`);

@@ -26,7 +26,14 @@ type Test = TestOptions & { name: string; body: (context: TestContext) => unknow
 export type Results = { passed: number; failed: string[]; skipped: number };
 type Shared = { queue: Test[]; results: Results; runner: boolean; running: boolean; troubles: string[]; watching: boolean };
 
-type Host = { process?: { env: Record<string, string | undefined>; exitCode?: number | string; on(event: string, listener: (error: unknown) => void): void; versions: Record<string, string> } };
+type Host = {
+  process?: {
+    env: Record<string, string | undefined>;
+    exitCode?: number | string;
+    on(event: string, listener: (error: unknown) => void): void;
+    versions: Record<string, string>;
+  };
+};
 const host = (globalThis as Host).process;
 
 const LIMIT_SECONDS = 60;

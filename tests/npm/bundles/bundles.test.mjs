@@ -32,7 +32,12 @@ async function outcome(t, address) {
   page.on('request', (request) => fetched.push(new URL(request.url()).pathname));
   page.on('pageerror', (error) => errors.push(String(error)));
   await page.goto(address);
-  const found = await page.waitForFunction(() => globalThis.outcome, undefined, { timeout: 60_000 }).then((handle) => handle.jsonValue(), (error) => `${error}\n${errors.join('\n')}`);
+  const found = await page
+    .waitForFunction(() => globalThis.outcome, undefined, { timeout: 60_000 })
+    .then(
+      (handle) => handle.jsonValue(),
+      (error) => `${error}\n${errors.join('\n')}`,
+    );
   return { found, fetched };
 }
 
@@ -42,7 +47,10 @@ async function served(t, path, pages = {}) {
   return server.origin;
 }
 
-for (const [name, wasm] of [['inline', false], ['by-url', true]]) {
+for (const [name, wasm] of [
+  ['inline', false],
+  ['by-url', true],
+]) {
   test(`esbuild, the module ${name}`, async (t) => {
     const path = await pageFolder(t);
     const options = { bundle: true, format: 'esm', platform: 'browser', minify: true, loader: { '.wasm': 'file' }, logLevel: 'error' };
@@ -50,28 +58,48 @@ for (const [name, wasm] of [['inline', false], ['by-url', true]]) {
     const origin = await served(t, `${path}/out`, { '/index.html': html('/app.js') });
     const { found, fetched } = await outcome(t, `${origin}/index.html`);
     assert.equal(found, TEXT);
-    assert.equal(fetched.some((one) => one.endsWith('.wasm')), wasm);
+    assert.equal(
+      fetched.some((one) => one.endsWith('.wasm')),
+      wasm,
+    );
   });
 }
 
 test('esbuild with splitting fetches one module alone', async (t) => {
   const path = await pageFolder(t);
-  await bundle({ bundle: true, format: 'esm', splitting: true, minify: true, logLevel: 'error', entryPoints: [`${path}/app/inline.js`], outdir: `${path}/out` });
+  await bundle({
+    bundle: true,
+    format: 'esm',
+    splitting: true,
+    minify: true,
+    logLevel: 'error',
+    entryPoints: [`${path}/app/inline.js`],
+    outdir: `${path}/out`,
+  });
   const origin = await served(t, `${path}/out`, { '/index.html': html('/inline.js') });
   const { found, fetched } = await outcome(t, `${origin}/index.html`);
   assert.equal(found, TEXT);
-  assert.deepEqual(fetched.filter((one) => one.includes('baseline')), []);
+  assert.deepEqual(
+    fetched.filter((one) => one.includes('baseline')),
+    [],
+  );
   assert.equal(fetched.filter((one) => one.includes('simd128')).length, 1);
 });
 
-for (const [name, wasm] of [['inline', false], ['by-url-vite', true]]) {
+for (const [name, wasm] of [
+  ['inline', false],
+  ['by-url-vite', true],
+]) {
   test(`Vite, the module ${name}`, async (t) => {
     const path = await pageFolder(t);
     await writeFile(`${path}/index.html`, html(`/app/${name}.js`));
     await viteBuild({ root: path, configFile: false, logLevel: 'error' });
     const { found, fetched } = await outcome(t, `${await served(t, `${path}/dist`)}/index.html`);
     assert.equal(found, TEXT);
-    assert.equal(fetched.some((one) => one.endsWith('.wasm')), wasm);
+    assert.equal(
+      fetched.some((one) => one.endsWith('.wasm')),
+      wasm,
+    );
   });
 
   test(`Vite as one develops, the module ${name}`, async (t) => {
@@ -104,7 +132,10 @@ test('no bundler, the module by URL', async (t) => {
 test('a worker, bundled by Vite', async (t) => {
   const path = await pageFolder(t);
   await writeFile(`${path}/index.html`, html('/page.js'));
-  await writeFile(`${path}/page.js`, `const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });\nworker.onmessage = ({ data }) => (globalThis.outcome = data);`);
+  await writeFile(
+    `${path}/page.js`,
+    `const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });\nworker.onmessage = ({ data }) => (globalThis.outcome = data);`,
+  );
   await writeFile(`${path}/worker.js`, `import { main } from './app/app.js';\nmain().then(postMessage, (error) => postMessage(String(error.stack)));`);
   await viteBuild({ root: path, configFile: false, logLevel: 'error', worker: { format: 'es' } });
   assert.equal((await outcome(t, `${await served(t, `${path}/dist`)}/index.html`)).found, TEXT);

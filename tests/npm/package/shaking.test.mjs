@@ -26,7 +26,11 @@ for (const entry of entries) {
     const inputs = Object.entries(metafile.inputs);
     for (const [file, { imports }] of inputs) {
       assert.ok(!/(^|\/)dist\/node\//.test(file), `${file} is reached`);
-      assert.deepEqual(imports.filter((one) => one.external).map((one) => one.path), [], file);
+      assert.deepEqual(
+        imports.filter((one) => one.external).map((one) => one.path),
+        [],
+        file,
+      );
     }
     assert.ok(inputs.length > 1);
   });
@@ -40,7 +44,10 @@ for (const entry of entries) {
 
 test('an entry that does not open stacks does not bring the module', async () => {
   const { metafile } = await bundle(`export * from '${manifest.name}/wire'; export * from '${manifest.name}/transport'`, { platform: 'browser' });
-  assert.deepEqual(Object.keys(metafile.inputs).filter((file) => file.includes('/engine/')), []);
+  assert.deepEqual(
+    Object.keys(metafile.inputs).filter((file) => file.includes('/engine/')),
+    [],
+  );
 });
 
 test('importing every entry changes no global and holds no process', async (t) => {

@@ -28,7 +28,17 @@ export type Exports = {
   listen(family: number, port: number, backlog: number, noDelay: number, keepalive: number, receiveBytes: number, sendBytes: number): number;
   close_listener(index: number, generation: number): void;
   accept(index: number, generation: number): number;
-  connect(now: number, localFamily: number, localPort: number, family: number, port: number, noDelay: number, keepalive: number, receiveBytes: number, sendBytes: number): number;
+  connect(
+    now: number,
+    localFamily: number,
+    localPort: number,
+    family: number,
+    port: number,
+    noDelay: number,
+    keepalive: number,
+    receiveBytes: number,
+    sendBytes: number,
+  ): number;
   set_options(now: number, index: number, generation: number, noDelay: number, keepalive: number, receiveBytes: number, sendBytes: number): void;
   peek(index: number, generation: number): number;
   take(now: number, index: number, generation: number, bytes: number): void;

@@ -18,7 +18,15 @@ export class FrameReadable extends ReadableStream<Uint8Array> {
     const owner = this.#owner;
     const target = sinks.get(to);
     const special = !target || target.type !== owner.type || this.locked || to.locked || owner.joined || owner.streaming;
-    return special ? super.pipeTo(to, options) : carry(this, to, options, () => owner.joinTo(target), () => owner.joinTo(undefined));
+    return special
+      ? super.pipeTo(to, options)
+      : carry(
+          this,
+          to,
+          options,
+          () => owner.joinTo(target),
+          () => owner.joinTo(undefined),
+        );
   }
 }
 
@@ -48,14 +56,21 @@ function carry(
           settle();
         });
     };
-    const abandon = (error: unknown) => () =>
-      Promise.all([preventAbort ? undefined : writer.abort(error), preventCancel ? undefined : reader.cancel(error)]);
+    const abandon = (error: unknown) => () => Promise.all([preventAbort ? undefined : writer.abort(error), preventCancel ? undefined : reader.cancel(error)]);
     const abort = () => finish(abandon(signal?.reason), () => reject(signal?.reason));
     reader.closed.then(
       () => finish(async () => (preventClose ? undefined : writer.close()), resolve),
-      (error) => finish(async () => (preventAbort ? undefined : writer.abort(error)), () => reject(error)),
+      (error) =>
+        finish(
+          async () => (preventAbort ? undefined : writer.abort(error)),
+          () => reject(error),
+        ),
     );
-    const stopped = (error: unknown) => finish(async () => (preventCancel ? undefined : reader.cancel(error)), () => reject(error));
+    const stopped = (error: unknown) =>
+      finish(
+        async () => (preventCancel ? undefined : reader.cancel(error)),
+        () => reject(error),
+      );
     writer.closed.then(() => stopped(new TypeError('the destination was closed')), stopped);
     if (signal?.aborted) return abort();
     signal?.addEventListener('abort', abort);

@@ -119,4 +119,3 @@ export class TcpTransport implements StreamTransport {
     return new TcpConnection(this.#engine, index, generation, ends, this.#context.mtuOf(ends.localAddress), options, established);
   }
 }
-

@@ -177,7 +177,6 @@ export class UdpSocket implements DatagramSocket, SocketListener {
     return datagram;
   }
 
-
   #onFailure(fail: (error: NetworkError) => void): void {
     if (this.#error) fail(this.#error);
     else this.#failStreams.push(fail);

@@ -22,11 +22,15 @@ function render(value: unknown, above: Set<object>): string {
   if (ArrayBuffer.isView(value)) return `${value.constructor.name} ${hex(new Uint8Array(value.buffer, value.byteOffset, value.byteLength))}`;
   above.add(value);
   const inner = (item: unknown) => render(item, above);
-  const text =
-    Array.isArray(value) ? `[${value.map(inner).join(', ')}]`
-    : value instanceof Map ? `Map {${[...value].map(([key, item]) => `${inner(key)} => ${inner(item)}`).join(', ')}}`
-    : value instanceof Set ? `Set {${[...value].map(inner).join(', ')}}`
-    : `{${Object.entries(value).map(([key, item]) => `${key}: ${inner(item)}`).join(', ')}}`;
+  const text = Array.isArray(value)
+    ? `[${value.map(inner).join(', ')}]`
+    : value instanceof Map
+      ? `Map {${[...value].map(([key, item]) => `${inner(key)} => ${inner(item)}`).join(', ')}}`
+      : value instanceof Set
+        ? `Set {${[...value].map(inner).join(', ')}}`
+        : `{${Object.entries(value)
+            .map(([key, item]) => `${key}: ${inner(item)}`)
+            .join(', ')}}`;
   above.delete(value);
   return text;
 }

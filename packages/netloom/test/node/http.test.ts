@@ -10,7 +10,16 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import * as undici from 'undici';
 import WebSocket, { WebSocketServer } from 'ws';
-import { createHttp, trailersOf, upgrade, upgradeWebSocket, withTrailers, type CreateHttpOptions, type HttpRequestHandler, type ServeOptions } from '../../src/http/index.ts';
+import {
+  createHttp,
+  trailersOf,
+  upgrade,
+  upgradeWebSocket,
+  withTrailers,
+  type CreateHttpOptions,
+  type HttpRequestHandler,
+  type ServeOptions,
+} from '../../src/http/index.ts';
 import { hostTcp } from './host-transport.ts';
 
 const run = promisify(execFile);
@@ -113,7 +122,10 @@ test("Node's client: keep-alive, trailers, Expect, pipelining and abort", async 
   const socket = net.connect(server.port, '127.0.0.1');
   socket.write(Array.from({ length: 50 }, (_, at) => `GET /${at} HTTP/1.1\r\nHost: a\r\n${at === 49 ? 'Connection: close\r\n' : ''}\r\n`).join(''));
   const text = (await socket.setEncoding('utf8').toArray()).join('');
-  assert.deepEqual(text.match(/\/\d+(?=  )/g), Array.from({ length: 50 }, (_, at) => `/${at}`));
+  assert.deepEqual(
+    text.match(/\/\d+(?= {2})/g),
+    Array.from({ length: 50 }, (_, at) => `/${at}`),
+  );
 
   const hanging = http.get(`${url}/hang`, { agent: false });
   hanging.on('error', () => undefined);
@@ -127,7 +139,10 @@ test('undici: fetch, and requests pipelined by ten', async (t) => {
   const client = new undici.Client(url, { pipelining: 10 });
   t.after(() => client.close());
   const texts = await Promise.all(Array.from({ length: 30 }, async (_, at) => (await client.request({ path: `/${at}`, method: 'GET' })).body.text()));
-  assert.deepEqual(texts, Array.from({ length: 30 }, (_, at) => `/${at} `));
+  assert.deepEqual(
+    texts,
+    Array.from({ length: 30 }, (_, at) => `/${at} `),
+  );
   const agent = new undici.Agent();
   t.after(() => agent.close());
   const stream = new Blob(['streamed']).stream();
@@ -211,9 +226,12 @@ test('an abort in the middle of a body resets the connection', async (t) => {
   const reader = response.body!.getReader();
   await reader.read();
   stop.abort();
-  await assert.rejects(async () => {
-    while (!(await reader.read()).done);
-  }, { name: 'AbortError' });
+  await assert.rejects(
+    async () => {
+      while (!(await reader.read()).done);
+    },
+    { name: 'AbortError' },
+  );
   assert.equal(((await ended) as NodeJS.ErrnoException).code, 'ECONNRESET');
 });
 
@@ -309,7 +327,10 @@ test('ws is a server for our WebSocket', async (t) => {
   socket.close(1000, 'done');
   await once(socket as unknown as EventTarget, 'close');
   await both;
-  assert.deepEqual(closes, [[3000, 'bye'], [1000, 'done']]);
+  assert.deepEqual(closes, [
+    [3000, 'bye'],
+    [1000, 'done'],
+  ]);
 });
 
 test('a closed client keeps no process alive', async (t) => {

@@ -2,38 +2,42 @@ import { connectStreams, createStack, patch, type NetworkStack } from '../../src
 import { deepEqual, equal, ok, rejects, test } from '../harness.ts';
 import { connected, turn } from './stacks.ts';
 
-test('64 ports: everyone reaches everyone', async () => {
-  const ports = 64;
-  const router = await createStack();
-  const taps = await Promise.all(Array.from({ length: ports }, () => router.interfaces.createTap()));
-  const bridge = await router.interfaces.createBridge({ ports: taps, ip: '10.0.0.1/16' });
-  equal(bridge.ports.length, ports);
-  const devices: NetworkStack[] = [];
-  for (const [place, tap] of taps.entries()) {
-    const device = await createStack();
-    const own = await device.interfaces.createTap({ ip: `10.0.1.${place}/16` });
-    if (place % 2) patch(own, tap);
-    else connectStreams(own, tap);
-    devices.push(device);
-  }
-  const sockets = await Promise.all([router, ...devices].map((device) => device.udp.open({ port: 7, receiveBufferSize: 1 << 20 })));
-  await Promise.all(
-    devices.map(async (device, place) => {
-      const next = (place + 7) % ports;
-      const listener = await devices[next]!.tcp.listen({ port: 1000 + place });
-      const [connection, accepted] = await Promise.all([device.tcp.connect({ host: `10.0.1.${next}`, port: 1000 + place }), listener.accept()]);
-      await connection.write(new Uint8Array(50_000));
-      let count = 0;
-      while (count < 50_000) count += await accepted!.readInto(new Uint8Array(65_536));
-      const session = await device.ping.createSession({ host: '10.0.0.1' });
-      equal((await session.ping()).host, '10.0.0.1');
-    }),
-  );
-  await sockets[5]!.send({ host: '255.255.255.255', port: 7, data: new Uint8Array([5]) });
-  const heard = await Promise.all(sockets.filter((_, place) => place !== 5).map((socket) => socket.receive()));
-  ok(heard.every((datagram) => datagram!.host === '10.0.1.4' && datagram!.data[0] === 5));
-  await Promise.all([router, ...devices].map((device) => device.close()));
-}, { limitSeconds: 120 });
+test(
+  '64 ports: everyone reaches everyone',
+  async () => {
+    const ports = 64;
+    const router = await createStack();
+    const taps = await Promise.all(Array.from({ length: ports }, () => router.interfaces.createTap()));
+    const bridge = await router.interfaces.createBridge({ ports: taps, ip: '10.0.0.1/16' });
+    equal(bridge.ports.length, ports);
+    const devices: NetworkStack[] = [];
+    for (const [place, tap] of taps.entries()) {
+      const device = await createStack();
+      const own = await device.interfaces.createTap({ ip: `10.0.1.${place}/16` });
+      if (place % 2) patch(own, tap);
+      else connectStreams(own, tap);
+      devices.push(device);
+    }
+    const sockets = await Promise.all([router, ...devices].map((device) => device.udp.open({ port: 7, receiveBufferSize: 1 << 20 })));
+    await Promise.all(
+      devices.map(async (device, place) => {
+        const next = (place + 7) % ports;
+        const listener = await devices[next]!.tcp.listen({ port: 1000 + place });
+        const [connection, accepted] = await Promise.all([device.tcp.connect({ host: `10.0.1.${next}`, port: 1000 + place }), listener.accept()]);
+        await connection.write(new Uint8Array(50_000));
+        let count = 0;
+        while (count < 50_000) count += await accepted!.readInto(new Uint8Array(65_536));
+        const session = await device.ping.createSession({ host: '10.0.0.1' });
+        equal((await session.ping()).host, '10.0.0.1');
+      }),
+    );
+    await sockets[5]!.send({ host: '255.255.255.255', port: 7, data: new Uint8Array([5]) });
+    const heard = await Promise.all(sockets.filter((_, place) => place !== 5).map((socket) => socket.receive()));
+    ok(heard.every((datagram) => datagram!.host === '10.0.1.4' && datagram!.data[0] === 5));
+    await Promise.all([router, ...devices].map((device) => device.close()));
+  },
+  { limitSeconds: 120 },
+);
 
 test('what goes between two ports stays between them', async () => {
   const [router, one, two] = await Promise.all([createStack(), createStack(), createStack()]);

@@ -33,7 +33,10 @@ test('a capture of a tap is a file of pcapng with both directions', async () => 
     await turn();
     end.abort();
     const [one, two] = await Promise.all(files);
-    deepEqual(one!.slice(0, 2).map((block) => block.type), [0x0a0d0d0a, 1]);
+    deepEqual(
+      one!.slice(0, 2).map((block) => block.type),
+      [0x0a0d0d0a, 1],
+    );
     equal(one![0]!.body.getUint32(0, true), 0x1a2b3c4d);
     equal(one![1]!.body.getUint16(0, true), 1, 'Ethernet');
     const packets = one!.slice(2);
@@ -73,7 +76,10 @@ test('captures of a tun and of a bridge', async () => {
   await (await router.udp.open()).send({ host: '10.0.0.255', port: 1, data: new Uint8Array(1) });
   await until(() => ports.every((port) => port.stats().framesSent > 0));
   stop.abort();
-  deepEqual((await of).map((block) => block.type === 6 ? `packet ${block.body.getUint32(0, true)}` : block.type).sort(), [0x0a0d0d0a, 1, 1, 'packet 0', 'packet 1'].sort());
+  deepEqual(
+    (await of).map((block) => (block.type === 6 ? `packet ${block.body.getUint32(0, true)}` : block.type)).sort(),
+    [0x0a0d0d0a, 1, 1, 'packet 0', 'packet 1'].sort(),
+  );
   await router.close();
 });
 

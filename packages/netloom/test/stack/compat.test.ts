@@ -1,7 +1,19 @@
 /**
  * Code written for tcpip.js: its flat names, its options, the texts of its errors.
  */
-import { connectStreams, createStack, type BridgeInterface, type LoopbackInterface, type NetworkInterface, type TapInterface, type TcpConnection, type TcpListener, type TunInterface, type UdpDatagram, type UdpSocket } from '../../src/index.ts';
+import {
+  connectStreams,
+  createStack,
+  type BridgeInterface,
+  type LoopbackInterface,
+  type NetworkInterface,
+  type TapInterface,
+  type TcpConnection,
+  type TcpListener,
+  type TunInterface,
+  type UdpDatagram,
+  type UdpSocket,
+} from '../../src/index.ts';
 import type { DatagramTransport, StreamTransport } from '../../src/transport/index.ts';
 import { deepEqual, equal, ok, rejects, test } from '../harness.ts';
 import { turn } from './stacks.ts';
@@ -47,7 +59,7 @@ test('flat names connect, listen, open and ping', async () => {
   await stack.close();
 });
 
-test('a stack\'s parts are transports', async () => {
+test("a stack's parts are transports", async () => {
   const stack = await createStack();
   const streams: StreamTransport = stack.tcp;
   const datagrams: DatagramTransport = stack.udp;
@@ -83,9 +95,12 @@ test('closing with and without locks, and the texts of its errors', async () => 
   {
     const [, inbound] = await open();
     inbound.readable.getReader();
-    await rejects(async () => {
-      for await (const _ of inbound);
-    }, { message: 'readable stream already locked' });
+    await rejects(
+      async () => {
+        for await (const _ of inbound);
+      },
+      { message: 'readable stream already locked' },
+    );
   }
   await stack.close();
 });

@@ -12,7 +12,9 @@ const section = (id: number, content: number[]): number[] => [id, ...unsigned(co
 
 /** The functions of the real module, which do nothing and give what `answers` says, or 0; those of `traps` end the instance. */
 async function module(answers: Record<string, number>, traps: string[]): Promise<WebAssembly.Module> {
-  const names = WebAssembly.Module.exports(await loadModule()).filter(({ kind }) => kind === 'function').map(({ name }) => name);
+  const names = WebAssembly.Module.exports(await loadModule())
+    .filter(({ kind }) => kind === 'function')
+    .map(({ name }) => name);
   const body = (name: string) => (traps.includes(name) ? [0, 0x00, 0x0b] : [0, 0x41, (answers[name] ?? 0) & 127, 0x0b]);
   const sections = [
     section(1, vector([[0x60, 0, 1, 0x7f]])),

@@ -11,7 +11,10 @@ test('interfaces iterate by kind and age, keep their identity, and can be remove
   const other = await interfaces.createTap();
   const loopback = await interfaces.createLoopback({ ip: '127.0.0.1/8' });
   ok([...interfaces].every((one, place) => one === [loopback, tun, tap, other, bridge][place]));
-  deepEqual([...interfaces].map((one) => one.name), ['lo0', 'tun0', 'tap0', 'tap1', 'bridge0']);
+  deepEqual(
+    [...interfaces].map((one) => one.name),
+    ['lo0', 'tun0', 'tap0', 'tap1', 'bridge0'],
+  );
   for (const one of [loopback, tun, tap, other, bridge]) await interfaces.remove(one);
   deepEqual([...interfaces], []);
   await rejects(interfaces.remove(tap), { code: 'EINVAL' });

@@ -2,7 +2,7 @@ import { createStack, patch, type FrameEndpoint } from '../../src/index.ts';
 import { deepEqual, equal, ok, pattern, rejects, test, throws } from '../harness.ts';
 import { A, B, collect, connected, pair, turn } from './stacks.ts';
 
-test('patched interfaces pass segments whole, whatever the MTU; a bridge\'s port does not', async () => {
+test("patched interfaces pass segments whole, whatever the MTU; a bridge's port does not", async () => {
   for (const kind of ['tap', 'tun'] as const) {
     const { a, b, ta, tb, close } = await pair({ kind, mtu: 1500 });
     const { client, server } = await connected({ a, b });

@@ -8,7 +8,10 @@ test('replies tell host, identifier, sequence, payload and time', async () => {
   for (const sequenceNumber of [0, 1, 2]) {
     const reply = await session.ping();
     deepEqual([reply.host, reply.identifier, reply.sequenceNumber], [B, session.identifier, sequenceNumber]);
-    deepEqual(reply.payload, Uint8Array.from({ length: 56 }, (_, index) => index));
+    deepEqual(
+      reply.payload,
+      Uint8Array.from({ length: 56 }, (_, index) => index),
+    );
     ok(reply.roundTripTime >= 0 && reply.roundTripTime < 1000);
   }
   const back = await b.ping.createSession({ host: A });

@@ -3,7 +3,10 @@ import { deepEqual, equal, rejects, test, throws } from '../harness.ts';
 import { turn } from './stacks.ts';
 
 /** A client at 10.1.0.2 and a server at 10.2.0.2, with a router between. */
-async function routed({ masquerade = false, forwarding = true } = {}): Promise<{ client: NetworkStack; router: NetworkStack; server: NetworkStack; close(): Promise<void> }> {
+async function routed({
+  masquerade = false,
+  forwarding = true,
+} = {}): Promise<{ client: NetworkStack; router: NetworkStack; server: NetworkStack; close(): Promise<void> }> {
   const [client, router, server] = await Promise.all([createStack(), createStack({ forwarding }), createStack()]);
   patch(await client.interfaces.createTap({ ip: '10.1.0.2/24' }), await router.interfaces.createTap({ ip: '10.1.0.1/24' }));
   patch(await server.interfaces.createTap({ ip: '10.2.0.2/24' }), await router.interfaces.createTap({ ip: '10.2.0.1/24', masquerade }));
@@ -22,13 +25,16 @@ test('routes are listed, looked up, added and removed', async () => {
   stack.routes.add({ destination: '0.0.0.0/0', via: '10.0.0.1' });
   stack.routes.add({ destination: '192.168.7.7/16', via: tun });
   stack.routes.add({ destination: '::/0', via: 'fd00::1' });
-  deepEqual(stack.routes.list().map(({ destination, gateway, source, via }) => [destination, gateway, source, via.name]), [
-    ['10.0.0.0/24', undefined, 'connected', 'tap0'],
-    ['fd00::/64', undefined, 'connected', 'tap0'],
-    ['0.0.0.0/0', '10.0.0.1', 'static', 'tap0'],
-    ['192.168.0.0/16', undefined, 'static', 'tun0'],
-    ['::/0', 'fd00::1', 'static', 'tap0'],
-  ].sort((one, two) => order(stack, one[0]!) - order(stack, two[0]!)));
+  deepEqual(
+    stack.routes.list().map(({ destination, gateway, source, via }) => [destination, gateway, source, via.name]),
+    [
+      ['10.0.0.0/24', undefined, 'connected', 'tap0'],
+      ['fd00::/64', undefined, 'connected', 'tap0'],
+      ['0.0.0.0/0', '10.0.0.1', 'static', 'tap0'],
+      ['192.168.0.0/16', undefined, 'static', 'tun0'],
+      ['::/0', 'fd00::1', 'static', 'tap0'],
+    ].sort((one, two) => order(stack, one[0]!) - order(stack, two[0]!)),
+  );
   equal(stack.routes.lookup('192.168.1.1')!.via, tun);
   equal(stack.routes.lookup('10.0.0.77')!.via, tap);
   equal(stack.routes.lookup('8.8.8.8')!.gateway, '10.0.0.1');

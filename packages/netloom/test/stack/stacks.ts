@@ -1,7 +1,17 @@
 /**
  * Stacks for tests, joined in pairs.
  */
-import { connectStreams, createStack, patch, type NetworkStack, type TapInterface, type TapInterfaceOptions, type TcpConnection, type TcpListener, type TunInterface } from '../../src/index.ts';
+import {
+  connectStreams,
+  createStack,
+  patch,
+  type NetworkStack,
+  type TapInterface,
+  type TapInterfaceOptions,
+  type TcpConnection,
+  type TcpListener,
+  type TunInterface,
+} from '../../src/index.ts';
 
 export const A = '10.0.0.1';
 export const B = '10.0.0.2';
@@ -71,7 +81,11 @@ export function random(seed: number): () => number {
 }
 
 /** Joins two interfaces by a link that loses, doubles and reorders frames. */
-export function badLink(from: TapInterface | TunInterface, to: TapInterface | TunInterface, faults: { loss?: number; reorder?: number; double?: number; seed: number }): { lost: number; late: number } {
+export function badLink(
+  from: TapInterface | TunInterface,
+  to: TapInterface | TunInterface,
+  faults: { loss?: number; reorder?: number; double?: number; seed: number },
+): { lost: number; late: number } {
   const { loss = 0, reorder = 0, double = 0, seed } = faults;
   const next = random(seed);
   const counts = { lost: 0, late: 0 };

@@ -37,7 +37,7 @@ test('a reader of bytes that waits gets what comes, and the end', async () => {
   await stack.close();
 });
 
-test('readInto fills the caller\'s buffer, and tells the end', async () => {
+test("readInto fills the caller's buffer, and tells the end", async () => {
   const { client, server, stack } = await looped();
   await client.write(pattern(10_000));
   await client.writable.close();
@@ -105,25 +105,29 @@ test('a stopped reader stops the writer, and memory is bounded', async () => {
   await close();
 });
 
-test('64 MiB (1 GiB when full) through one connection with flat memory', async () => {
-  const total = (full ? 1024 : 64) * MIB;
-  const { a, b, close } = await pair({ by: 'streams' });
-  const { client, server } = await connected({ a, b });
-  const sending = (async () => {
-    const writer = client.writable.getWriter();
-    for (let sent = 0; sent < total; sent += 65_536) await writer.write(fillPattern(new Uint8Array(65_536), sent));
-    await writer.close();
-  })();
-  let received = 0;
-  for await (const chunk of server) {
-    equal(chunk[0], pattern(1, received)[0]);
-    received += chunk.length;
-  }
-  await sending;
-  equal(received, total);
-  ok(a.stats().memoryBytes + b.stats().memoryBytes < 24 * MIB, 'memory is the buffers\', whatever is carried');
-  await close();
-}, { limitSeconds: 300 });
+test(
+  '64 MiB (1 GiB when full) through one connection with flat memory',
+  async () => {
+    const total = (full ? 1024 : 64) * MIB;
+    const { a, b, close } = await pair({ by: 'streams' });
+    const { client, server } = await connected({ a, b });
+    const sending = (async () => {
+      const writer = client.writable.getWriter();
+      for (let sent = 0; sent < total; sent += 65_536) await writer.write(fillPattern(new Uint8Array(65_536), sent));
+      await writer.close();
+    })();
+    let received = 0;
+    for await (const chunk of server) {
+      equal(chunk[0], pattern(1, received)[0]);
+      received += chunk.length;
+    }
+    await sending;
+    equal(received, total);
+    ok(a.stats().memoryBytes + b.stats().memoryBytes < 24 * MIB, "memory is the buffers', whatever is carried");
+    await close();
+  },
+  { limitSeconds: 300 },
+);
 
 test('both ways at once, without a stall', async () => {
   const { a, b, close } = await pair({ by: 'streams' });
@@ -139,23 +143,27 @@ test('both ways at once, without a stall', async () => {
   await close();
 });
 
-test('1,000 parallel connections, all of them sending', async () => {
-  const { a, b, close } = await pair({ by: 'streams' });
-  const listener = await b.tcp.listen({ port: 80, backlog: 1000 });
-  const echoing = (async () => {
-    for await (const connection of listener) void connection.readable.pipeTo(connection.writable);
-  })();
-  const one = async (number: number) => {
-    const connection = await a.tcp.connect({ host: '10.0.0.2', port: 80 });
-    const sent = pattern(20_000, number);
-    const [, received] = await Promise.all([connection.write(sent).then(() => connection.writable.close()), collect(connection)]);
-    deepEqual(received, sent);
-  };
-  await Promise.all(Array.from({ length: 1000 }, (_, number) => one(number)));
-  await listener.close();
-  await echoing;
-  await close();
-}, { limitSeconds: 120 });
+test(
+  '1,000 parallel connections, all of them sending',
+  async () => {
+    const { a, b, close } = await pair({ by: 'streams' });
+    const listener = await b.tcp.listen({ port: 80, backlog: 1000 });
+    const echoing = (async () => {
+      for await (const connection of listener) void connection.readable.pipeTo(connection.writable);
+    })();
+    const one = async (number: number) => {
+      const connection = await a.tcp.connect({ host: '10.0.0.2', port: 80 });
+      const sent = pattern(20_000, number);
+      const [, received] = await Promise.all([connection.write(sent).then(() => connection.writable.close()), collect(connection)]);
+      deepEqual(received, sent);
+    };
+    await Promise.all(Array.from({ length: 1000 }, (_, number) => one(number)));
+    await listener.close();
+    await echoing;
+    await close();
+  },
+  { limitSeconds: 120 },
+);
 
 test('streams of others are iterated over and released', async () => {
   const stream = () => new Blob(['abc']).stream();

@@ -121,7 +121,10 @@ test('connections that arrive before anybody accepts are all there, and more tha
   await turn();
   const ports = [];
   for await (const connection of listener) if (ports.push(connection.remotePort) === 4) break;
-  deepEqual(ports, clients.map((client) => client.localPort));
+  deepEqual(
+    ports,
+    clients.map((client) => client.localPort),
+  );
   const [more, accepted] = await Promise.all([stack.tcp.connect({ host: '127.0.0.1', port: 80 }), listener.accept()]);
   equal(accepted!.remotePort, more.localPort);
 });
