@@ -14,6 +14,10 @@ pub(crate) fn step(name: &str, arguments: &[String]) -> Result<Step> {
     if name == "core" {
         return core(step, arguments);
     }
+    if name == "npm" {
+        crate::npm::build()?;
+        return Ok(Step::new("node").arg(crate::root().join("benches/npm/run.mjs")).args(arguments));
+    }
     needs::interop()?;
     crate::build_relay()?;
     Ok(step.env("NETLOOM_BIN", crate::relay_program()))

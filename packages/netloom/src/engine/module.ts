@@ -28,7 +28,9 @@ const VECTORS = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 
 
 async function compileInline(): Promise<WebAssembly.Module> {
   const { module } = WebAssembly.validate(VECTORS) ? await import('./inline/simd128.ts') : await import('./inline/baseline.ts');
-  const packed = Uint8Array.from(atob(module), (character) => character.charCodeAt(0));
+  const text = atob(module);
+  const packed = new Uint8Array(text.length);
+  for (let index = 0; index < text.length; index += 1) packed[index] = text.charCodeAt(index);
   const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream('gzip'));
   return WebAssembly.compile(await new Response(unpacked).arrayBuffer());
 }

@@ -31,7 +31,8 @@ export class HttpClient {
 
   constructor(transport: Pick<StreamTransport, 'connect'>, options: CreateHttpOptions) {
     const { maxConnectionsPerHost = 64 } = options;
-    if (!(Number.isInteger(maxConnectionsPerHost) && maxConnectionsPerHost > 0)) throw new NetworkError('EINVAL', { message: 'maxConnectionsPerHost is not a whole number above 0' });
+    if (!(Number.isInteger(maxConnectionsPerHost) && maxConnectionsPerHost > 0))
+      throw new NetworkError('EINVAL', { message: 'maxConnectionsPerHost is not a whole number above 0' });
     this.limits = limitsOf(options, {});
     this.pool = new Pool(transport, options.tls, maxConnectionsPerHost);
   }
@@ -66,7 +67,10 @@ export class HttpClient {
       const request = upgradeRequest(url, protocol, tunnel, new Headers(headers));
       const head = await exchangeUpgrade(channel, request, this.limits);
       const response = present(new Response(null, { statusText: head.statusText }), { status: head.status, headers: head.headers, url: url.href });
-      const agreed = tunnel === undefined ? head.status === 101 && hasToken(head.headers, 'connection', 'upgrade') && head.headers.has('upgrade') : head.status >= 200 && head.status < 300;
+      const agreed =
+        tunnel === undefined
+          ? head.status === 101 && hasToken(head.headers, 'connection', 'upgrade') && head.headers.has('upgrade')
+          : head.status >= 200 && head.status < 300;
       if (!agreed) throw new HttpProtocolError(`the server did not switch protocols: ${head.status} ${head.statusText}`, head.status);
       return { response, connection: channel.detach() };
     } catch (error) {
@@ -141,7 +145,12 @@ function streamOf(out: Outgoing, { head, body }: Answer, channel: Channel, fail:
   return decodeContent(stream, head.headers);
 }
 
-function upgradeRequest(url: URL, protocol: string | undefined, tunnel: string | undefined, headers: Headers): { method: string; target: string; fields: [string, string][] } {
+function upgradeRequest(
+  url: URL,
+  protocol: string | undefined,
+  tunnel: string | undefined,
+  headers: Headers,
+): { method: string; target: string; fields: [string, string][] } {
   const fields: [string, string][] = [['host', tunnel ?? headers.get('host') ?? url.host]];
   for (const [name, value] of headers) if (!['connection', 'content-length', 'host', 'transfer-encoding', 'upgrade'].includes(name)) fields.push([name, value]);
   if (tunnel !== undefined) {

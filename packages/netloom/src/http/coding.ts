@@ -3,7 +3,11 @@ const CODINGS = ['gzip', 'x-gzip', 'deflate'];
 
 /** Decodes a body as `Content-Encoding` says; what the platform does not know stays as it is. */
 export function decodeContent(body: ReadableStream<Uint8Array>, headers: Headers): ReadableStream<Uint8Array> {
-  const codings = (headers.get('content-encoding') ?? '').toLowerCase().split(',').map((name) => name.trim()).filter((name) => name !== '' && name !== 'identity');
+  const codings = (headers.get('content-encoding') ?? '')
+    .toLowerCase()
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '' && name !== 'identity');
   if (codings.length === 0 || codings.length > 4 || !codings.every((name) => CODINGS.includes(name))) return body;
   return codings.reduceRight((stream, name) => decoded(stream, name), body);
 }

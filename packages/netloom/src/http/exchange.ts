@@ -98,7 +98,7 @@ export async function exchange(channel: Channel, out: Outgoing, limits: Limits, 
       channel.within(OVERTAKEN_MS, () => sending).then(end);
       return;
     }
-    const reusable = sent && framing !== 'close' && persists(answer);
+    const reusable = sent && framing !== 'close' && persists(answer) && !hasToken(out.headers, 'connection', 'close');
     if (!reusable) channel.close();
     onDone(reusable, answer);
   };
@@ -108,7 +108,11 @@ export async function exchange(channel: Channel, out: Outgoing, limits: Limits, 
 }
 
 /** Asks for a protocol switch or a tunnel; resolves with the answer's head, after which the connection is the caller's. */
-export async function exchangeUpgrade(channel: Channel, request: { method: string; target: string; fields: [string, string][] }, limits: Limits): Promise<ResponseHead> {
+export async function exchangeUpgrade(
+  channel: Channel,
+  request: { method: string; target: string; fields: [string, string][] },
+  limits: Limits,
+): Promise<ResponseHead> {
   const head = encodeHead(`${request.method} ${request.target} HTTP/1.1`, request.fields);
   return channel.within(limits.headersTimeout, async () => {
     await channel.sink.write(head);

@@ -13,7 +13,10 @@ function declared(head: { minor: number; headers: Headers }): Framing | undefine
   if (coding !== null) {
     if (length !== null) throw new HttpProtocolError('both Transfer-Encoding and Content-Length');
     if (head.minor === 0) throw new HttpProtocolError('Transfer-Encoding in HTTP/1.0');
-    const codings = coding.toLowerCase().split(',').map((part) => part.trim());
+    const codings = coding
+      .toLowerCase()
+      .split(',')
+      .map((part) => part.trim());
     // The last coding must be chunked, and it alone, or nobody knows where the body ends.
     if (codings.indexOf('chunked') !== codings.length - 1) throw new HttpProtocolError('invalid Transfer-Encoding');
     if (codings.length > 1) throw new HttpProtocolError('unsupported transfer coding', 501);

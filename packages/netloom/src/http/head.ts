@@ -84,7 +84,13 @@ export async function readResponseHead(source: ByteSource, limits: HeadLimits): 
 /** Whether the list in field `name` has `token`, whatever its case. */
 export function hasToken(headers: Headers, name: string, token: string): boolean {
   const value = headers.get(name);
-  return value !== null && value.toLowerCase().split(',').some((part) => part.trim() === token);
+  return (
+    value !== null &&
+    value
+      .toLowerCase()
+      .split(',')
+      .some((part) => part.trim() === token)
+  );
 }
 
 /** Whether the sender lets the connection persist (RFC 9112 9.3). */

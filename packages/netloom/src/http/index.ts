@@ -19,8 +19,20 @@ export { WebSocketConnection, type WebSocketClose } from './websocket/connection
 export { WebSocketError } from './websocket/frames.ts';
 export { upgradeWebSocket, type WebSocketOptions, type WebSocketUpgrade, type WebSocketUpgradeOptions } from './websocket/handshake.ts';
 export type {
-  ConnectionLike, CreateHttp, CreateHttpOptions, HttpApi, HttpFetch, HttpLimits, HttpRequestHandler, HttpServer, HttpTransport,
-  RequestUpgradeOptions, ServeHandlerOptions, ServeOptions, TlsWrapper, UpgradedConnection,
+  ConnectionLike,
+  CreateHttp,
+  CreateHttpOptions,
+  HttpApi,
+  HttpFetch,
+  HttpLimits,
+  HttpRequestHandler,
+  HttpServer,
+  HttpTransport,
+  RequestUpgradeOptions,
+  ServeHandlerOptions,
+  ServeOptions,
+  TlsWrapper,
+  UpgradedConnection,
 } from './types.ts';
 
 /** A stack of tcpip.js 0.3 has flat methods, which win: a copy of a stack with another `connectTcp` means it. */
@@ -52,7 +64,12 @@ export async function createHttp(transport: HttpTransport, options: CreateHttpOp
     const handler = given.handler ?? second;
     if (typeof handler !== 'function') throw new TypeError('serve options require a handler');
     const { handler: _, ...rest } = given;
-    return serveHttp(streams, { port: 80, ...rest }, handler, limitsOf(rest, { ...limitsOf(options, {}), headersTimeout: options.headersTimeout ?? 60_000, keepAliveTimeout: options.keepAliveTimeout ?? 5000 }));
+    return serveHttp(
+      streams,
+      { port: 80, ...rest },
+      handler,
+      limitsOf(rest, { ...limitsOf(options, {}), headersTimeout: options.headersTimeout ?? 60_000, keepAliveTimeout: options.keepAliveTimeout ?? 5000 }),
+    );
   };
   return {
     fetch: createFetch(client),

@@ -11,7 +11,8 @@ export function limitsOf(given: HttpLimits, defaults: Partial<Limits>): Limits {
     const value = given[name];
     if (value === undefined) continue;
     // Timers hold 31 bits.
-    if (!(Number.isInteger(value) && value >= 0 && value < 2 ** 31)) throw new NetworkError('EINVAL', { message: `${name} is not a whole number from 0 to 2147483647` });
+    if (!(Number.isInteger(value) && value >= 0 && value < 2 ** 31))
+      throw new NetworkError('EINVAL', { message: `${name} is not a whole number from 0 to 2147483647` });
     limits[name] = value;
   }
   return limits;

@@ -23,7 +23,9 @@ const READERS = ['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text'] as 
 let streams: boolean | undefined;
 
 function takesStreams(): boolean {
-  return (streams ??= !new Request('http://localhost', { method: 'POST', body: new ReadableStream(), duplex: 'half' } as RequestInit).headers.has('content-type'));
+  return (streams ??= !new Request('http://localhost', { method: 'POST', body: new ReadableStream(), duplex: 'half' } as RequestInit).headers.has(
+    'content-type',
+  ));
 }
 
 /** A `Request` as a server shows it. */

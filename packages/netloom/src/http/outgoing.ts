@@ -1,5 +1,5 @@
 import { utf8, viewOf } from './bytes.ts';
-import { TOKEN } from './head.ts';
+import { hasToken, TOKEN } from './head.ts';
 import type { Content } from './send.ts';
 import { trailersToSend } from './trailers.ts';
 
@@ -89,6 +89,7 @@ export function requestFields({ method, url, headers, body }: Pick<Outgoing, 'me
   const byDefault = (name: string, value: string) => {
     if (!headers.has(name)) fields.push([name, value]);
   };
+  if (hasToken(headers, 'connection', 'close')) fields.push(['connection', 'close']);
   byDefault('accept', '*/*');
   // A part of coded content cannot be decoded.
   byDefault('accept-encoding', headers.has('range') ? 'identity' : 'gzip, deflate');

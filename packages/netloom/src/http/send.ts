@@ -84,7 +84,8 @@ class Gatherer {
 
 function checkLength(framing: Framing, sent: number, ended: boolean): void {
   if (typeof framing !== 'object') return;
-  if (sent > framing.length || (ended && sent < framing.length)) throw new ContentError(new TypeError(`body has ${sent} bytes, Content-Length says ${framing.length}`));
+  if (sent > framing.length || (ended && sent < framing.length))
+    throw new ContentError(new TypeError(`body has ${sent} bytes, Content-Length says ${framing.length}`));
 }
 
 /** Sends a head with its body. The head does not wait for a body that takes its time. */

@@ -124,7 +124,8 @@ class ServerExchange {
       return response;
     } catch (error) {
       const fault = this.#bodyError ?? error;
-      if (fault instanceof HttpProtocolError) return new Response(null, { status: fault.status, ...(fault.status === 426 && { headers: { 'sec-websocket-version': '13' } }) });
+      if (fault instanceof HttpProtocolError)
+        return new Response(null, { status: fault.status, ...(fault.status === 426 && { headers: { 'sec-websocket-version': '13' } }) });
       if (this.#channel.error === undefined) this.#server.onError(error);
       return new Response(null, { status: 500 });
     }

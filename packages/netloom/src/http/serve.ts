@@ -125,7 +125,12 @@ class Server implements HttpServer, ServerContext {
       return await serveRequest(channel, head, this);
     } catch (error) {
       if (!(error instanceof HttpProtocolError)) throw error;
-      await channel.sink.write(encodeHead(statusLine(error.status, ''), [['connection', 'close'], ['content-length', '0']]));
+      await channel.sink.write(
+        encodeHead(statusLine(error.status, ''), [
+          ['connection', 'close'],
+          ['content-length', '0'],
+        ]),
+      );
       return false;
     }
   }

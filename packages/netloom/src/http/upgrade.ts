@@ -22,7 +22,6 @@ export function switchOf(response: Response): Switch | undefined {
   return switches.get(response);
 }
 
-
 /** What a server switches to. */
 export type UpgradeOptions = {
   /** What to switch to. Default: the first that the client's `Upgrade` names. Not for CONNECT. */

@@ -92,6 +92,14 @@ test('connections are used again, as many as run at once', async () => {
   equal(network.opened.length, 2);
 });
 
+test('a request may ask for a connection of its own', async () => {
+  const network = new MemoryNetwork();
+  const { fetch, serve } = await createHttp(network);
+  await serve((request) => new Response(request.headers.get('connection')));
+  for (let turn = 0; turn < 2; turn++) equal(await (await fetch('http://a/', { headers: { connection: 'close' } })).text(), 'close');
+  equal(network.opened.length, 2);
+});
+
 test('responses whose small bodies nobody reads do not hold their connections', async () => {
   const network = new MemoryNetwork();
   const { fetch, serve } = await createHttp(network, { maxConnectionsPerHost: 1 });
@@ -141,7 +149,10 @@ test('an idempotent request is sent again where the kept connection was closed m
 });
 
 test('a kept connection is closed after its idle time, or the shorter one of the server', async () => {
-  for (const [own, theirs] of [[20, ''], [60_000, 'keep-alive: timeout=1\r\n']] as const) {
+  for (const [own, theirs] of [
+    [20, ''],
+    [60_000, 'keep-alive: timeout=1\r\n'],
+  ] as const) {
     const { accept, fetch } = await setUp({ keepAliveTimeout: own });
     const asked = fetch('http://a/');
     const peer = await accept();
@@ -194,8 +205,15 @@ test('redirects are followed as fetch follows them', async () => {
   const to = (status: number, location: string) => `HTTP/1.1 ${status} Moved\r\nlocation: ${location}\r\ncontent-length: 4\r\n\r\ngone`;
   const here = 'HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nhere';
   const { fetch, requests } = await answering({
-    '/301': to(301, '/here'), '/302': to(302, 'here'), '/303': to(303, '/here'), '/307': to(307, '/here'), '/308': to(308, 'http://b/here'),
-    '/loop': to(302, '/loop'), '/secure': to(302, 'https://a/'), '/nowhere': 'HTTP/1.1 302 Found\r\ncontent-length: 0\r\n\r\n', '/here': here,
+    '/301': to(301, '/here'),
+    '/302': to(302, 'here'),
+    '/303': to(303, '/here'),
+    '/307': to(307, '/here'),
+    '/308': to(308, 'http://b/here'),
+    '/loop': to(302, '/loop'),
+    '/secure': to(302, 'https://a/'),
+    '/nowhere': 'HTTP/1.1 302 Found\r\ncontent-length: 0\r\n\r\n',
+    '/here': here,
   });
   const hop = async (path: string, init?: RequestInit) => {
     requests.length = 0;
@@ -220,7 +238,10 @@ test('redirects are followed as fetch follows them', async () => {
   equal((await fetch('http://a/301', { redirect: 'manual' })).headers.get('location'), '/here');
   equal((await fetch('http://a/nowhere')).status, 302);
   const stream = new ReadableStream({ start: (controller) => controller.close() });
-  await rejects(fetch('http://a/307', { method: 'POST', body: stream, duplex: 'half' } as RequestInit), { name: 'TypeError', message: 'redirect of a request whose body is a stream' });
+  await rejects(fetch('http://a/307', { method: 'POST', body: stream, duplex: 'half' } as RequestInit), {
+    name: 'TypeError',
+    message: 'redirect of a request whose body is a stream',
+  });
 });
 
 test('coded content is decoded', async () => {
@@ -233,7 +254,14 @@ test('coded content is decoded', async () => {
     if (pathname === '/broken') return new Response('not gzip', { headers: { 'content-encoding': 'gzip' } });
     if (pathname === '/unknown') return new Response('as it is', { headers: { 'content-encoding': 'zstd' } });
     let body = new Blob([text]).stream();
-    const [codings, formats] = ({ '/gzip': ['gzip', ['gzip']], '/deflate': ['deflate', ['deflate']], '/raw': ['deflate', ['deflate-raw']], '/both': ['deflate, gzip', ['deflate', 'gzip']] } as const)[pathname as '/gzip']!;
+    const [codings, formats] = (
+      {
+        '/gzip': ['gzip', ['gzip']],
+        '/deflate': ['deflate', ['deflate']],
+        '/raw': ['deflate', ['deflate-raw']],
+        '/both': ['deflate, gzip', ['deflate', 'gzip']],
+      } as const
+    )[pathname as '/gzip']!;
     for (const format of formats) body = body.pipeThrough(new CompressionStream(format) as never);
     return new Response(body, { headers: { 'content-encoding': codings } });
   });
@@ -347,13 +375,16 @@ test('large bodies flow both ways at the pace of the reader', async () => {
   await serve((request) => new Response(request.body));
   const total = 16 << 20;
   let sent = 0;
-  const body = new ReadableStream<Uint8Array>({
-    pull(controller) {
-      controller.enqueue(new Uint8Array(65536).fill(sent >> 16));
-      sent += 65536;
-      if (sent === total) controller.close();
+  const body = new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        controller.enqueue(new Uint8Array(65536).fill(sent >> 16));
+        sent += 65536;
+        if (sent === total) controller.close();
+      },
     },
-  }, { highWaterMark: 0 });
+    { highWaterMark: 0 },
+  );
   const response = await fetch('http://a/', { method: 'POST', body, duplex: 'half' } as RequestInit);
   const reader = response.body!.getReader();
   let received = 0;
@@ -383,7 +414,11 @@ test('TLS is whoever is given for it', async () => {
 
 test('a stack of tcpip.js 0.3 or a copy of one works', async () => {
   const network = new MemoryNetwork();
-  const stack = { connectTcp: network.connect.bind(network), listenTcp: network.listen.bind(network), tcp: { connect: () => Promise.reject(new Error('not this one')) } };
+  const stack = {
+    connectTcp: network.connect.bind(network),
+    listenTcp: network.listen.bind(network),
+    tcp: { connect: () => Promise.reject(new Error('not this one')) },
+  };
   const { fetch, serve } = await createHttp(stack);
   await serve(() => new Response('ok'));
   equal(await (await fetch('http://[::1]/')).text(), 'ok');

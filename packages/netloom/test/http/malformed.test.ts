@@ -151,7 +151,10 @@ for (const [name, message] of RESPONSES) {
     const network = new MemoryNetwork();
     const listener = await network.listen({ port: 80 });
     const { fetch } = await createHttp(network);
-    const asked = rejects(fetch('http://a/').then((response) => response.text()), { name: 'TypeError' });
+    const asked = rejects(
+      fetch('http://a/').then((response) => response.text()),
+      { name: 'TypeError' },
+    );
     const peer = new Peer((await listener.accept())!);
     await peer.until('\r\n\r\n');
     await peer.send(message);

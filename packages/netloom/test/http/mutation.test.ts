@@ -17,7 +17,23 @@ function random(seed: number): (below: number) => number {
   };
 }
 
-const PIECES = ['\r\n', '\n', '\r', ' ', ':', '0', 'ffffffff', '\0', '\xff', 'Content-Length: 3\r\n', 'Transfer-Encoding: chunked\r\n', 'Connection: close\r\n', 'Upgrade: x\r\n', ';', ','];
+const PIECES = [
+  '\r\n',
+  '\n',
+  '\r',
+  ' ',
+  ':',
+  '0',
+  'ffffffff',
+  '\0',
+  '\xff',
+  'Content-Length: 3\r\n',
+  'Transfer-Encoding: chunked\r\n',
+  'Connection: close\r\n',
+  'Upgrade: x\r\n',
+  ';',
+  ',',
+];
 
 /** `text` with one to four bytes changed, cut, doubled or put in. */
 function mutate(text: string, next: (below: number) => number): string {
@@ -73,9 +89,15 @@ test('a client bears changed responses', async () => {
     for await (const connection of listener) {
       const answer = bytesOf(mutate(RESPONSES[next(RESPONSES.length)]!, next));
       const peer = new Peer(connection);
-      void peer.send(textOf(answer)).then(() => peer.end()).catch(() => undefined);
+      void peer
+        .send(textOf(answer))
+        .then(() => peer.end())
+        .catch(() => undefined);
     }
   })();
-  for (let round = 0; round < ROUNDS; round++) await fetch('http://a/').then((response) => response.text()).catch(() => undefined);
+  for (let round = 0; round < ROUNDS; round++)
+    await fetch('http://a/')
+      .then((response) => response.text())
+      .catch(() => undefined);
   await listener.close();
 });

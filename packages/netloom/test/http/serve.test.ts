@@ -86,7 +86,10 @@ test('HEAD, 204, 205 and 304 have no body, and the connection goes on', async ()
 });
 
 test('a client of HTTP/1.0 gets no chunks, and keeps its connection only where the length is known', async () => {
-  const { peer } = await setUp((request) => new Response('hello', { headers: request.url.endsWith('/known') ? { 'content-length': '5', 'content-type': 'a/b' } : { 'content-type': 'a/b' } }));
+  const { peer } = await setUp(
+    (request) =>
+      new Response('hello', { headers: request.url.endsWith('/known') ? { 'content-length': '5', 'content-type': 'a/b' } : { 'content-type': 'a/b' } }),
+  );
   const client = await peer();
   await client.send('GET /known HTTP/1.0\r\nconnection: keep-alive\r\n\r\n');
   equal(await client.until('hello'), 'HTTP/1.1 200 OK\r\ncontent-type: a/b\r\nconnection: keep-alive\r\ncontent-length: 5\r\n\r\nhello');
@@ -103,13 +106,17 @@ test('a handler that throws, rejects or gives nonsense makes 500', async () => {
     '/rejects': () => Promise.reject(new Error('rejected')),
     '/nothing': () => undefined,
   };
-  const { fetch } = await setUp((request) => handlers[new URL(request.url).pathname]!() as Response, { onError: (error) => errors.push((error as Error).message) });
+  const { fetch } = await setUp((request) => handlers[new URL(request.url).pathname]!() as Response, {
+    onError: (error) => errors.push((error as Error).message),
+  });
   for (const path of Object.keys(handlers)) equal((await fetch(`http://a${path}`)).status, 500);
   deepEqual(errors, ['thrown', 'rejected', 'the handler gave no response']);
 });
 
 test('100 Continue is sent when the handler reads the body, and not when it refuses', async () => {
-  const { peer } = await setUp(async (request) => (request.url.endsWith('/no') ? new Response(null, { status: 403 }) : new Response(null, { headers: { 'x-body': await request.text() } })));
+  const { peer } = await setUp(async (request) =>
+    request.url.endsWith('/no') ? new Response(null, { status: 403 }) : new Response(null, { headers: { 'x-body': await request.text() } }),
+  );
   const client = await peer();
   await client.send('POST /yes HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n');
   equal(await client.until('\r\n\r\n'), 'HTTP/1.1 100 Continue\r\n\r\n');
@@ -156,7 +163,9 @@ test('close stops listening at once, ends idle connections, and lets a request u
 });
 
 test('close with a signal breaks off what is under way', async () => {
-  const { server, fetch, reached } = await setUp((request) => new Promise((resolve) => request.signal.addEventListener('abort', () => resolve(new Response()))));
+  const { server, fetch, reached } = await setUp(
+    (request) => new Promise((resolve) => request.signal.addEventListener('abort', () => resolve(new Response()))),
+  );
   const busy = rejects(fetch('http://a/'), { name: 'TypeError' });
   await reached;
   const stop = new AbortController();
@@ -185,22 +194,42 @@ test('serve says what it cannot do', async () => {
   const network = new MemoryNetwork();
   const { serve } = await createHttp(network);
   await serve(() => new Response());
-  await rejects(serve(() => new Response()), { code: 'EADDRINUSE' });
+  await rejects(
+    serve(() => new Response()),
+    { code: 'EADDRINUSE' },
+  );
   await rejects(serve({ port: 1 } as never), { name: 'TypeError', message: 'serve options require a handler' });
-  await rejects(serve({ port: 1, headersTimeout: -1 }, () => new Response()), { code: 'EINVAL' });
+  await rejects(
+    serve({ port: 1, headersTimeout: -1 }, () => new Response()),
+    { code: 'EINVAL' },
+  );
   const { serve: deaf } = await createHttp({ connect: (o) => network.connect(o) });
-  await rejects(deaf(() => new Response()), { name: 'TypeError', message: 'http serve requires a listen-capable transport' });
+  await rejects(
+    deaf(() => new Response()),
+    { name: 'TypeError', message: 'http serve requires a listen-capable transport' },
+  );
 });
 
 test('a response that is longer or shorter than its Content-Length breaks the connection off', async () => {
   const errors: unknown[] = [];
-  const { fetch } = await setUp((request) => new Response('hello', { headers: { 'content-length': request.url.endsWith('/long') ? '4' : '6' } }), { onError: (error) => errors.push(error) });
-  for (const path of ['/long', '/short']) await rejects(fetch(`http://a${path}`).then((response) => response.text()), { name: 'TypeError' });
+  const { fetch } = await setUp((request) => new Response('hello', { headers: { 'content-length': request.url.endsWith('/long') ? '4' : '6' } }), {
+    onError: (error) => errors.push(error),
+  });
+  for (const path of ['/long', '/short'])
+    await rejects(
+      fetch(`http://a${path}`).then((response) => response.text()),
+      { name: 'TypeError' },
+    );
   equal(errors.length, 2);
 });
 
 test('timeouts end what a client does not finish', async () => {
-  const { peer } = await setUp(async (request) => new Response(await request.text()), { headersTimeout: 20, bodyTimeout: 20, keepAliveTimeout: 20, onError: () => undefined });
+  const { peer } = await setUp(async (request) => new Response(await request.text()), {
+    headersTimeout: 20,
+    bodyTimeout: 20,
+    keepAliveTimeout: 20,
+    onError: () => undefined,
+  });
   equal(await (await peer()).until(), '');
   const head = await peer();
   await head.send('GET / HTTP/1.1\r\n');
@@ -212,7 +241,9 @@ test('timeouts end what a client does not finish', async () => {
 
 test('an aborted signal closes the server', async () => {
   const stop = new AbortController();
-  const { fetch, peer, reached } = await setUp((request) => new Promise((resolve) => request.signal.addEventListener('abort', () => resolve(new Response()))), { signal: stop.signal });
+  const { fetch, peer, reached } = await setUp((request) => new Promise((resolve) => request.signal.addEventListener('abort', () => resolve(new Response()))), {
+    signal: stop.signal,
+  });
   const busy = rejects(fetch('http://a/'), { name: 'TypeError' });
   await reached;
   stop.abort();

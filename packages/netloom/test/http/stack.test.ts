@@ -6,7 +6,10 @@ import { Peer } from './peer.ts';
 
 test('a stack serves itself, by both ways to make HTTP', async () => {
   await using stack = await createStack();
-  for (const [port, transport] of [[8084, stack], [8085, stack.tcp]] as const) {
+  for (const [port, transport] of [
+    [8084, stack],
+    [8085, stack.tcp],
+  ] as const) {
     const { fetch, serve } = await createHttp(transport);
     await serve({ host: '127.0.0.1', port }, async (request) => Response.json({ method: request.method, url: request.url, body: await request.text() }));
     const response = await fetch(`http://127.0.0.1:${port}/items`, { method: 'POST', body: 'abc' });
@@ -34,7 +37,10 @@ test('what fails has the codes of the stack', async () => {
   const cause = async (asked: Promise<unknown>) => ((await rejects(asked, { name: 'TypeError' })).cause as { code: string }).code;
   equal(await cause(fetch('http://127.0.0.1:81/')), 'ECONNREFUSED');
   const server = await serve({ port: 0 }, () => new Response());
-  await rejects(serve({ port: server.port }, () => new Response()), { code: 'EADDRINUSE' });
+  await rejects(
+    serve({ port: server.port }, () => new Response()),
+    { code: 'EADDRINUSE' },
+  );
   await server.close();
   equal(await cause(fetch(`http://127.0.0.1:${server.port}/`)), 'ECONNREFUSED');
 });
@@ -88,7 +94,10 @@ test('large bodies cross a stack whole, both ways at once', async () => {
 
 test('a thousand requests at once have a connection each, or share what they are given', async () => {
   await using stack = await createStack();
-  for (const [port, maxConnectionsPerHost] of [[80, 1000], [81, 8]] as const) {
+  for (const [port, maxConnectionsPerHost] of [
+    [80, 1000],
+    [81, 8],
+  ] as const) {
     const { fetch, serve, close } = await createHttp(stack.tcp, { maxConnectionsPerHost });
     let waiting = 0;
     let release!: () => void;

@@ -153,11 +153,20 @@ test('the handshake refuses what is none', async () => {
   await serve({ port: 80, onError: (error) => errors.push(error) }, (request) => {
     const { pathname } = new URL(request.url);
     if (pathname === '/no') return new Response('no', { status: 403 });
-    return upgradeWebSocket(request, pathname === '/other' ? { headers: { 'sec-websocket-protocol': 'other' } } : pathname === '/extension' ? { headers: { 'sec-websocket-extensions': 'x' } } : {}).response;
+    return upgradeWebSocket(
+      request,
+      pathname === '/other'
+        ? { headers: { 'sec-websocket-protocol': 'other' } }
+        : pathname === '/extension'
+          ? { headers: { 'sec-websocket-extensions': 'x' } }
+          : {},
+    ).response;
   });
   equal((await fetch('http://a/')).status, 400);
   const peer = new Peer(await network.connect({ host: 'a', port: 80 }));
-  await peer.send('GET / HTTP/1.1\r\nhost: a\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 8\r\n\r\n');
+  await peer.send(
+    'GET / HTTP/1.1\r\nhost: a\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 8\r\n\r\n',
+  );
   ok((await peer.until('\r\n\r\n')).startsWith('HTTP/1.1 426 Upgrade Required\r\nsec-websocket-version: 13\r\n'));
   await rejects(openWebSocket('ws://a/no'), { name: 'HttpProtocolError', message: /403/ });
   await rejects(openWebSocket('ws://a/other'), { name: 'HttpProtocolError', message: /subprotocol/ });
@@ -172,7 +181,7 @@ test('the handshake refuses what is none', async () => {
   throws(() => upgrade(new Request('http://a/')), { name: 'TypeError' });
 });
 
-test('WebSocket has the face of the browser\'s', async () => {
+test("WebSocket has the face of the browser's", async () => {
   const network = new MemoryNetwork();
   const { serve, WebSocket } = await createHttp(network);
   await serve((request) => {
@@ -184,7 +193,10 @@ test('WebSocket has the face of the browser\'s', async () => {
   });
   const closes: number[] = [];
   const socket = new WebSocket('http://a/path?q', ['one', 'two']);
-  deepEqual([socket.url, socket.readyState, socket.protocol, socket.extensions, socket.binaryType, WebSocket.OPEN, socket.CLOSED], ['ws://a/path?q', 0, '', '', 'blob', 1, 3]);
+  deepEqual(
+    [socket.url, socket.readyState, socket.protocol, socket.extensions, socket.binaryType, WebSocket.OPEN, socket.CLOSED],
+    ['ws://a/path?q', 0, '', '', 'blob', 1, 3],
+  );
   throws(() => socket.send('early'), { name: 'InvalidStateError' });
   await new Promise((resolve) => (socket.onopen = resolve));
   deepEqual([socket.readyState, socket.protocol], [1, 'two']);
@@ -258,7 +270,10 @@ test('any protocol can be switched to, and CONNECT gives a tunnel', async () => 
 test('frames are those of RFC 6455 5.7', () => {
   deepEqual(encodeFrame(1, bytesOf('Hello'), false), Uint8Array.of(0x81, 5, 0x48, 0x65, 0x6c, 0x6c, 0x6f));
   const masked = encodeFrame(1, bytesOf('Hello'), true);
-  deepEqual(masked.subarray(6).map((byte, at) => byte ^ masked[2 + (at & 3)]!), bytesOf('Hello'));
+  deepEqual(
+    masked.subarray(6).map((byte, at) => byte ^ masked[2 + (at & 3)]!),
+    bytesOf('Hello'),
+  );
   deepEqual(encodeFrame(2, new Uint8Array(256), false).subarray(0, 4), Uint8Array.of(0x82, 0x7e, 1, 0));
   deepEqual(encodeFrame(2, new Uint8Array(65536), false).subarray(0, 10), Uint8Array.of(0x82, 0x7f, 0, 0, 0, 0, 0, 1, 0, 0));
 });

@@ -25,7 +25,13 @@ function sha1(message: Uint8Array): Uint8Array {
     let [a, b, c, d, e] = hash as unknown as [number, number, number, number, number];
     for (let at = 0; at < 80; at++) {
       const [mixed, constant] =
-        at < 20 ? [(b & c) | (~b & d), 0x5a827999] : at < 40 ? [b ^ c ^ d, 0x6ed9eba1] : at < 60 ? [(b & c) | (b & d) | (c & d), 0x8f1bbcdc] : [b ^ c ^ d, 0xca62c1d6];
+        at < 20
+          ? [(b & c) | (~b & d), 0x5a827999]
+          : at < 40
+            ? [b ^ c ^ d, 0x6ed9eba1]
+            : at < 60
+              ? [(b & c) | (b & d) | (c & d), 0x8f1bbcdc]
+              : [b ^ c ^ d, 0xca62c1d6];
       const next = (rotate(a, 5) + mixed + e + constant + words[at]!) | 0;
       [a, b, c, d, e] = [next, a, rotate(b, 30), c, d];
     }

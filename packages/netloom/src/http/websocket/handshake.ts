@@ -37,12 +37,17 @@ export function webSocketUrl(given: string | URL): URL {
 /** The subprotocols as a list, each of them once. */
 export function protocolList(protocols: string | string[] = []): string[] {
   const list = typeof protocols === 'string' ? [protocols] : [...protocols];
-  if (new Set(list.map((name) => name.toLowerCase())).size !== list.length || !list.every((name) => TOKEN.test(name))) throw new DOMException('invalid or repeated subprotocol', 'SyntaxError');
+  if (new Set(list.map((name) => name.toLowerCase())).size !== list.length || !list.every((name) => TOKEN.test(name)))
+    throw new DOMException('invalid or repeated subprotocol', 'SyntaxError');
   return list;
 }
 
 /** Opens a WebSocket. */
-export async function openWebSocket(client: HttpClient, given: string | URL, options: WebSocketOptions & { signal?: AbortSignal } = {}): Promise<WebSocketConnection> {
+export async function openWebSocket(
+  client: HttpClient,
+  given: string | URL,
+  options: WebSocketOptions & { signal?: AbortSignal } = {},
+): Promise<WebSocketConnection> {
   const url = webSocketUrl(given);
   const protocols = protocolList(options.protocols);
   const key = btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))));
@@ -115,10 +120,12 @@ export type WebSocketUpgrade = {
 export function upgradeWebSocket(request: Request, options: WebSocketUpgradeOptions = {}): WebSocketUpgrade {
   const { headers, method } = request;
   const key = headers.get('sec-websocket-key') ?? '';
-  if (method !== 'GET' || !hasToken(headers, 'upgrade', 'websocket') || !/^[A-Za-z0-9+/]{21}[AQgw]==$/.test(key)) throw new HttpProtocolError('the request asks for no WebSocket');
+  if (method !== 'GET' || !hasToken(headers, 'upgrade', 'websocket') || !/^[A-Za-z0-9+/]{21}[AQgw]==$/.test(key))
+    throw new HttpProtocolError('the request asks for no WebSocket');
   if (headers.get('sec-websocket-version') !== '13') throw new HttpProtocolError('the WebSocket has another version than 13', 426);
   const { protocol = '' } = options;
-  if (protocol !== '' && !(headers.get('sec-websocket-protocol') ?? '').split(',').some((name) => name.trim() === protocol)) throw new TypeError(`the client did not ask for the subprotocol ${protocol}`);
+  if (protocol !== '' && !(headers.get('sec-websocket-protocol') ?? '').split(',').some((name) => name.trim() === protocol))
+    throw new TypeError(`the client did not ask for the subprotocol ${protocol}`);
   const answer = new Headers(options.headers);
   answer.set('sec-websocket-accept', acceptKey(key));
   if (protocol !== '') answer.set('sec-websocket-protocol', protocol);

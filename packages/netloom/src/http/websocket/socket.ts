@@ -88,7 +88,8 @@ export class NetworkWebSocket extends EventTarget {
   }
 
   close(code?: number, reason = ''): void {
-    if (code !== undefined && code !== 1000 && !(code >= 3000 && code <= 4999)) throw new DOMException('the code must be 1000 or 3000 to 4999', 'InvalidAccessError');
+    if (code !== undefined && code !== 1000 && !(code >= 3000 && code <= 4999))
+      throw new DOMException('the code must be 1000 or 3000 to 4999', 'InvalidAccessError');
     if (utf8(reason).length > 123) throw new DOMException('the reason is longer than 123 bytes', 'SyntaxError');
     if (this.#state > 1) return;
     const connecting = this.#state === 0;
@@ -127,7 +128,11 @@ export class NetworkWebSocket extends EventTarget {
 
   #dataOf(message: string | Uint8Array): unknown {
     if (typeof message === 'string') return message;
-    return this.#binaryType === 'blob' ? new Blob([message as Uint8Array<ArrayBuffer>]) : message.byteLength === message.buffer.byteLength ? message.buffer : message.slice().buffer;
+    return this.#binaryType === 'blob'
+      ? new Blob([message as Uint8Array<ArrayBuffer>])
+      : message.byteLength === message.buffer.byteLength
+        ? message.buffer
+        : message.slice().buffer;
   }
 
   #ended(close: CloseEventInit, failure: unknown): void {
