@@ -55,7 +55,7 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Build the npm package's WebAssembly modules and hold them to their limit; or another package's library, and print its paths
+    /// Build the npm package's WebAssembly modules and hold them to their budget; or another package's library, and print its paths
     Wasm { package: Option<String> },
     /// Build the npm package, modules and all
     Js,

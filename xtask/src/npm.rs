@@ -33,7 +33,7 @@ pub(crate) fn build() -> Result<()> {
     script("build.mjs").show()
 }
 
-/// Tells what is shipped weighs; fails what is over its limit. `part` leaves the modules or the entries.
+/// Tells what is shipped weighs; fails what is over its budget. `part` leaves the modules or the entries.
 pub(crate) fn sizes(part: &str) -> Step {
     script("sizes.mjs").arg(part)
 }

@@ -37,8 +37,36 @@ pub(crate) fn run(tier: Tier, only: Option<&str>) -> Result<bool> {
     Ok(total.failed == 0)
 }
 
-/// The end of a long output, where runners say what failed.
+/// What TAP says of the tests that failed; of other outputs the end, where runners say it.
 fn tail(output: &str) -> String {
-    let lines: Vec<_> = output.trim_end().lines().collect();
+    let mut lines: Vec<_> = output.trim_end().lines().collect();
+    if lines.iter().any(|line| line.starts_with("not ok ")) {
+        let mut failed = false;
+        lines.retain(|line| {
+            failed = match line {
+                _ if line.starts_with("not ok ") => true,
+                _ if line.starts_with("ok ") || line.starts_with("# ") => false,
+                _ => failed,
+            };
+            failed
+        });
+    }
     lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tail;
+
+    #[test]
+    fn of_tap_the_failed_tests_are_shown() {
+        let output = "TAP version 13\nnot ok 1 - a\n  why\n# Subtest: b\nok 2 - b\n  ---\n1..2\n# fail 1\n";
+        assert_eq!(tail(output), "not ok 1 - a\n  why");
+    }
+
+    #[test]
+    fn of_other_outputs_the_end_is_shown() {
+        let lines: Vec<_> = (0..300).map(|n| n.to_string()).collect();
+        assert_eq!(tail(&lines.join("\n")), lines[180..].join("\n"));
+    }
 }

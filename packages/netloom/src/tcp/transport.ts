@@ -7,7 +7,7 @@ import { TcpConnection, type Ends } from './connection.ts';
 import { TcpListener } from './listener.ts';
 import { inRange, numbersOf, portOf } from './options.ts';
 
-const BACKLOG = 128;
+const BACKLOG = 1024;
 const MOST_BACKLOG = 65_535;
 
 /** TCP of a stack. */

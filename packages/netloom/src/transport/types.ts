@@ -38,7 +38,7 @@ export type StreamListenOptions = SocketOptions & {
   host?: string;
   /** 1 to 65,535, or 0 for a free one. */
   port: number;
-  /** Connections that may wait to be accepted, 1 or more; the rest must try again. Default 128. */
+  /** Connections that may wait to be accepted, 1 or more; the rest must try again after a second (RFC 6298). Default 1,024. */
   backlog?: number;
   /** Closes the listener. */
   signal?: AbortSignal;
