@@ -20,5 +20,6 @@ const files = readdirSync(folder, { recursive: true })
   .filter((file) => /\.test\.(ts|mjs)$/.test(file) && file.includes(only))
   .sort()
   .map((file) => `${folder}/${file}`);
+if (files.length === 0) throw new Error(`no file of ${folder} has ${only} in its name`);
 const flags = ['--import', 'tsx', '--test', '--test-reporter=tap', `--test-timeout=${TEST_LIMIT}`];
 if (!(await show([...TERMINALS[runtime](), ...flags, ...files], { cwd: root, limitSeconds: LIMIT_SECONDS }))) process.exitCode = 1;

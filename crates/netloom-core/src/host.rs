@@ -119,6 +119,8 @@ pub struct Host {
     ready: VecDeque<PortId>,
     /// The frame that goes round.
     looped: Vec<u8>,
+    /// The interface that it went round by, if the latest run carried any.
+    looped_by: Option<InterfaceId>,
     /// Whether the stack's frame goes before a bridge's the next time that a port has both.
     stack_first: bool,
     drops: Drops,
@@ -140,6 +142,7 @@ impl Host {
             looping: Vec::new(),
             ready: VecDeque::new(),
             looped: Vec::new(),
+            looped_by: None,
             stack_first: false,
             drops: Drops::default(),
         }
@@ -340,6 +343,7 @@ impl Host {
     /// of it happens inside another call.
     pub fn run_loopback(&mut self, now: Instant, most_frames: usize) -> bool {
         self.sort_ports();
+        self.looped_by = None;
         let mut left = most_frames;
         while left > 0
             && let Some(&port) = self.looping.first()
@@ -360,10 +364,18 @@ impl Host {
                 traffic.bytes_in += bytes;
                 traffic.bytes_out += bytes;
             }
+            self.looped_by = Some(InterfaceId(port.0));
             self.stack.handle_frame(now, port, &self.looped);
             self.looping.rotate_left(1);
         }
         !self.looping.is_empty()
+    }
+
+    /// The last frame that the latest [`Self::run_loopback`] carried, 14 bytes to be skipped and a packet, for captures: runs of one frame show
+    /// them all.
+    #[must_use]
+    pub fn looped(&self) -> Option<(InterfaceId, &[u8])> {
+        Some((self.looped_by?, &self.looped))
     }
 
     /// Tells loopback interfaces from those that the outside polls.

@@ -76,6 +76,21 @@ exports! {
         with_host(None, Host::poll_timeout).map_or(-1.0, |(at, _reason)| at.as_us() as f64)
     }
 
+    /// Carries a frame on a loopback interface: where it is, or 0 if there was none. Words: its length, the interface, and 1 if more wait. The
+    /// packet begins after 14 bytes.
+    fn show_loopback(now_us: f64) -> u32 {
+        with(|instance| {
+            let now = instance.at(now_us);
+            let more = instance.host.as_mut().is_some_and(|host| host.run_loopback(now, 1));
+            instance.collect_events();
+            instance.words[2] = more.into();
+            let Some((interface, frame)) = instance.host.as_ref().and_then(|host| host.looped()) else { return 0 };
+            instance.words[0] = frame.len() as u32;
+            instance.words[1] = interface.number();
+            pointer(frame)
+        })
+    }
+
     /// Carries up to `budget_frames` frames on loopback interfaces; 1 if more wait.
     fn run_loopback(now_us: f64, budget_frames: u32) -> u32 {
         with(|instance| {

@@ -12,6 +12,7 @@ export type Exports = {
   panic_length(): number;
   handle_timeout(now: number): void;
   poll_timeout(): number;
+  show_loopback(now: number): number;
   run_loopback(now: number, budgetFrames: number): number;
 
   open_interface(medium: number, mtu: number, queueBytes: number, burst: number, masquerade: number, addresses: number): number;

@@ -4,7 +4,7 @@
  */
 import { NetworkError } from '../errors.ts';
 import { addressText } from './address.ts';
-import { CODE, EVENT, EVENT_WORDS, NO_INTERFACE, type Exports } from './abi.ts';
+import { CODE, EVENT, EVENT_WORDS, NO_INTERFACE, TUN_ROOM, type Exports } from './abi.ts';
 import { Alarm, runSoon } from './turns.ts';
 
 /** Who hears of a connection. */
@@ -41,6 +41,8 @@ export class Engine {
   readonly listeners = new Map<number, AcceptListener>();
   readonly sockets = new Map<number, SocketListener>();
   readonly interfaces = new Map<number, FrameListener>();
+  /** Loopback interfaces whose packets are watched. */
+  readonly watched = new Map<number, (packet: Uint8Array) => void>();
   readonly #alarm: Alarm;
   readonly #events: Uint32Array;
   readonly #eventsAtOnce: number;
@@ -182,7 +184,7 @@ export class Engine {
     const now = (this.#now = performance.now() * 1000);
     try {
       this.exports.handle_timeout(now);
-      if (this.exports.run_loopback(now, LOOPBACK_FRAMES)) this.wake();
+      if (this.watched.size > 0 ? this.#showLoopback(now) : this.exports.run_loopback(now, LOOPBACK_FRAMES)) this.wake();
       this.#deliverFrames();
       this.#deliverEvents();
       for (const callback of this.#afterTurn.splice(0)) callback();
@@ -196,6 +198,17 @@ export class Engine {
     } finally {
       this.#running = false;
     }
+  }
+
+  /** Carries loopback's frames one by one, and shows each; whether more wait. */
+  #showLoopback(now: number): boolean {
+    for (let frames = 0; frames < LOOPBACK_FRAMES; frames += 1) {
+      const at = this.exports.show_loopback(now) >>> 0;
+      const [length, id, more] = [this.words[0]!, this.words[1]!, this.words[2]!];
+      if (at > 0) this.watched.get(id)?.(this.bytes.subarray(at + TUN_ROOM, at + length));
+      if (!more) return false;
+    }
+    return true;
   }
 
   #deliverFrames(): void {

@@ -24,7 +24,7 @@ export function capture(one: NetworkInterface, options: CaptureOptions = {}): Re
   const { snapLength = MAX_SNAP_BYTES, highWaterMark = WAITING_BYTES, signal } = options;
   const watched = one instanceof BridgeInterface ? one.ports : [one];
   const taps: Tap[] = [];
-  const stop = () => watched.forEach((each, place) => each.taps.delete(taps[place]!));
+  const stop = () => watched.forEach((each, place) => each.unwatch(taps[place]!));
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
@@ -34,7 +34,7 @@ export function capture(one: NetworkInterface, options: CaptureOptions = {}): Re
           taps[place] = (frame, direction) => {
             if ((controller.desiredSize ?? 0) > 0) controller.enqueue(packet(place, frame, snapLength, direction === 'in' ? 1 : 2));
           };
-          each.taps.add(taps[place]);
+          each.watch(taps[place]);
         });
         const end = () => {
           stop();

@@ -132,6 +132,16 @@ export abstract class Interface {
     return { framesReceived: count(0), bytesReceived: count(1), framesSent: count(2), bytesSent: count(3) };
   }
 
+  /** Calls with what crosses it. @internal */
+  watch(tap: Tap): void {
+    this.taps.add(tap);
+  }
+
+  /** Calls no more. @internal */
+  unwatch(tap: Tap): void {
+    this.taps.delete(tap);
+  }
+
   /** The interface is gone. @internal */
   end(): void {
     this.taps.clear();

@@ -1,7 +1,7 @@
 import { macText } from '../engine/address.ts';
 import type { Engine } from '../engine/engine.ts';
 import { FrameInterface } from './frames.ts';
-import { Interface, type InterfaceOptions } from './interface.ts';
+import { Interface, type InterfaceOptions, type Tap } from './interface.ts';
 
 /** What a loopback interface may be given. */
 export type LoopbackInterfaceOptions = InterfaceOptions;
@@ -25,6 +25,22 @@ export class LoopbackInterface extends Interface {
   /** @internal */
   constructor(engine: Engine, name: string, options: LoopbackInterfaceOptions) {
     super(engine, name, 'loopback', options);
+  }
+
+  override watch(tap: Tap): void {
+    super.watch(tap);
+    // What it sends is what it receives: one packet, told once.
+    this.engine.watched.set(this.id, (packet) => this.taps.forEach((each) => each(packet, 'out')));
+  }
+
+  override unwatch(tap: Tap): void {
+    super.unwatch(tap);
+    if (this.taps.size === 0) this.engine.watched.delete(this.id);
+  }
+
+  override end(): void {
+    super.end();
+    this.engine.watched.delete(this.id);
   }
 }
 

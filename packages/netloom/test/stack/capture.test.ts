@@ -83,6 +83,23 @@ test('captures of a tun and of a bridge', async () => {
   await router.close();
 });
 
+test('a capture of loopback', async () => {
+  const stack = await createStack();
+  const [loopback] = stack.interfaces;
+  const end = new AbortController();
+  const file = captured(stack.interfaces.capture(loopback!, { signal: end.signal }));
+  const { client, server } = await connected({ a: stack, b: stack }, '127.0.0.1');
+  await client.write(new Uint8Array([1, 2, 3]));
+  equal(await server.readInto(new Uint8Array(9)), 3);
+  end.abort();
+  const [, description, ...packets] = await file;
+  equal(description!.body.getUint16(0, true), 101, 'raw IP');
+  ok(packets.length >= 4 && packets.every(({ body }) => body.getUint8(20) === 0x45));
+  await client.write(new Uint8Array([4]));
+  equal(await server.readInto(new Uint8Array(9)), 1);
+  await stack.close();
+});
+
 test('a capture that nobody reads is bounded, and cancelling ends it', async () => {
   const { a, b, ta, close } = await pair();
   const stream = a.interfaces.capture(ta, { highWaterMark: 5000 });
