@@ -62,16 +62,7 @@ impl<R: Role> Stack<R> {
         if !packet.more_fragments && packet.offset == 0 {
             return self.dispatch(now, from, &packet.whole());
         }
-        let (head, payload) = packet.bytes.split_at(packet.bytes.len() - packet.payload.len());
-        let fragment = Fragment {
-            pair: Pair::V4(packet.source, packet.destination),
-            protocol: packet.protocol,
-            id: packet.id.into(),
-            offset: packet.offset,
-            more: packet.more_fragments,
-            head,
-            payload,
-        };
+        let fragment = fragment_of(packet);
         if let Some((mut whole, payload)) =
             self.reassembly.handle(now, from.guest, &fragment, &mut self.drops)
         {
@@ -87,5 +78,19 @@ impl<R: Role> Stack<R> {
         if packet.offset == 0 {
             self.send_error(now, from, &packet.whole(), error);
         }
+    }
+}
+
+/// A packet as a part of its datagram.
+pub(super) fn fragment_of<'a>(packet: &Packet<'a>) -> Fragment<'a> {
+    let (head, payload) = packet.bytes.split_at(packet.bytes.len() - packet.payload.len());
+    Fragment {
+        pair: Pair::V4(packet.source, packet.destination),
+        protocol: packet.protocol,
+        id: packet.id.into(),
+        offset: packet.offset,
+        more: packet.more_fragments,
+        head,
+        payload,
     }
 }

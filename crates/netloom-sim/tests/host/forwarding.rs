@@ -197,7 +197,7 @@ fn a_mapping_is_one_for_all_peers_and_ends_when_it_is_silent() {
     let servers: Vec<_> =
         [53, 54].map(|port| lab.hosts[2].open_udp(any(port), None, LIMIT_BYTES).unwrap().0).to_vec();
     let (client, _) = lab.hosts[0].open_udp(any(0), None, LIMIT_BYTES).unwrap();
-    let mut seen_from = |lab: &mut Net, port: u16| {
+    let seen_from = |lab: &mut Net, port: u16| {
         let target = at(&format!("198.51.100.2:{port}"));
         lab.hosts[0].send(lab.now, client, target, b"x").unwrap();
         lab.pass(Duration::from_millis(10));

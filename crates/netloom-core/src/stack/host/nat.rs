@@ -11,11 +11,11 @@ use crate::counters::Drop;
 use crate::interface::InterfaceId;
 use crate::sorted::SortedMap;
 use crate::stack::ip::From;
-use crate::stack::reassembly::Fragment;
+use crate::stack::ipv4::fragment_of;
 use crate::stack::{Role, Stack};
 use crate::time::{Duration, Instant};
-use crate::wire::checksum::fold;
-use crate::wire::ip::{ICMP, Pair, TCP, UDP};
+use crate::wire::checksum::{fold, sum};
+use crate::wire::ip::{ICMP, TCP, UDP};
 use crate::wire::ipv4;
 
 /// Ports of mappings.
@@ -179,8 +179,8 @@ impl<R: Role> Stack<R> {
             bytes[16..20].copy_from_slice(&address.octets());
             let icmp = end.payload_at + 2..end.payload_at + 4;
             bytes[icmp.clone()].fill(0);
-            let sum = !fold(crate::wire::checksum::sum(&bytes[end.payload_at..]));
-            bytes[icmp].copy_from_slice(&sum.to_be_bytes());
+            let checksum = !fold(sum(&bytes[end.payload_at..]));
+            bytes[icmp].copy_from_slice(&checksum.to_be_bytes());
             put_header_checksum(&mut bytes[..end.payload_at]);
         } else {
             let Some(port_at) = end.destination_at else { return false };
@@ -208,16 +208,7 @@ impl<R: Role> Stack<R> {
         if !packet.more_fragments && packet.offset == 0 {
             return Some(packet.bytes.to_vec());
         }
-        let (head, payload) = packet.bytes.split_at(packet.bytes.len() - packet.payload.len());
-        let fragment = Fragment {
-            pair: Pair::V4(packet.source, packet.destination),
-            protocol: packet.protocol,
-            id: packet.id.into(),
-            offset: packet.offset,
-            more: packet.more_fragments,
-            head,
-            payload,
-        };
+        let fragment = fragment_of(packet);
         let (mut whole, payload) = self.reassembly.handle(now, from.guest, &fragment, &mut self.drops)?;
         let header_bytes = whole.len();
         whole.extend_from_slice(&payload);
