@@ -1,6 +1,6 @@
 // Builds dist: JavaScript and declarations from src, and the WebAssembly modules that `cargo xtask wasm` left.
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -8,8 +8,7 @@ const dist = `${root}dist`;
 const inline = 'engine/inline';
 
 rmSync(dist, { recursive: true, force: true });
-const projects = existsSync(`${root}src/node/index.ts`) ? ['.', 'src/node'] : ['.'];
-for (const project of projects) {
+for (const project of ['.', 'src/node']) {
   const { status } = spawnSync(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-p', project], { cwd: root, stdio: 'inherit' });
   if (status !== 0) process.exit(status ?? 1);
 }

@@ -55,6 +55,8 @@ const deno = (globalThis as Runtime).Deno;
 /** One timer that wakes an engine, does not keep it from being collected, and keeps a process alive only while something is waited for. */
 export class Alarm {
   readonly #turn: WeakRef<Turn>;
+  /** The engine, while something of it is waited for: whoever waits may hold nothing else of it. */
+  #held: Turn | undefined;
   #timer: Timer | undefined;
   /** When it rings, in milliseconds; infinite if it is not set. */
   #at = Number.POSITIVE_INFINITY;
@@ -71,13 +73,14 @@ export class Alarm {
     this.#at = at;
     // Longer ones would ring at once (HTML 8.6).
     const delay = Math.min(Math.max(Math.ceil(at - now), 0), 0x7fff_ffff);
-    this.#timer = setTimeout(ring, delay, this, this.#turn) as Timer;
+    this.#timer = setTimeout(ring, delay, this) as Timer;
     if (!this.#kept) this.#unref();
   }
 
-  /** Whether it keeps the process alive. */
+  /** Whether it keeps the engine and the process alive. */
   keep(kept: boolean): void {
     this.#kept = kept;
+    this.#held = kept ? this.#turn.deref() : undefined;
     if (this.#timer === undefined) return;
     if (!kept) this.#unref();
     else if (deno && typeof this.#timer === 'number') deno.refTimer(this.#timer);
@@ -90,13 +93,17 @@ export class Alarm {
     this.#at = Number.POSITIVE_INFINITY;
   }
 
+  ring(): void {
+    this.clear();
+    (this.#held ?? this.#turn.deref())?.run();
+  }
+
   #unref(): void {
     if (deno && typeof this.#timer === 'number') deno.unrefTimer(this.#timer);
     else this.#timer?.unref?.();
   }
 }
 
-function ring(alarm: Alarm, turn: WeakRef<Turn>): void {
-  alarm.clear();
-  turn.deref()?.run();
+function ring(alarm: Alarm): void {
+  alarm.ring();
 }

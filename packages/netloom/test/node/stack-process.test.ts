@@ -63,6 +63,23 @@ test('a process waits for a write that waits for its peer', async () => {
   assert.equal(output, 'ECONNRESET');
 });
 
+test('what is waited for is not collected, whoever holds the stack', async () => {
+  const output = await run(
+    `
+    async function connect() {
+      const stack = await createStack();
+      (await stack.interfaces.createTap({ ip: '10.0.0.1/24' })).onFrames(() => {});
+      return stack.tcp.connect({ host: '10.0.0.9', port: 80 });
+    }
+    const collecting = setInterval(() => gc(), 20);
+    await connect().catch((error) => console.log(error.code));
+    clearInterval(collecting);
+  `,
+    '--expose-gc',
+  );
+  assert.equal(output, 'EHOSTUNREACH');
+});
+
 test('a dropped stack is collected', async () => {
   const output = await run(
     `
