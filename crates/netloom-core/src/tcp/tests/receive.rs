@@ -304,3 +304,30 @@ fn a_peer_that_sends_byte_by_byte_into_a_full_buffer_does_not_make_it_grow() {
     }
     assert!(tcb.received_bytes_held() <= most * 9 / 8 + 2, "{}", tcb.received_bytes_held());
 }
+
+#[test]
+fn of_very_many_pieces_so_many_are_kept_and_the_rest_is_repeated() {
+    const MOST_PIECES: usize = 2048;
+    let config = Config { receive_buffer_bytes: 65_535, timestamps: false, ..Config::default() };
+    let now = Instant::from_us(1_000_000);
+    let options = Options { mss: Some(1000), sack_permitted: true, ..Options::default() };
+    let syn = segment(SeqNumber(0), SeqNumber(0), Flags::SYN, &options, &[]);
+    let mut tcb = Tcb::passive(now, &config, &Segment::parse(&syn).unwrap(), 0);
+    tcb.accept(now);
+    while tcb.poll_transmit(now, 1000).is_some() {}
+    let hear = |tcb: &mut Tcb, position: usize, length: usize| {
+        let bytes =
+            segment(SeqNumber(1) + position, SeqNumber(1), Flags::ACK, &Options::default(), &vec![7; length]);
+        assert_eq!(tcb.handle_segment(now, &Segment::parse(&bytes).unwrap()), None);
+    };
+    // Every other byte: a gap behind each.
+    for piece in 1..=MOST_PIECES + 10 {
+        hear(&mut tcb, 2 * piece, 1);
+    }
+    assert_eq!(tcb.received_bytes_held(), MOST_PIECES);
+    hear(&mut tcb, 0, 2 * MOST_PIECES);
+    assert_eq!(tcb.peek().concat().len(), 2 * MOST_PIECES + 1);
+    // What was not kept comes again.
+    hear(&mut tcb, 2 * MOST_PIECES + 1, 20);
+    assert_eq!(tcb.peek().concat(), vec![7; 2 * MOST_PIECES + 21]);
+}
