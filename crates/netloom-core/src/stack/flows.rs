@@ -108,19 +108,19 @@ struct Slot {
 }
 
 /// What a guest has.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Count {
-    pub(super) flows: usize,
-    pub(super) pending: usize,
+#[derive(Default)]
+struct Account {
+    flows: usize,
+    pending: usize,
+    /// Its detached flows, about in the order in which they end. Some may be gone.
+    detached: VecDeque<FlowId>,
 }
 
 pub(super) struct Flows {
     slots: Vec<Slot>,
     free: Vec<u32>,
     by_key: Map<Key, u32>,
-    counts: Map<MacAddr, Count>,
-    /// Detached flows of each guest, about in the order in which they end. Some may be gone.
-    detached: Map<MacAddr, VecDeque<FlowId>>,
+    accounts: Map<MacAddr, Account>,
     /// The slot of the flow that was found last.
     recent: u32,
     timers: BinaryHeap<Reverse<(Instant, u32)>>,
@@ -136,8 +136,7 @@ impl Flows {
             slots: Vec::new(),
             free: Vec::new(),
             by_key: Map::with_hasher(hash.clone()),
-            counts: Map::with_hasher(hash.clone()),
-            detached: Map::with_hasher(hash),
+            accounts: Map::with_hasher(hash),
             recent: 0,
             timers: BinaryHeap::new(),
             buffered_bytes: 0,
@@ -160,8 +159,9 @@ impl Flows {
         Some(slot)
     }
 
-    pub(super) fn count(&self, mac: MacAddr) -> Count {
-        self.counts.get(&mac).copied().unwrap_or_default()
+    /// How many flows a guest has, and how many of them the outside has not answered.
+    pub(super) fn count(&self, mac: MacAddr) -> (usize, usize) {
+        self.accounts.get(&mac).map_or((0, 0), |account| (account.flows, account.pending))
     }
 
     pub(super) fn slot(&mut self, slot: u32) -> Option<&mut Flow> {
@@ -206,9 +206,9 @@ impl Flows {
         });
         self.by_key.insert(key, index);
         if let Some(guest) = guest {
-            let count = self.counts.entry(guest.mac).or_default();
-            count.flows += 1;
-            count.pending += usize::from(pending);
+            let account = self.accounts.entry(guest.mac).or_default();
+            account.flows += 1;
+            account.pending += usize::from(pending);
         }
         id
     }
@@ -218,7 +218,7 @@ impl Flows {
         if let Some(flow) = self.slot(slot)
             && flow.guest.replace(guest).is_none()
         {
-            self.counts.entry(guest.mac).or_default().flows += 1;
+            self.accounts.entry(guest.mac).or_default().flows += 1;
         }
     }
 
@@ -226,9 +226,9 @@ impl Flows {
     pub(super) fn answered(&mut self, slot: u32) {
         let Some(flow) = flow_at(&mut self.slots, slot) else { return };
         if std::mem::take(&mut flow.pending)
-            && let Some(count) = flow.guest.and_then(|guest| self.counts.get_mut(&guest.mac))
+            && let Some(account) = flow.guest.and_then(|guest| self.accounts.get_mut(&guest.mac))
         {
-            count.pending -= 1;
+            account.pending -= 1;
         }
     }
 
@@ -237,24 +237,23 @@ impl Flows {
         let Some(flow) = flow_at(&mut self.slots, slot) else { return };
         let (Some(guest), false) = (flow.guest, std::mem::replace(&mut flow.detached, true)) else { return };
         let (id, slots) = (flow.id, &self.slots);
-        let flows = self.counts.get(&guest.mac).map_or(0, |count| count.flows);
-        let detached = self.detached.entry(guest.mac).or_default();
+        let Account { flows, detached, .. } = self.accounts.entry(guest.mac).or_default();
         detached.push_back(id);
-        if detached.len() > 2 * flows {
+        if detached.len() > 2 * *flows {
             detached.retain(|id| slots[id.index as usize].generation == id.generation);
         }
     }
 
     /// Forgets detached flows of a guest, those that end first, until so many are left.
     pub(super) fn bound_detached(&mut self, mac: MacAddr, most: usize) {
-        while self.detached.get(&mac).is_some_and(|detached| detached.len() > most) {
+        while self.accounts.get(&mac).is_some_and(|account| account.detached.len() > most) {
             self.forget_detached(mac);
         }
     }
 
     /// Forgets the detached flow of a guest that ends first; false if there is none.
     pub(super) fn forget_detached(&mut self, mac: MacAddr) -> bool {
-        while let Some(id) = self.detached.get_mut(&mac).and_then(VecDeque::pop_front) {
+        while let Some(id) = self.accounts.get_mut(&mac).and_then(|account| account.detached.pop_front()) {
             if self.slots[id.index as usize].generation == id.generation {
                 self.remove(id.index);
                 return true;
@@ -272,12 +271,11 @@ impl Flows {
         self.by_key.remove(&flow.key);
         self.buffered_bytes -= flow.buffered_bytes;
         if let Some(guest) = flow.guest
-            && let Some(count) = self.counts.get_mut(&guest.mac)
+            && let Some(account) = self.accounts.get_mut(&guest.mac)
         {
-            count.flows -= 1;
-            if count.flows == 0 {
-                self.counts.remove(&guest.mac);
-                self.detached.remove(&guest.mac);
+            account.flows -= 1;
+            if account.flows == 0 {
+                self.accounts.remove(&guest.mac);
             }
         }
         Some(flow)
@@ -344,7 +342,7 @@ impl Flows {
 
     /// The key of a detached flow to a guest's port, which gives way.
     pub(super) fn reuse_key(&mut self, mac: MacAddr, pair: Pair, guest_port: u16) -> Option<Key> {
-        let mut detached = self.detached.get(&mac)?.iter().copied();
+        let mut detached = self.accounts.get(&mac)?.detached.iter().copied();
         let of_pair = |id: &FlowId| {
             let slot = self.slots.get(id.index as usize).filter(|slot| slot.generation == id.generation);
             let flow = slot.and_then(|slot| slot.flow.as_ref());

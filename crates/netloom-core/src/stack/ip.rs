@@ -71,13 +71,13 @@ impl<R: Role> Stack<R> {
 
     /// Whether a guest may have one flow more; counted if not.
     pub(super) fn has_room(&mut self, guest: Guest, protocol: Protocol) -> bool {
-        let count = self.flows.count(guest.mac);
+        let (flows, pending) = self.flows.count(guest.mac);
         // A flow in TIME-WAIT gives way: what it protects from is rarer than a guest that makes many short connections.
-        if count.flows >= self.config.limits.flows_per_guest && !self.flows.forget_detached(guest.mac) {
+        if flows >= self.config.limits.flows_per_guest && !self.flows.forget_detached(guest.mac) {
             self.drops.count(Drop::FlowLimit);
             return false;
         }
-        if protocol == Protocol::Tcp && count.pending >= self.config.limits.pending_dials_per_guest {
+        if protocol == Protocol::Tcp && pending >= self.config.limits.pending_dials_per_guest {
             self.drops.count(Drop::PendingDials);
             return false;
         }

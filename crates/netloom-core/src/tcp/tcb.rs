@@ -424,10 +424,11 @@ impl Tcb {
             }
         }
         let more = self.window_edge().since(self.rcv_edge);
-        if self.peer_may_send()
-            && more
-                >= (2 * usize::from(self.config.advertised_mss)).min(self.tuning.receive_limit() / 2).max(1)
-        {
+        // A peer that waits for the window is told of the first segment that fits; others need not hear of each (RFC 9293 3.8.6.2.2).
+        let segment = usize::from(self.config.advertised_mss);
+        let waits = self.rcv_edge.since(self.rcv_nxt) < segment;
+        let least = if waits { segment } else { 2 * segment };
+        if self.peer_may_send() && more >= least.min(self.tuning.receive_limit() / 2).max(1) {
             self.ack = Ack::Now;
         }
     }
