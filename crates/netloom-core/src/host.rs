@@ -18,7 +18,7 @@ use crate::port::{MAX_FRAME_BYTES, MIN_FRAME_BYTES, PortConfig, PortId};
 use crate::sorted::SortedMap;
 pub use crate::stack::host::{BindError, Event, OpenError, Route, RouteError, SendError, StreamOptions};
 use crate::stack::{End, Stack};
-use crate::switch::{Forwarding, Switch};
+use crate::switch::{Switch, switch_seed};
 use crate::tcp::Congestion;
 use crate::time::{Duration, Instant};
 use crate::wire::ethernet;
@@ -130,15 +130,11 @@ impl Host {
     /// A host without interfaces. `seed` must be secret and fresh, since sequence numbers, ports and hash keys come from it.
     #[must_use]
     pub fn new(config: HostConfig, seed: [u8; 32]) -> Self {
-        let mut switch_seed = [0; 16];
-        for (byte, pair) in switch_seed.iter_mut().zip(seed.chunks(2)) {
-            *byte = pair[0] ^ pair[1].rotate_left(3);
-        }
         Self {
             stack: Stack::of_host(config.lan(), config.forwarding, seed),
             interfaces: Vec::new(),
             bridges: SortedMap::default(),
-            switch_seed,
+            switch_seed: switch_seed(seed),
             looping: Vec::new(),
             ready: VecDeque::new(),
             looped: Vec::new(),
@@ -247,7 +243,7 @@ impl Host {
         can
     }
 
-    /// Adds a route. Among routes of one length the first one added wins, and the interfaces' own networks before all.
+    /// Adds a route. The longest that an address lies in counts; among those of one length an interface's own network, then the first one added.
     ///
     /// # Errors
     /// [`RouteError`] if the interface is closed or the router is not on its link.
@@ -310,13 +306,8 @@ impl Host {
     ) {
         self.stack.heard(port);
         if let Some(switch) = bridge.and_then(|bridge| self.bridges.get_mut(&bridge)) {
-            match switch.handle_frame(now, port, frame) {
-                Forwarding::Done => {}
-                Forwarding::ToStack => self.stack.handle_frame(now, port, frame),
-                Forwarding::TooBig(mtu) => self.stack.report_too_big(now, port, frame, mtu),
-                Forwarding::Ask { owner, mac } => self.stack.ask(owner, mac),
-            }
-            return;
+            let left = switch.handle_frame(now, port, frame);
+            return self.stack.handle_forwarded(now, port, frame, left);
         }
         let (to, from) = (ethernet::destination(frame), ethernet::source(frame));
         if !from.is_unicast() || from == mac {

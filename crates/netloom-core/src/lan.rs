@@ -13,7 +13,7 @@ use crate::flow::{Event, FlowId, Guest, Protocol, Refusal};
 use crate::policy::Policy;
 use crate::port::{PortConfig, PortId};
 use crate::stack::{ConnectError, Gateway, Query, QueryId, Stack};
-use crate::switch::{Forwarding, Switch};
+use crate::switch::{Switch, switch_seed};
 use crate::time::Instant;
 
 /// A LAN of guests: see the module's documentation.
@@ -28,12 +28,8 @@ impl Lan {
     /// A LAN without ports. `seed` must be secret and fresh, since sequence numbers, ports and hash keys come from it.
     #[must_use]
     pub fn new(config: LanConfig, seed: [u8; 32]) -> Self {
-        let mut key = [0; 16];
-        for (byte, pair) in key.iter_mut().zip(seed.chunks(2)) {
-            *byte = pair[0] ^ pair[1].rotate_left(3);
-        }
         Self {
-            switch: Switch::new(config.gateway_mac, key),
+            switch: Switch::new(config.gateway_mac, switch_seed(seed)),
             stack: Stack::new(config, seed),
             stack_first: false,
         }
@@ -55,12 +51,8 @@ impl Lan {
     /// Takes a frame that arrived on a port, without FCS. Bad frames are counted, never an error.
     pub fn handle_frame(&mut self, now: Instant, port: PortId, frame: &[u8]) {
         self.stack.heard(port);
-        match self.switch.handle_frame(now, port, frame) {
-            Forwarding::Done => {}
-            Forwarding::ToStack => self.stack.handle_frame(now, port, frame),
-            Forwarding::TooBig(mtu) => self.stack.report_too_big(now, port, frame, mtu),
-            Forwarding::Ask { owner, mac } => self.stack.ask(owner, mac),
-        }
+        let left = self.switch.handle_frame(now, port, frame);
+        self.stack.handle_forwarded(now, port, frame, left);
     }
 
     /// Acts on deadlines that have passed. Too early or too often is harmless.

@@ -8,6 +8,7 @@ use crate::counters::Drop;
 use crate::flow::{Guest, Protocol};
 use crate::policy::Verdict;
 use crate::port::PortId;
+use crate::switch::Forwarding;
 use crate::time::Instant;
 use crate::wire::ethernet::{self, ETHERNET_BYTES};
 use crate::wire::ip::{self, Header, Packet, Part};
@@ -45,6 +46,16 @@ impl<R: Role> Stack<R> {
         }
         if !R::IS_HOST {
             self.serve_streams(now);
+        }
+    }
+
+    /// Does what a switch has left to do about a frame that it took.
+    pub(crate) fn handle_forwarded(&mut self, now: Instant, port: PortId, frame: &[u8], left: Forwarding) {
+        match left {
+            Forwarding::Done => {}
+            Forwarding::ToStack => self.handle_frame(now, port, frame),
+            Forwarding::TooBig(mtu) => self.report_too_big(now, port, frame, mtu),
+            Forwarding::Ask { owner, mac } => self.ask(owner, mac),
         }
     }
 

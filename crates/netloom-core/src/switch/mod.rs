@@ -44,6 +44,15 @@ pub enum Forwarding {
     },
 }
 
+/// A switch's part of a machine's seed.
+pub(crate) fn switch_seed(seed: [u8; 32]) -> [u8; 16] {
+    let mut part = [0; 16];
+    for (byte, pair) in part.iter_mut().zip(seed.chunks(2)) {
+        *byte = pair[0] ^ pair[1].rotate_left(3);
+    }
+    part
+}
+
 /// A learning bridge. Frames are copied once, into the queue of each port that they are for.
 pub struct Switch {
     gateway: MacAddr,

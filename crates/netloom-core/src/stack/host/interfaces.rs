@@ -104,7 +104,7 @@ impl Interfaces {
         self.get(id).is_some_and(|interface| interface.own().any(|own| own == address))
     }
 
-    /// Whether the host hears an IPv6 group on an interface: all nodes, routers since it may be one, and those of its addresses.
+    /// Whether the host hears an IPv6 group on an interface: all nodes, and those of its addresses.
     pub(in crate::stack) fn is_in(&self, id: InterfaceId, group: Ipv6Addr) -> bool {
         let mut own = self.get(id).into_iter().flat_map(Interface::own);
         group == ipv6::ALL_NODES

@@ -29,6 +29,12 @@ struct Listener {
     waiting: VecDeque<FlowId>,
 }
 
+impl Listener {
+    fn is_full(&self) -> bool {
+        self.opening.len() + self.waiting.len() >= self.backlog
+    }
+}
+
 pub(in crate::stack) struct Listeners {
     slots: Slab<Listener>,
     bindings: Bindings,
@@ -115,28 +121,19 @@ impl<R: Role> Stack<R> {
         key: Key,
         segment: &Segment<'_>,
     ) -> bool {
-        let (Some(host), Some(on)) = (&mut self.host, self.links.get(from.guest.port.index())) else {
-            return false;
-        };
-        let Some(on) = on.as_ref().map(|link| link.interface) else { return false };
+        let Some(on) = self.interface_of(from.guest.port) else { return false };
+        let Some(host) = &mut self.host else { return false };
         let Some(id) = host.listeners.find(key.ports.1, key.target().ip(), on) else { return false };
         let Some(listener) = host.listeners.slots.get_mut(id.to_parts()) else { return false };
-        let (options, backlog) = (listener.options, listener.backlog);
-        if listener.opening.len() + listener.waiting.len() >= backlog {
+        let options = listener.options;
+        if listener.is_full() {
             let flows = &self.flows;
             listener.waiting.retain(|flow| flows.get(*flow).is_some());
             listener.opening.retain(|flow| flows.get(*flow).is_some());
         }
-        let oldest = match listener.opening.len() + listener.waiting.len() >= backlog {
-            true if listener.opening.is_empty() => {
-                self.drops.count(Drop::PendingDials);
-                return true;
-            }
-            true => listener.opening.pop_front(),
-            false => None,
-        };
-        if let Some(oldest) = oldest {
+        if listener.is_full() {
             self.drops.count(Drop::PendingDials);
+            let Some(oldest) = listener.opening.pop_front() else { return true };
             self.flows.remove(oldest.index);
         }
         if !self.has_room(from.guest, Protocol::Tcp) {

@@ -281,16 +281,15 @@ impl<R: Role> Stack<R> {
         let (Some(host), Some(on)) = (&self.host, self.interface_of(from.guest.port)) else { return };
         let (to, sockets) = (packet.pair.destination(), &host.sockets.udp);
         let group = from.group || matches!(to, IpAddr::V4(v4) if host.interfaces.is_broadcast(on, v4));
-        let ids = if group {
-            sockets.all(key.ports.1, to, on)
-        } else {
-            sockets.find(key.ports.1, to, on).into_iter().collect()
-        };
-        if ids.is_empty() && !group {
-            return self.send_error(now, from, packet, Error::PortUnreachable);
+        if group {
+            for id in sockets.all(key.ports.1, to, on) {
+                self.put_received(Sockets::id(id), key.guest(), data);
+            }
+            return;
         }
-        for id in ids {
-            self.put_received(Sockets::id(id), key.guest(), data);
+        match sockets.find(key.ports.1, to, on) {
+            Some(id) => self.put_received(Sockets::id(id), key.guest(), data),
+            None => self.send_error(now, from, packet, Error::PortUnreachable),
         }
     }
 
