@@ -1,6 +1,7 @@
 // A guest without an emulator's processor: it writes and reads the frames of a card itself, and does exactly what a test says.
 // Owns no timer but the limit after which something counts as never coming.
 import { ACK, arp, BROADCAST, echo, FIN, parse, PSH, RST, SYN, tcp, udp } from "./frames.mjs";
+import { LIMIT_MS } from "./limit.mjs";
 
 const text = new TextDecoder();
 const bytes = (data) => (typeof data === "string" ? new TextEncoder().encode(data) : data);
@@ -8,8 +9,6 @@ const bytes = (data) => (typeof data === "string" ? new TextEncoder().encode(dat
 export class IdealGuest {
   /** Every frame that came, parsed, oldest first. */
   frames = [];
-  /** Milliseconds after which `until` gives up. */
-  limitMs = Number(globalThis.process?.env.NETLOOM_LIMIT_MS ?? 20_000);
   #bus;
   #waits = new Set();
   #connections = new Map();
@@ -48,7 +47,7 @@ export class IdealGuest {
       const limit = setTimeout(() => {
         this.#waits.delete(check);
         reject(new Error(`never came: ${what}`));
-      }, this.limitMs);
+      }, LIMIT_MS);
       const check = () => {
         const value = condition();
         if (value === undefined || value === false) return;

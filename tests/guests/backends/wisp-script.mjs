@@ -2,6 +2,7 @@
 // Packets as in the Wisp protocol, 1.2 and the draft of 2: type, stream (little-endian), payload.
 import { once } from "node:events";
 import { WebSocketServer } from "ws";
+import { within } from "./limit.mjs";
 
 export const CONNECT = 1;
 export const DATA = 2;
@@ -12,13 +13,25 @@ export const INFO = 5;
 const u32 = (value) => [value & 0xff, (value >> 8) & 0xff, (value >> 16) & 0xff, value >>> 24];
 const text = new TextDecoder();
 
-/** Starts a server; `credit` undefined keeps the greeting back, `confirms` speaks version 2 with confirmation of streams. */
+/** Starts a server; `credit: null` keeps the greeting back, `confirms` speaks version 2 with confirmation of streams. */
 export async function startWispScript({ credit = 128, confirms = false } = {}) {
   const handleProtocols = (offered) => offered.values().next().value ?? false;
   const server = new WebSocketServer({ port: 0, host: "127.0.0.1", handleProtocols });
   await once(server, "listening");
-  const all = { sessions: [], packets: [], waits: new Set() };
-  const wake = () => all.waits.forEach((wait) => wait());
+  const waits = new Set();
+  const wake = () => waits.forEach((wait) => wait());
+  const all = { sessions: [], packets: [] };
+  all.first = (find) =>
+    new Promise((resolve) => {
+      const check = () => {
+        const found = find();
+        if (!found) return;
+        waits.delete(check);
+        resolve(found);
+      };
+      waits.add(check);
+      check();
+    });
   server.on("connection", (socket) => {
     const session = new Session(socket);
     all.sessions.push(session);
@@ -27,11 +40,11 @@ export async function startWispScript({ credit = 128, confirms = false } = {}) {
       const packet = read(data);
       all.packets.push({ ...packet, session });
       // A client that speaks 2 answers with its own INFO, and then gets its credit.
-      if (packet.type === INFO && credit !== undefined) session.send(CONTINUE, 0, u32(credit));
+      if (packet.type === INFO && credit !== null) session.send(CONTINUE, 0, u32(credit));
       wake();
     });
     if (confirms && socket.protocol) session.send(INFO, 0, [2, 0, 1, ...u32(0), 5, ...u32(0)]);
-    else if (credit !== undefined) session.send(CONTINUE, 0, u32(credit));
+    else if (credit !== null) session.send(CONTINUE, 0, u32(credit));
     wake();
   });
   return {
@@ -39,28 +52,9 @@ export async function startWispScript({ credit = 128, confirms = false } = {}) {
     sessions: all.sessions,
     packets: all.packets,
     /** The first packet that `matches`, once it has come. */
-    packet: (matches, what) =>
-      new Promise((resolve, reject) => {
-        const check = () => {
-          const found = all.packets.find(matches);
-          if (!found) return;
-          clearTimeout(limit);
-          all.waits.delete(check);
-          resolve(found);
-        };
-        const limit = setTimeout(() => {
-          all.waits.delete(check);
-          reject(new Error(`never came: ${what}`));
-        }, Number(process.env.NETLOOM_LIMIT_MS ?? 20_000));
-        all.waits.add(check);
-        check();
-      }),
-    session: (number = 0) =>
-      new Promise((resolve) => {
-        const check = () => all.sessions[number] && (all.waits.delete(check), resolve(all.sessions[number]));
-        all.waits.add(check);
-        check();
-      }),
+    packet: (matches, what) => within(all.first(() => all.packets.find(matches)), what),
+    /** The session of that number, once it is there. */
+    session: (number = 0) => within(all.first(() => all.sessions[number]), `session ${number}`),
     async stop() {
       for (const client of server.clients) client.terminate();
       await new Promise((resolve) => server.close(resolve));

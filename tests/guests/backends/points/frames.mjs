@@ -1,7 +1,7 @@
 // Points 1, 8 to 11 and 19 of the checklist: frames, leases, names, and where guests are.
 import assert from "node:assert/strict";
+import { arp, echo, ethernet, SYN, tcp, udp } from "../frames.mjs";
 import { HOLDS } from "./holds.mjs";
-import { arp, echo, ethernet, tcp, udp, SYN } from "../frames.mjs";
 
 const ROUTER = "192.168.86.1";
 
