@@ -30,12 +30,12 @@ export async function own({ type: _, ...settings }) {
   return subject(emulator, emulator.network_adapter);
 }
 
-/** Ours for the same settings, on the same emulator. */
-export async function ours(settings, options) {
+/** Ours for the same settings, on the same emulator; `early` does not wait until it is up. */
+export async function ours(settings, { early = false, ...options } = {}) {
   const { attachNetwork } = await import("../../../packages/netloom/dist/v86/index.js");
   const emulator = await bare({ type: "none" });
   const network = attachNetwork(emulator, { type: "virtio", ...settings }, options);
-  await network.ready;
+  if (!early) await network.ready;
   return subject(emulator, network);
 }
 

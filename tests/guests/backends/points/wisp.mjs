@@ -8,7 +8,7 @@ const OUTSIDE = "198.51.100.7";
 
 /** A guest whose network is `server`. */
 async function behind(make, server) {
-  const subject = await make({ relay_url: server.url });
+  const subject = await make({ relay_url: server.url }, { early: true });
   const session = await server.session();
   // It has the greeting.
   await settled(session);
