@@ -297,6 +297,16 @@ impl Client {
         true
     }
 
+    /// Queues a DATA packet behind the packets without data, for what is small and goes right behind CONNECT. False without credit.
+    pub fn push_data(&mut self, stream: StreamId, parts: [&[u8]; 2]) -> bool {
+        let mut bytes = Vec::new();
+        let has_credit = self.put_data(&mut bytes, stream, parts);
+        if has_credit {
+            self.control.push_back(bytes);
+        }
+        has_credit
+    }
+
     /// Ends our direction of a TCP stream, after the DATA that was put; only with [`Self::has_half_close`].
     pub fn fin(&mut self, stream: StreamId) {
         if self.has_half_close() && self.streams.contains_key(&stream.0) {
