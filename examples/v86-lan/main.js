@@ -6,8 +6,8 @@ const query = new URLSearchParams(location.search);
 const names = (query.get('guests') ?? 'web,alice').split(',');
 /** A card for each, so that both kinds are here. */
 const CARDS = { web: 'virtio', alice: 'ne2k', bob: 'virtio' };
-/** Of no use but to tell one guest from another: all come from one saved state. */
-const macOf = (name) => `02:00:00:00:00:${name.length.toString(16).padStart(2, '0')}`;
+/** All guests come from one saved state, and so with one address; this makes it their own. */
+const macOf = (name) => `02:00:${[...name.padEnd(4)].slice(0, 4).map((letter) => letter.charCodeAt(0).toString(16).padStart(2, '0')).join(':')}`;
 
 /** A guest's transcript, with a prompt. */
 function terminal(name) {
