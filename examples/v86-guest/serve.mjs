@@ -15,16 +15,15 @@ const FOLDERS = [
   ['/netloom/', `${root}packages/netloom/dist/`],
   ['/v86/', `${root}tests/guests/node_modules/v86/build/`],
   ['/images/', `${images}/`],
-  ['/guest/', `${root}examples/v86-guest/`],
+  ['/', `${root}examples/v86-guest/`],
 ];
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm' };
 
-/** Serves an example on the loopback; port 0 takes a free one. */
-export async function serve(port = 0, example = 'v86-guest') {
-  const folders = [...FOLDERS, ['/', `${root}examples/${example}/`]];
+/** Serves on the loopback; port 0 takes a free one. */
+export async function serve(port = 0) {
   const server = createServer(async (request, response) => {
     const path = normalize(new URL(request.url, 'http://localhost').pathname);
-    const [prefix, folder] = folders.find(([prefix]) => path.startsWith(prefix));
+    const [prefix, folder] = FOLDERS.find(([prefix]) => path.startsWith(prefix));
     const file = folder + (path === '/' ? 'index.html' : path.slice(prefix.length));
     try {
       const { size } = await stat(file);

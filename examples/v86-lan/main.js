@@ -1,6 +1,6 @@
 // Guests of one LAN by name: `?guests=web,alice` in the first tab, `?guests=bob` in the second. The guest `web` serves the frame.
 import { attachNetwork } from 'netloom/v86';
-import { startGuest } from '/guest/guest.js';
+import { startGuest } from '/shared/guest.js';
 
 const query = new URLSearchParams(location.search);
 const names = (query.get('guests') ?? 'web,alice').split(',');

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { serve } from "../../../examples/v86-lan/serve.mjs";
+import { serve } from "../../../examples/shared/serve.mjs";
 import { launch } from "../../npm/chromium.mjs";
 
 /** Where the picture of the documentation goes, if it is to be taken anew. */
@@ -28,7 +28,7 @@ describe("a LAN of three guests in two tabs", { timeout: 600_000 }, () => {
   };
 
   before(async () => {
-    site = await serve();
+    site = await serve("v86-lan");
     browser = await launch();
     const context = await browser.newContext({ viewport: { width: 1200, height: 900 } });
     first = await tab(context, "web,alice");

@@ -1,6 +1,6 @@
 // Where a guest and its network run: in this process, or in a page of headless Chromium. Either gives guests with the same few words.
 import { randomBytes } from "node:crypto";
-import { serve } from "../../../examples/v86-guest/serve.mjs";
+import { serve } from "../../../examples/shared/serve.mjs";
 import { launch } from "../../npm/chromium.mjs";
 import { Guest } from "../guest.mjs";
 import { WebSocket } from "ws";
@@ -29,7 +29,7 @@ const PAGE = `<!doctype html><title>guest</title><link rel="icon" href="data:,">
 
 /** Guests in pages of one browser, a page each: one page is one processor. */
 export async function chromiumPlace() {
-  const site = await serve();
+  const site = await serve("v86-guest");
   const browser = await launch();
   const context = await browser.newContext();
   const url = `${site.origin}/page-of-a-guest`;
@@ -40,7 +40,7 @@ export async function chromiumPlace() {
       const page = await context.newPage();
       await page.goto(url);
       const start = async ({ nic, target, options }) => {
-        const [{ startGuest }, { attachNetwork }] = await Promise.all([import("/guest.js"), import("/netloom/v86/index.js")]);
+        const [{ startGuest }, { attachNetwork }] = await Promise.all([import("/shared/guest.js"), import("/netloom/v86/index.js")]);
         const plug = (emulator) => (globalThis.network = attachNetwork(emulator, target, options));
         globalThis.guest = await startGuest(nic, plug);
       };
