@@ -104,7 +104,7 @@ export default [
       connection.on("connect", () => (connected = true));
       connection.on("data", (data) => (heard += new TextDecoder().decode(data)));
       const stream = await guest.accept(7004);
-      await guest.until(() => stream.open && connected, "the connection");
+      await eventually(() => stream.open && connected, "the connection");
       connection.write(new TextEncoder().encode("from the page"));
       await stream.untilText(/from the page/);
       stream.write("from the guest");

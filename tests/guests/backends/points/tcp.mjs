@@ -187,10 +187,10 @@ export default [
       const { stream, ask } = await downloading(make, body, { settings: { type: "ne2k" } });
       let burst = 0;
       let most = 0;
-      // A card's ring of eight is emptied by the guest, which runs in macrotasks of its own.
+      // A card's ring of eight is emptied by the guest, once it runs again.
       stream.takes = ({ payload }) => {
         if (payload.length > 0) most = Math.max(most, (burst += 1));
-        if (burst === 1) setTimeout(() => ((burst = 0), stream.acknowledge()));
+        if (burst === 1) queueMicrotask(() => ((burst = 0), stream.acknowledge()));
         return true;
       };
       stream.acknowledges = false;
