@@ -88,7 +88,7 @@ export class ServedConnections implements ServerContext {
 
   /** Resolves when no connection is left. */
   async ended(): Promise<void> {
-    await Promise.all(this.#served.values());
+    while (this.#served.size > 0) await Promise.all(this.#served.values());
   }
 
   async #serve(channel: Channel): Promise<void> {
