@@ -45,7 +45,8 @@ export class ServedConnections implements ServerContext {
   #roomMade: (() => void) | undefined;
 
   constructor({ handler, limits, date = false, onError, maxConnections = 10_000, field, explain }: ServerSettings) {
-    if (!(Number.isInteger(maxConnections) && maxConnections > 0)) throw new NetworkError('EINVAL', { message: 'maxConnections is not a whole number above 0' });
+    if (!(Number.isInteger(maxConnections) && maxConnections > 0))
+      throw new NetworkError('EINVAL', { message: 'maxConnections is not a whole number above 0' });
     this.handler = handler;
     this.limits = limits;
     this.date = date;

@@ -225,7 +225,8 @@ test('fetch: a guest that resets aborts the fetch, before the answer and in its 
   const cancelling = new Promise<void>((resolve) => (cancelled = resolve));
   const { network } = await setUp(async (url, { signal }) => {
     reached(signal!);
-    if (url.endsWith('/body')) return fromNetwork(new ReadableStream<Uint8Array>({ pull: (c) => c.enqueue(new Uint8Array(65536)), cancel: cancelled }), { url });
+    if (url.endsWith('/body'))
+      return fromNetwork(new ReadableStream<Uint8Array>({ pull: (c) => c.enqueue(new Uint8Array(65536)), cancel: cancelled }), { url });
     return new Promise((_, reject) => signal!.addEventListener('abort', () => reject(signal!.reason)));
   });
   for (const path of ['wait', 'body']) {
