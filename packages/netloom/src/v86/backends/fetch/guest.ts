@@ -54,7 +54,7 @@ async function answer(request: Request, web: GuestWeb, serve: (tunnel: Connectio
     if (asksWebSocket(request)) return await bridgeWebSocket(request, target.direct.replace(/^http/, 'ws'), web.WebSocket, web.connectTimeout);
     const upload = await uploadOf(request);
     const asked = { method: request.method, headers: forwardedFields(request.headers), upload, signal: request.signal };
-    return answerOf(await web.upstream.ask(target, asked, web.fetch), request);
+    return await answerOf(await web.upstream.ask(target, asked, web.fetch), request);
   } catch (error) {
     if (error instanceof HttpProtocolError) throw error;
     if (error instanceof Refusal) return textAnswer(error.status, error.statusText, error.message);
