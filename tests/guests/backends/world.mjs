@@ -21,7 +21,7 @@ export async function startWorld() {
     wispJs(),
     corsProxy(),
   ]);
-  const relay = await startRelay("--host-loopback", "--dns", dns.address);
+  const relay = await startRelay("--host-loopback", "--origin", "*", "--dns", dns.address);
   const python = PYTHON && (await wispPython(PYTHON));
   const refused = await closedPort();
   const parts = [relay, dns, doh, web, hash, wisp, cors, ...(python ? [python] : [])];
