@@ -74,6 +74,8 @@ fn fmt(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
 fn lint(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
     let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
     check("cargo clippy", Step::cargo(clippy), reports)?;
+    let lan = ["clippy", "--quiet", "--package", "netloom-wasm", "--features", "lan", "--", "-D", "warnings"];
+    check("cargo clippy of the LAN's module", Step::cargo(lan), reports)?;
     for (what, result) in purity::checks() {
         let output = result.as_ref().err().map(|error| format!("{error:#}")).unwrap_or_default();
         reports.push(Report { what, tally: Tally::one(result.is_ok()), output });
