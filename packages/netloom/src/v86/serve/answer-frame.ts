@@ -26,7 +26,10 @@ export async function answerFrame({ method, path, fields, body }: FrameRequest, 
     abort.signal.addEventListener('abort', () => void reader?.cancel().catch(() => undefined));
     say({ type: 'head', status: response.status, statusText: response.statusText, fields: shownFields(response.headers, base), empty });
   } catch (error) {
-    say({ type: 'error', reason: error instanceof Error ? [error.message, (error.cause as Error | undefined)?.message].filter(Boolean).join(': ') : String(error) });
+    say({
+      type: 'error',
+      reason: error instanceof Error ? [error.message, (error.cause as Error | undefined)?.message].filter(Boolean).join(': ') : String(error),
+    });
   }
 }
 

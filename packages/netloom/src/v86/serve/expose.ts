@@ -33,7 +33,8 @@ export async function exposeTo(bridge: string | URL, base: URL, ask: Ask, option
   const url = new URL(String(bridge).replace('*', uniqueLabel), globalThis.location?.href);
   const { document, location } = globalThis;
   if (!document) throw new NetworkError('EINVAL', { message: 'only a page with a document can expose a server' });
-  if (url.origin === location.origin) throw new NetworkError('EINVAL', { message: 'the bridge must be on another origin: what guests serve must not run on this one' });
+  if (url.origin === location.origin)
+    throw new NetworkError('EINVAL', { message: 'the bridge must be on another origin: what guests serve must not run on this one' });
   const frame = document.createElement('iframe');
   frame.hidden = true;
   frame.src = url.href;
@@ -64,7 +65,8 @@ function connected(frame: HTMLIFrameElement, origin: string): Promise<MessagePor
       const { port1, port2 } = new MessageChannel();
       port1.onmessage = ({ data: answer }: MessageEvent<FromBridge>) => {
         if (answer.type === 'ready') resolve(port1);
-        else if (answer.type === 'refused') reject(new NetworkError('ECONNREFUSED', { syscall: 'connect', message: `the bridge at ${origin} refused: ${answer.reason}` }));
+        else if (answer.type === 'refused')
+          reject(new NetworkError('ECONNREFUSED', { syscall: 'connect', message: `the bridge at ${origin} refused: ${answer.reason}` }));
       };
       frame.contentWindow?.postMessage({ netloom: 'guest' } satisfies Hello, origin, [port2]);
     };

@@ -30,7 +30,7 @@ export interface GuestServer extends Disposable {
   openWebSocket(url: string | URL, options?: WebSocketOptions & { signal?: AbortSignal }): Promise<WebSocketConnection>;
   /**
    * Shows the server at a URL of another origin, which an iframe can open. What the guest serves is then no part of this page, and
-   * cannot read or change it: that is why it takes an origin of its own. See `docs/v86.md` for the three files that go there.
+   * cannot read or change it: that is why it takes an origin of its own. See `docs/serve.md` for the three files that go there.
    *
    * @param bridge URL of `bridge.html` there. `*` in its host becomes a name of this call's own, so that each guest has its origin.
    * @throws NetworkError `EINVAL` if it is this page's origin, `ETIMEDOUT` if there is no bridge, `ECONNREFUSED` if its page refuses this one
