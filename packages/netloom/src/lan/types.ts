@@ -80,8 +80,10 @@ export type PortOptions = {
   multicastToUnicast?: boolean;
   /** Whether the port is kept from every other guest, and reaches the gateway alone. Default false. */
   isolated?: boolean;
-  /** Bytes of frames that may wait for the port; what comes on top is dropped. Default 1 MiB. */
+  /** Bytes of frames that may wait for the port, 65,549 or more; what comes on top is dropped. Default 1 MiB. */
   queueSize?: number;
+  /** MAC address by which the LAN knows the guest; see `Port.translate`. Default: its own. */
+  translate?: string;
 };
 
 /** Where a NIC or an uplink meets a LAN's switch. */
@@ -90,6 +92,14 @@ export interface Port {
   readonly number: number;
   /** A frame from the NIC, without FCS; copied before the call returns. It never throws: what is no frame is counted and dropped. */
   send(frame: Uint8Array): void;
+  /**
+   * Has the guest known to the LAN by another MAC address than the one that it believes in, which is learnt from what it sends: clones of one saved
+   * state are told apart so. Ethernet, ARP, neighbour discovery, DHCP and DHCPv6 are rewritten, checksums included. `undefined` ends that. A port
+   * with several MAC addresses behind it has only the latest one rewritten.
+   *
+   * @throws NetworkError `EINVAL` if it is no MAC address
+   */
+  translate(outer: string | undefined): void;
   /** Frames and bytes each way, as counted by the LAN: received ones come from the NIC. */
   stats(): { framesReceived: number; bytesReceived: number; framesSent: number; bytesSent: number };
   /** Unplugs: its guests' flows end, and their addresses are forgotten. A second close does nothing. */
