@@ -36,13 +36,13 @@ export type LanDnsOptions = {
 
 /** What a LAN is. */
 export type LanOptions = {
-  /** The gateway's address with its network. Default `192.168.86.1/24`. */
-  ip?: string;
+  /** The gateway's address with its network. Default `192.168.86.1/24`. `false`: the LAN is a switch alone, and says nothing of its own. */
+  ip?: string | false;
   /** The gateway's MAC address. Default `52:54:00:01:02:03`. */
   mac?: string;
   /** Whether guests reach the outside through the gateway: without, they reach each other and the services alone. Default true. */
   gateway?: boolean;
-  /** Bytes of a packet that guests are told is the most (DHCP option 26), 68 to 65,535. Default 1,500. */
+  /** Bytes of a packet that guests are told is the most (DHCP option 26), 68 to 65,535; on ports of a smaller MTU, theirs. Default 1,500. */
   mtu?: number;
   /** The DHCP server; `false` is none. */
   dhcp?: LanDhcpOptions | false;
@@ -215,9 +215,9 @@ export type LanStats = {
 
 /** One LAN of the page: a switch, and a gateway with its services. */
 export interface Lan extends AsyncDisposable {
-  /** The gateway's address. */
+  /** The gateway's address; empty if the LAN is a switch alone. */
   readonly address: string;
-  /** Called with each flow that a guest opens; without it, or if it throws, flows are refused. It runs in the LAN's turn, never inside `send`. */
+  /** Called with each flow that a guest opens, to the gateway's own address too; without it, or if it throws, flows are refused. It runs in the LAN's turn, never inside `send`. */
   onFlow: ((flow: Flow) => void) | undefined;
   /** Called with each DNS query for the outside, which `answer` answers; without it they get SERVFAIL. */
   onQuery: ((query: Query) => void) | undefined;
