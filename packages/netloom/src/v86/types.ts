@@ -103,4 +103,6 @@ export type AttachOptions = {
   wasm?: string | URL | Response | BufferSource | WebAssembly.Module;
   credentials?: WispCredentials;
   timeouts?: NetworkTimeouts;
+  /** As v86's own option, which says the same: for a target that is a URL alone. Default false. */
+  mac_address_translation?: boolean;
 };
