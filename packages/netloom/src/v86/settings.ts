@@ -18,7 +18,7 @@ export function readTarget(target: NetworkTarget | undefined, { mac_address_tran
   const list = Array.isArray(target) ? (target as (string | NetDevice)[]) : [target as string | NetDevice | undefined];
   const devices = list.filter((entry): entry is NetDevice => typeof entry === 'object' && entry !== null);
   const device: NetDevice = devices[0] ?? {};
-  const urls = list.flatMap((entry) => (typeof entry === 'string' ? [entry] : [entry?.relay_url ?? []].flat())) as string[];
+  const urls = list.flatMap((entry) => (typeof entry === 'string' ? [entry] : [entry?.relay_url ?? []].flat())).filter((url) => url !== '') as string[];
   for (const url of urls) parseBackendUrl(url);
   const corsProxy = devices.find((one) => one.cors_proxy)?.cors_proxy ?? '';
   return { ...readDevice(device), translate: Boolean(device.mac_address_translation || translate), corsProxy, urls: urls.length > 0 ? urls : ['none'] };
