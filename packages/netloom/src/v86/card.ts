@@ -121,7 +121,7 @@ export class Card {
   }
 
   readonly #sent = (frame: Uint8Array): void => {
-    if (!this.#attached) return;
+    if (!this.#attached || !ArrayBuffer.isView(frame)) return;
     try {
       this.#events.frame(frame);
     } catch (error) {

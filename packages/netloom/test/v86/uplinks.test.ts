@@ -151,7 +151,7 @@ test('v86 wsproxy: closed, it neither connects again nor reports', async () => {
   const listener = socket!.onclose;
   uplink.close();
   listener?.({});
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setTimeout(resolve, 1));
   deepEqual([Socket.made.length, states], [1, []]);
 });
 
