@@ -148,7 +148,7 @@ export class V86Network extends EventTarget {
     if (!Number.isInteger(port) || port < 1 || port > 65535) throw new NetworkError('EINVAL', { message: `port must be 1 to 65,535: ${port}` });
     const until = AbortSignal.timeout(timeout);
     await this.#plugged(signal ? AbortSignal.any([signal, until]) : until).catch((error) => {
-      throw signal?.aborted || error instanceof NetworkError ? error : new NetworkError('ETIMEDOUT', { syscall: 'connect', port });
+      throw !until.aborted || signal?.aborted ? error : new NetworkError('ETIMEDOUT', { syscall: 'connect', port });
     });
     const { lan, hasGateway } = this.#segment;
     if (!lan || !hasGateway) throw new NetworkError('ENETUNREACH', { syscall: 'connect', message: 'this network has no gateway in this page to connect from' });
@@ -253,7 +253,7 @@ export class V86Network extends EventTarget {
       this.#card.answerTo(macInState);
     }
     this.#learns = true;
-    if (this.#translates) this.#port?.translate(this.#outerMac);
+    if (this.#translates) this.#port?.translate?.(this.#outerMac);
     this.#plug();
   }
 
@@ -270,7 +270,7 @@ export class V86Network extends EventTarget {
     const mtu = ne2k ? Math.min(this.#device.mtu, NE2K_MTU) : this.#device.mtu;
     const options = { mtu, ...(ne2k ? { burst: NE2K_BURST, multicastToUnicast: true } : {}) };
     this.#port = this.#segment.openPort(this.#member, options, (frame) => this.receive(frame));
-    if (this.#translates) this.#port.translate(this.#outerMac);
+    if (this.#translates) this.#port.translate?.(this.#outerMac);
     for (const frame of this.#waiting.splice(0)) this.#port.send(frame);
     for (const wake of this.#plugging.splice(0)) wake();
   }
@@ -317,6 +317,7 @@ export class V86Network extends EventTarget {
   async #plugged(signal: AbortSignal): Promise<void> {
     while (!this.#port) {
       if (this.#closed) throw new NetworkError('ECONNABORTED', { message: 'the network was given up' });
+      if (this.#segment.failure) throw this.#segment.failure;
       await new Promise<void>((resolve, reject) => {
         const abort = () => reject(signal.reason);
         if (signal.aborted) return abort();
@@ -330,6 +331,7 @@ export class V86Network extends EventTarget {
   }
 
   #changed(): void {
+    if (this.#segment.failure) for (const wake of this.#plugging.splice(0)) wake();
     const told = `${this.state} ${this.active}`;
     if (told === this.#told) return;
     this.#told = told;

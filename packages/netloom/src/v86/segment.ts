@@ -79,6 +79,11 @@ export class Segment {
     return this.#failure ? 'down' : (this.#stage?.state ?? 'connecting');
   }
 
+  /** Why there will be no LAN. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
   get error(): Error | undefined {
     return this.#failure ?? this.#stage?.error;
   }
