@@ -1,3 +1,4 @@
-//! Sans-IO codecs of the transports that carry guests: WebSocket.
+//! Sans-IO codecs of the transports that carry guests: WebSocket and Wisp.
 
 pub mod websocket;
+pub mod wisp;

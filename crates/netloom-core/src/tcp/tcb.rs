@@ -484,7 +484,12 @@ impl Tcb {
         let reset = match self.state {
             State::Closed | State::TimeWait | State::SynSent => None,
             State::SynHeld => Some(self.control(SeqNumber(0), Flags::RST | Flags::ACK)),
-            _ => Some(self.control(self.snd_max, Flags::RST | Flags::ACK)),
+            State::SynReceived => Some(self.control(self.snd_max, Flags::RST | Flags::ACK)),
+            _ => {
+                // A probe of a shut window is beyond what the peer takes a RST at (RFC 5961 3.2).
+                let seq = self.snd_max.min(self.snd_una + self.snd_wnd);
+                Some(self.control(seq, Flags::RST | Flags::ACK))
+            }
         };
         self.state = State::Closed;
         self.closed_told = true;

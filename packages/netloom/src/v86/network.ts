@@ -3,7 +3,6 @@ import type { Lan, Port, TcpFlow } from '../lan/types.ts';
 import type { StreamConnection } from '../transport/types.ts';
 import { Card, displaceBackend, throwLater } from './card.ts';
 import { joinSegment, type Member, type Segment } from './segment.ts';
-import { createGuestServer, type GuestServer } from './serve/index.ts';
 import { readTarget, readTimeouts, type NetworkTarget } from './settings.ts';
 import type { BackendStatus } from './stage.ts';
 import { TCPConnection, type TcpEnds } from './tcp-connection.ts';
@@ -165,11 +164,6 @@ export class V86Network extends EventTarget {
     }
   }
 
-  /** The guest's HTTP server, for the page: see `GuestServer`. */
-  serve(port: number): GuestServer {
-    return createGuestServer((to, { signal }) => this.dial(to, { signal }), port);
-  }
-
   /** A frame as if from the guest, as v86's adapters take it. */
   send(frame: Uint8Array): void {
     this.#fromGuest(frame);
@@ -253,7 +247,7 @@ export class V86Network extends EventTarget {
       this.#card.answerTo(macInState);
     }
     this.#learns = true;
-    if (this.#translates) this.#port?.translate?.(this.#outerMac);
+    if (this.#translates) translate(this.#port, this.#outerMac);
     this.#plug();
   }
 
@@ -270,7 +264,7 @@ export class V86Network extends EventTarget {
     const mtu = ne2k ? Math.min(this.#device.mtu, NE2K_MTU) : this.#device.mtu;
     const options = { mtu, ...(ne2k ? { burst: NE2K_BURST, multicastToUnicast: true } : {}) };
     this.#port = this.#segment.openPort(this.#member, options, (frame) => this.receive(frame));
-    if (this.#translates) this.#port.translate?.(this.#outerMac);
+    if (this.#translates) translate(this.#port, this.#outerMac);
     for (const frame of this.#waiting.splice(0)) this.#port.send(frame);
     for (const wake of this.#plugging.splice(0)) wake();
   }
@@ -347,4 +341,8 @@ function bytesOfIp(address: string): Uint8Array {
 
 function bytesOfMac(mac: string): Uint8Array {
   return Uint8Array.from(mac.split(':'), (byte) => Number.parseInt(byte, 16));
+}
+
+function translate(port: Port | undefined, outer: string | undefined): void {
+  (port as (Port & { translate?(outer: string | undefined): void }) | undefined)?.translate?.(outer);
 }

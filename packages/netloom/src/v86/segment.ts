@@ -4,9 +4,9 @@
  * The stages of a chain are tried in order when it starts. The last one stays, working or not, and goes on trying by itself.
  */
 import { NetworkError } from '../errors.ts';
-import { createDohClient } from '../dns/doh.ts';
 import { createLan } from '../lan/lan.ts';
 import type { Flow, FrameReceiver, Lan, Port, PortOptions, Query, TcpFlow } from '../lan/types.ts';
+import { queryDoh } from './backends/doh.ts';
 import { readStages, type Entry } from './backends/index.ts';
 import { throwLater } from './card.ts';
 import { claimGateway, noSuchName } from './gateway.ts';
@@ -195,11 +195,8 @@ export class Segment {
   #query(stage: Stage, kind: LanKind, method: string, query: Query): void {
     if (kind === 'gateway') return stage.lan.answer(query.id, noSuchName(query.message));
     if (method === 'udp') return stage.ask(query);
-    const doh = createDohClient({ server: this.#device.dohUrl, timeout: this.#options.timeouts.dns });
-    doh.query(query.message, { signal: this.#ended.signal }).then(
-      (answer) => stage.lan.answer(query.id, answer),
-      () => stage.lan.answer(query.id, undefined),
-    );
+    const { dns: timeout } = this.#options.timeouts;
+    void queryDoh(this.#device.dohUrl, query.message, { timeout, signal: this.#ended.signal }).then((answer) => stage.lan.answer(query.id, answer));
   }
 
   #fetch(flow: TcpFlow, url: string, init: RequestInit): Promise<Response> {

@@ -5,7 +5,7 @@ import type { DeviceSettings, NetDevice, NetworkTimeouts } from './types.ts';
 
 const ROUTER_MAC = '52:54:0:1:2:3';
 const ROUTER_IP = '192.168.86.1';
-const VM_IP = '192.168.86.100';
+const VM_HOST = '100';
 const DOH_SERVER = 'cloudflare-dns.com';
 
 const TIMEOUTS: Required<NetworkTimeouts> = { start: 5_000, connect: 30_000, dns: 5_000, reconnect: 500, reconnectMax: 30_000 };
@@ -35,12 +35,14 @@ function readDevice(device: NetDevice): Omit<DeviceSettings, 'urls' | 'corsProxy
   const { type, id, masquerade = true, dns_method: dnsMethod, mtu = 1500 } = device;
   if (id !== undefined && (!Number.isInteger(id) || id < 0)) throw invalid(`net_device.id must be a whole number, 0 or more: ${id}`);
   if (!Number.isInteger(mtu) || mtu < 68 || mtu > 65535) throw invalid(`net_device.mtu must be 68 to 65,535: ${mtu}`);
+  const routerIp = readIp('router_ip', device.router_ip || ROUTER_IP);
   return {
     nic: type === undefined ? undefined : type === 'ne2k' || type === 'virtio' ? type : 'none',
     id,
     routerMac: readMac(device.router_mac || ROUTER_MAC),
-    routerIp: readIp('router_ip', device.router_ip || ROUTER_IP),
-    vmIp: readIp('vm_ip', device.vm_ip || VM_IP),
+    routerIp,
+    // v86 has it in its default network whatever the gateway's; no guest could use that.
+    vmIp: readIp('vm_ip', device.vm_ip || routerIp.replace(/\d+$/, VM_HOST)),
     masquerade: Boolean(masquerade),
     // As in v86, whatever is not static is DNS over HTTPS.
     dnsMethod: !dnsMethod ? undefined : dnsMethod === 'static' || dnsMethod === 'udp' ? dnsMethod : 'doh',

@@ -47,6 +47,7 @@ test('v86 settings: falsy and unknown values mean what they mean in v86', () => 
   equal(readTarget({ relay_url: 'fetch', masquerade: undefined }).masquerade, true);
   equal(readTarget({ relay_url: 'fetch', dns_method: 'anything' as 'doh' }).dnsMethod, 'doh');
   equal(readTarget({ relay_url: 'fetch', router_ip: '' }).routerIp, '192.168.86.1');
+  equal(readTarget({ relay_url: 'fetch', router_ip: '10.0.0.1' }).vmIp, '10.0.0.100');
   equal(readTarget({ type: 'none' }).nic, 'none');
   deepEqual(readTarget({ type: 'ne2k' }).urls, ['none']);
   deepEqual(readTarget({ relay_url: '' }).urls, ['none']);
