@@ -38,7 +38,8 @@ export class PageLan implements Lan {
     if (SEED_BYTES + settings.bytes.length > engine.arenaBytes) throw new NetworkError('EINVAL', { message: 'the options of the LAN are too long' });
     crypto.getRandomValues(engine.bytes.subarray(engine.arena, engine.arena + SEED_BYTES));
     engine.bytes.set(settings.bytes, engine.arena + SEED_BYTES);
-    if (!engine.exports.start(...settings.numbers, settings.bytes.length)) throw new NetworkError('EINVAL', { message: 'the module does not understand its options' });
+    if (!engine.exports.start(...settings.numbers, settings.bytes.length))
+      throw new NetworkError('EINVAL', { message: 'the module does not understand its options' });
     this.engine = engine;
     this.#settings = settings;
     this.address = settings.address;
@@ -74,6 +75,7 @@ export class PageLan implements Lan {
     this.#check();
     signal?.throwIfAborted();
     const address = familyOf(host) === 0 ? this.#addressOf(host) : host;
+    if (this.address === '') throw new NetworkError('ENETUNREACH', { syscall: 'connect', address, port });
     const { engine } = this;
     const family = putInArena(engine, address, 0);
     const error = errorOf(engine.exports.connect(engine.now, family, port, ...numbers), 'connect', address, port);
