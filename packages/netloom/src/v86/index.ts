@@ -10,6 +10,7 @@ export { createLan } from '../lan/lan.ts';
 export type * from '../lan/types.ts';
 export { createV86NetworkStream, V86NetworkStream } from './nic.ts';
 export type { V86Bus, V86Bus as BusConnector, V86Emulator, V86NetworkStreamOptions } from './nic.ts';
+export type { ExposedServer, ExposeOptions, GuestServer } from './serve/index.ts';
 export type { NetworkTarget } from './settings.ts';
 export type { BackendStatus } from './stage.ts';
 export { TCPConnection } from './tcp-connection.ts';

@@ -11,7 +11,7 @@ const STATIC_ADDRESS = '192.168.87.1';
 
 /** The options of a LAN that names are resolved on by a method. */
 export function lanOptions(kind: LanKind, device: DeviceSettings, dnsMethod: string, { timeouts, wasm }: SegmentOptions): LanOptions {
-  if (kind === 'switch') return { gateway: false, dhcp: false, dns: false, ntp: false, echoPorts: [], answerPings: false, wasm };
+  if (kind === 'switch') return { ip: false, wasm };
   const { routerIp, routerMac, vmIp, masquerade } = device;
   return {
     ip: `${routerIp}/24`,

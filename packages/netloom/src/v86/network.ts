@@ -2,6 +2,7 @@ import { NetworkError } from '../errors.ts';
 import type { Lan, Port, TcpFlow } from '../lan/types.ts';
 import type { StreamConnection } from '../transport/types.ts';
 import { Card, displaceBackend, throwLater } from './card.ts';
+import { createGuestServer, type GuestServer } from './serve/index.ts';
 import { joinSegment, type Member, type Segment } from './segment.ts';
 import { readTarget, readTimeouts, type NetworkTarget } from './settings.ts';
 import type { BackendStatus } from './stage.ts';
@@ -164,6 +165,11 @@ export class V86Network extends EventTarget {
     }
   }
 
+  /** The guest's HTTP server at a port, for the page: `fetch` and `WebSocket` to it, and a URL for an iframe. */
+  serve(port: number): GuestServer {
+    return createGuestServer((to, options) => this.dial(to, options), port);
+  }
+
   /** A frame as if from the guest, as v86's adapters take it. */
   send(frame: Uint8Array): void {
     this.#fromGuest(frame);
@@ -247,7 +253,7 @@ export class V86Network extends EventTarget {
       this.#card.answerTo(macInState);
     }
     this.#learns = true;
-    if (this.#translates) translate(this.#port, this.#outerMac);
+    if (this.#translates) this.#port?.translate(this.#outerMac);
     this.#plug();
   }
 
@@ -264,7 +270,7 @@ export class V86Network extends EventTarget {
     const mtu = ne2k ? Math.min(this.#device.mtu, NE2K_MTU) : this.#device.mtu;
     const options = { mtu, ...(ne2k ? { burst: NE2K_BURST, multicastToUnicast: true } : {}) };
     this.#port = this.#segment.openPort(this.#member, options, (frame) => this.receive(frame));
-    if (this.#translates) translate(this.#port, this.#outerMac);
+    if (this.#translates) this.#port.translate(this.#outerMac);
     for (const frame of this.#waiting.splice(0)) this.#port.send(frame);
     for (const wake of this.#plugging.splice(0)) wake();
   }
@@ -341,8 +347,4 @@ function bytesOfIp(address: string): Uint8Array {
 
 function bytesOfMac(mac: string): Uint8Array {
   return Uint8Array.from(mac.split(':'), (byte) => Number.parseInt(byte, 16));
-}
-
-function translate(port: Port | undefined, outer: string | undefined): void {
-  (port as (Port & { translate?(outer: string | undefined): void }) | undefined)?.translate?.(outer);
 }
