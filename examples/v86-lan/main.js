@@ -1,9 +1,12 @@
-// Guests of one LAN by name: `?guests=web,alice` in the first tab, `?guests=bob` in the second. The guest `web` serves the frame.
+// Guests of one LAN by name: web and alice in the first tab, `?guests=bob` in the second. The guest `web` serves the frame, of which the query's
+// `frames` is the port: see serve.mjs.
 import { attachNetwork } from 'netloom/v86';
 import { startGuest } from '/shared/guest.js';
 
 const query = new URLSearchParams(location.search);
 const names = (query.get('guests') ?? 'web,alice').split(',');
+query.set('guests', 'bob');
+document.querySelector('#second').search = query;
 /** A card for each, so that both kinds are here. */
 const CARDS = { web: 'virtio', alice: 'ne2k', bob: 'virtio' };
 /** All guests come from one saved state, and so with one address; this makes it their own. */
@@ -55,5 +58,11 @@ const web = globalThis.guests.web;
 if (web) {
   const page = '<h1>Hello from the guest</h1><p>This page comes from busybox httpd, in Linux, in v86, in a browser tab.</p>';
   await web.run(`echo '${page}' >/www/index.html; httpd -p 80 -h /www`);
+  const { url } = await web.network.serve(80).expose(`http://*.netloom.localhost:${query.get('frames')}/bridge.html`);
+  const frame = document.querySelector('iframe');
+  const shown = new Promise((resolve) => frame.addEventListener('load', resolve, { once: true }));
+  frame.src = url;
+  document.querySelector('#frame').hidden = false;
+  await shown;
 }
 document.body.dataset.state = 'ready';

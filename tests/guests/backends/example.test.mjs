@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { serve } from "../../../examples/shared/serve.mjs";
+import { serveLan } from "../../../examples/v86-lan/serve.mjs";
 import { launch } from "../../npm/chromium.mjs";
 
 /** Where the picture of the documentation goes, if it is to be taken anew. */
@@ -16,7 +16,7 @@ describe("a LAN of three guests in two tabs", { timeout: 600_000 }, () => {
   async function tab(context, guests) {
     const page = await context.newPage();
     page.on("pageerror", (error) => errors.push(error.message));
-    await page.goto(`${site.origin}/?guests=${guests}`);
+    await page.goto(`${site.url}&guests=${guests}`);
     await page.waitForSelector("body[data-state=ready]", { timeout: 300_000 });
     return page;
   }
@@ -28,7 +28,7 @@ describe("a LAN of three guests in two tabs", { timeout: 600_000 }, () => {
   };
 
   before(async () => {
-    site = await serve("v86-lan");
+    site = await serveLan();
     browser = await launch();
     const context = await browser.newContext({ viewport: { width: 1200, height: 900 } });
     first = await tab(context, "web,alice");
@@ -64,7 +64,7 @@ describe("a LAN of three guests in two tabs", { timeout: 600_000 }, () => {
     const frame = first.frameLocator("iframe");
     await frame.getByRole("heading", { name: "Hello from the guest" }).waitFor({ timeout: 60_000 });
     const source = await first.getAttribute("iframe", "src");
-    assert.notEqual(new URL(source).origin, site.origin);
+    assert.notEqual(new URL(source).origin, new URL(site.url).origin);
     if (picture) {
       await mkdir(fileURLToPath(new URL(".", `file://${picture}`)), { recursive: true });
       await first.screenshot({ path: picture });
