@@ -23,7 +23,7 @@ export const nics = ["virtio", "ne2k"];
 
 const image = (name) => ({ buffer: new Uint8Array(readFileSync(join(images, name))).buffer });
 
-function machine(nic, relayUrl) {
+function machine(nic, relayUrl, device = {}) {
   return {
     wasm_path: wasm,
     memory_size: 128 << 20,
@@ -34,7 +34,7 @@ function machine(nic, relayUrl) {
     disable_speaker: true,
     disable_keyboard: true,
     disable_mouse: true,
-    net_device: { type: nic, relay_url: relayUrl },
+    net_device: { type: nic, relay_url: relayUrl, ...device },
   };
 }
 
@@ -71,13 +71,19 @@ export class Guest {
 
   /**
    * Restores the saved state of `nic` and gives the card a MAC of its own: clones of one state share theirs. The card's other end is a relay,
-   * or what `plug` makes of the emulator.
+   * or what `plug` makes of the emulator; `device` has further fields of v86's `net_device`.
    */
-  static async restore(nic, relayUrl, plug) {
-    const guest = new Guest({ ...machine(nic, relayUrl), initial_state: image(`state-${nic}.bin`) }, plug);
-    await new Promise((resolve) => guest.#emulator.add_listener("emulator-started", resolve));
+  static async restore(nic, relayUrl, plug, device) {
+    const guest = await Guest.clone(nic, relayUrl, plug, device);
     guest.mac = ["02", ...randomBytes(5).toString("hex").match(/../g)].join(":");
     await guest.must(`ip link set eth0 down; ip link set eth0 address ${guest.mac} && ip link set eth0 up`);
+    return guest;
+  }
+
+  /** Restores the saved state of `nic` as it is, the card's address of then included. */
+  static async clone(nic, relayUrl, plug, device) {
+    const guest = new Guest({ ...machine(nic, relayUrl, device), initial_state: image(`state-${nic}.bin`) }, plug);
+    await new Promise((resolve) => guest.#emulator.add_listener("emulator-started", resolve));
     return guest;
   }
 
@@ -111,6 +117,15 @@ export class Guest {
     );
     const [, start, end] = /took (\S+) (\S+)/.exec(output);
     return { output: output.replace(/\n*took \S+ \S+\n*$/, ""), status, ms: Math.round((end - start) * 1000) };
+  }
+
+  /** Has virtio's driver look at its card anew: the saved state knows the MTU of then. */
+  async probeCard() {
+    const driver = "/sys/bus/virtio/drivers/virtio_net";
+    const address = await this.must("cat /sys/class/net/eth0/address");
+    await this.must(
+      `ip link set eth0 down; echo virtio0 >${driver}/unbind; echo virtio0 >${driver}/bind; ip link set eth0 address ${address} && ip link set eth0 up`,
+    );
   }
 
   /** Asks for a lease; answers its address. */

@@ -59,7 +59,10 @@ export async function webServer(body, address = "0.0.0.0") {
     const hash = createHash("sha256");
     request.on("data", (chunk) => hash.update(chunk));
     request.on("end", () => {
-      const answer = request.method === "POST" ? Buffer.from(hash.digest("hex")) : body;
+      const answer = request.method === "POST" ? Buffer.from(hash.digest("hex")) : request.method === "OPTIONS" ? Buffer.alloc(0) : body;
+      // A page of any origin may fetch from it.
+      response.setHeader("access-control-allow-origin", "*");
+      response.setHeader("access-control-allow-headers", "*");
       response.setHeader("content-length", answer.length);
       response.end(answer);
     });
@@ -137,7 +140,7 @@ export async function blackHole() {
 const TYPES = { A: 1, AAAA: 28 };
 
 /** The answer to a DNS query: the records of `names`, and NXDOMAIN for any other name (RFC 1035 4.1). */
-function answer(query, names) {
+export function answer(query, names) {
   let at = 12;
   const labels = [];
   while (query[at]) {

@@ -18,6 +18,15 @@ pub(crate) fn step(name: &str, arguments: &[String]) -> Result<Step> {
         crate::npm::build()?;
         return Ok(Step::new("node").arg(crate::root().join("benches/npm/run.mjs")).args(arguments));
     }
+    if name == "v86" {
+        crate::guest::make()?;
+        crate::npm::build()?;
+        crate::build_relay()?;
+        let script = crate::root().join("benches/v86/run.mjs");
+        let step =
+            Step::new("node").arg(script).args(arguments).env("NETLOOM_GUEST_DIR", crate::guest::folder());
+        return Ok(step.env("NETLOOM_BIN", crate::relay_program()));
+    }
     needs::interop()?;
     crate::build_relay()?;
     Ok(step.env("NETLOOM_BIN", crate::relay_program()))

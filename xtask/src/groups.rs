@@ -1,5 +1,7 @@
 //! The groups of `cargo xtask test`, in order of cost, and how each is run.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use crate::process::{Outcome, Step};
@@ -28,7 +30,7 @@ pub(crate) struct Report {
 }
 
 /// All groups, the cheap ones first.
-pub(crate) const GROUPS: [Group; 13] = [
+pub(crate) const GROUPS: [Group; 14] = [
     Group { name: "fmt", run: fmt },
     Group { name: "lint", run: lint },
     Group { name: "doc", run: doc },
@@ -41,6 +43,7 @@ pub(crate) const GROUPS: [Group; 13] = [
     Group { name: "browser", run: browser },
     Group { name: "interop", run: interop },
     Group { name: "guests", run: guests },
+    Group { name: "v86-backends", run: v86_backends },
     Group { name: "demo", run: demo },
 ];
 
@@ -71,6 +74,8 @@ fn fmt(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
 fn lint(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
     let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
     check("cargo clippy", Step::cargo(clippy), reports)?;
+    let lan = ["clippy", "--quiet", "--package", "netloom-wasm", "--features", "lan", "--", "-D", "warnings"];
+    check("cargo clippy of the LAN's module", Step::cargo(lan), reports)?;
     for (what, result) in purity::checks() {
         let output = result.as_ref().err().map(|error| format!("{error:#}")).unwrap_or_default();
         reports.push(Report { what, tally: Tally::one(result.is_ok()), output });
@@ -159,12 +164,25 @@ fn interop(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
 }
 
 fn guests(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
+    guest_files(&guest::tests(), tier, reports)?;
+    needs::interop()?;
+    let step =
+        Step::cargo(["test", "--package", "netloom-guests"]).env("NETLOOM_BIN", crate::relay_program());
+    let step = if tier == Tier::Full { step.env("NETLOOM_FULL", "1") } else { step };
+    cargo_test("netloom-guests", step, reports)
+}
+
+/// v86's network backends and ours: the checklist of differences, and guests on every scheme.
+fn v86_backends(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
+    guest_files(&guest::tests().join("backends"), tier, reports)
+}
+
+/// Every `*.test.mjs` of a folder, with the guest's images, the package and the relay.
+fn guest_files(folder: &Path, tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     guest::make()?;
-    // Guests also meet the package, in Node and in a page.
     npm::prepare()?;
     crate::build_relay()?;
-    let folder = guest::tests();
-    let mut files: Vec<_> = std::fs::read_dir(&folder)?
+    let mut files: Vec<_> = std::fs::read_dir(folder)?
         .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
         .filter(|name| name.ends_with(".test.mjs"))
         .collect();
@@ -173,16 +191,12 @@ fn guests(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     for file in files {
         let step = Step::new("node")
             .args(["--test", "--test-reporter=tap", &file])
-            .dir(&folder)
+            .dir(folder)
             .env("NETLOOM_GUEST_DIR", guest::folder())
             .env("NETLOOM_BIN", crate::relay_program());
         node(&file, step, tier, reports)?;
     }
-    needs::interop()?;
-    let step =
-        Step::cargo(["test", "--package", "netloom-guests"]).env("NETLOOM_BIN", crate::relay_program());
-    let step = if tier == Tier::Full { step.env("NETLOOM_FULL", "1") } else { step };
-    cargo_test("netloom-guests", step, reports)
+    Ok(())
 }
 
 fn demo(_: Tier, reports: &mut Vec<Report>) -> Result<()> {

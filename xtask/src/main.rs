@@ -45,7 +45,7 @@ enum Verb {
         /// Everything, at full size
         #[arg(long)]
         full: bool,
-        /// One group: fmt, lint, doc, unit, sim, relay, fuzz, bench, npm, browser, interop, guests, demo
+        /// One group: fmt, lint, doc, unit, sim, relay, fuzz, bench, npm, browser, interop, guests, v86-backends, demo
         #[arg(long, value_name = "GROUP")]
         only: Option<String>,
     },

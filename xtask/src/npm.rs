@@ -21,8 +21,10 @@ pub(crate) fn script(name: &str) -> Step {
 pub(crate) fn modules() -> Result<()> {
     needs::node_modules(&folder())?;
     let mut step = script("wasm.mjs");
-    for features in wasm::Features::ALL {
-        step = step.arg(wasm::module("netloom-wasm", features)?);
+    for role in [Some("lan"), None] {
+        for features in wasm::Features::ALL {
+            step = step.arg(wasm::module_of("netloom-wasm", features, role)?);
+        }
     }
     step.show()
 }

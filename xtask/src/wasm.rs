@@ -49,6 +49,11 @@ impl Features {
 
 /// Builds a package's library as a module; returns its path.
 pub(crate) fn module(package: &str, features: Features) -> Result<PathBuf> {
+    module_of(package, features, None)
+}
+
+/// As [`module`], with a feature of the package that makes another module of it.
+pub(crate) fn module_of(package: &str, features: Features, role: Option<&str>) -> Result<PathBuf> {
     let folder = crate::root().join("target/wasm").join(features.name());
     let step = match toolchain()? {
         Toolchain::Own => Step::cargo(["rustc"]),
@@ -59,9 +64,15 @@ pub(crate) fn module(package: &str, features: Features) -> Result<PathBuf> {
     step.args(["--quiet", "--lib", "--crate-type", "cdylib", "--profile", "wasm", "--target", TARGET])
         .args(["--package", package, "--target-dir"])
         .arg(&folder)
+        .args(role.map(|role| format!("--features={role}")))
         .env("RUSTFLAGS", format!("{INLINING} {}", features.rustflags()))
         .quiet()?;
-    Ok(folder.join(TARGET).join("wasm").join(package.replace('-', "_") + ".wasm"))
+    let built = folder.join(TARGET).join("wasm").join(package.replace('-', "_") + ".wasm");
+    let Some(role) = role else { return Ok(built) };
+    // The next build of the package puts its module in the same place.
+    let own = built.with_extension(format!("{role}.wasm"));
+    fs::copy(built, &own)?;
+    Ok(own)
 }
 
 enum Toolchain {

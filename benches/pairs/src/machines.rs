@@ -137,7 +137,7 @@ impl End {
             dhcp: None,
             dns: None,
             ntp: false,
-            echo: false,
+            echo_ports: Vec::new(),
             answer_all_pings: false,
             nagle: true,
             timestamps: setup.timestamps,

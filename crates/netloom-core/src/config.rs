@@ -33,8 +33,8 @@ pub struct LanConfig {
     pub dns: Option<DnsConfig>,
     /// Whether NTP requests to any address are answered by the gateway. Needs [`Lan::set_wall_clock`](crate::Lan::set_wall_clock).
     pub ntp: bool,
-    /// Whether the gateway answers UDP echo (port 7).
-    pub echo: bool,
+    /// UDP ports on which the gateway echoes (RFC 862: 7).
+    pub echo_ports: Vec<u16>,
     /// Whether the gateway answers echo requests to addresses outside itself, as a page must, which has no ICMP. Otherwise they are flows.
     pub answer_all_pings: bool,
     /// Whether small writes to a guest wait for the acknowledgment of earlier ones (RFC 9293 3.7.4). Who relays what was a segment once, or

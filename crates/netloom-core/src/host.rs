@@ -16,7 +16,8 @@ use crate::interface::{InterfaceConfig, InterfaceId, Medium};
 use crate::policy::Policy;
 use crate::port::{MAX_FRAME_BYTES, MIN_FRAME_BYTES, PortConfig, PortId};
 use crate::sorted::SortedMap;
-pub use crate::stack::host::{BindError, Event, OpenError, Route, RouteError, SendError, StreamOptions};
+pub use crate::stack::StreamOptions;
+pub use crate::stack::host::{BindError, Event, OpenError, Route, RouteError, SendError};
 use crate::stack::{End, Stack};
 use crate::switch::{Switch, switch_seed};
 use crate::tcp::Congestion;
@@ -65,7 +66,7 @@ impl HostConfig {
             dhcp: None,
             dns: None,
             ntp: false,
-            echo: false,
+            echo_ports: Vec::new(),
             answer_all_pings: false,
             nagle: false,
             timestamps: self.timestamps,

@@ -12,7 +12,7 @@ use crate::counters::Drops;
 use crate::flow::{Event, FlowId, Guest, Protocol, Refusal};
 use crate::policy::Policy;
 use crate::port::{PortConfig, PortId};
-use crate::stack::{ConnectError, Gateway, Query, QueryId, Stack};
+use crate::stack::{ConnectError, Gateway, Neighbor, Query, QueryId, Stack, StreamOptions};
 use crate::switch::{Switch, switch_seed};
 use crate::time::Instant;
 
@@ -98,6 +98,12 @@ impl Lan {
         self.stack.poll_query()
     }
 
+    /// See [`Stack::query`].
+    #[must_use]
+    pub fn query(&self, id: QueryId) -> Option<(Guest, &[u8])> {
+        self.stack.query(id)
+    }
+
     /// See [`Stack::handle_answer`].
     pub fn handle_answer(&mut self, now: Instant, id: QueryId, answer: Option<&[u8]>) {
         self.stack.handle_answer(now, id, answer);
@@ -151,6 +157,16 @@ impl Lan {
         self.stack.fin(now, id);
     }
 
+    /// See [`Stack::close`].
+    pub fn close(&mut self, now: Instant, id: FlowId) {
+        self.stack.close(now, id);
+    }
+
+    /// See [`Stack::set_options`].
+    pub fn set_options(&mut self, now: Instant, id: FlowId, options: StreamOptions) {
+        self.stack.set_options(now, id, options);
+    }
+
     /// See [`Stack::reset`].
     pub fn reset(&mut self, id: FlowId) {
         self.stack.reset(id);
@@ -197,6 +213,35 @@ impl Lan {
     #[must_use]
     pub fn guest_of(&self, address: IpAddr) -> Option<Guest> {
         self.stack.guest_of(address)
+    }
+
+    /// The addresses of guests, and by whom they are used: those learnt from traffic, in order, then leases that were not used yet.
+    pub fn neighbors(&self, now: Instant) -> impl Iterator<Item = Neighbor<'_>> {
+        let leases = self.stack.leases(now).filter_map(|lease| {
+            let address = lease.address.into();
+            let guest = Guest { port: self.switch.port_of(lease.mac)?, mac: lease.mac };
+            let unused = self.stack.guest_of(address).is_none();
+            unused.then_some(Neighbor { guest, address, name: lease.name.as_deref() })
+        });
+        self.stack.neighbors(now).chain(leases)
+    }
+
+    /// See [`Stack::neighbors_age`].
+    #[must_use]
+    pub const fn neighbors_age(&self) -> u64 {
+        self.stack.neighbors_age()
+    }
+
+    /// The guest of a flow; `None` while it is looked for.
+    #[must_use]
+    pub fn guest_of_flow(&self, id: FlowId) -> Option<Guest> {
+        self.stack.guest_of_flow(id)
+    }
+
+    /// The far end of a flow, as the guest sees it, and the guest's own.
+    #[must_use]
+    pub fn ends(&self, id: FlowId) -> Option<(SocketAddr, SocketAddr)> {
+        self.stack.ends(id)
     }
 
     /// What a flow is: protocol, guest's address, dialled address.

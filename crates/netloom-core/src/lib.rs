@@ -37,6 +37,6 @@ pub use interface::{InterfaceConfig, InterfaceId, Medium};
 pub use lan::Lan;
 pub use policy::{Policy, Rule, Verdict};
 pub use port::{MAX_FRAME_BYTES, MIN_FRAME_BYTES, PortConfig, PortId};
-pub use stack::{ConnectError, Query, QueryId};
+pub use stack::{ConnectError, Neighbor, Query, QueryId, StreamOptions};
 pub use tcp::Congestion;
 pub use time::{Duration, Instant};

@@ -17,6 +17,12 @@ impl PortId {
         self.0
     }
 
+    /// The port of a number. One that is not open is harmless everywhere.
+    #[must_use]
+    pub const fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+
     pub(crate) const fn index(self) -> usize {
         self.0 as usize
     }

@@ -48,7 +48,7 @@ pub fn lan_config(mtu: u16) -> LanConfig {
         dhcp: None,
         dns: None,
         ntp: false,
-        echo: false,
+        echo_ports: Vec::new(),
         answer_all_pings: false,
         nagle: false,
         timestamps: true,

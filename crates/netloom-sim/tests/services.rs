@@ -20,16 +20,18 @@ fn config() -> LanConfig {
             lease: Duration::from_secs(3600),
             fixed: vec![(guest_mac(9), Ipv4Addr::new(192, 168, 86, 50))],
             domain: "lan".into(),
-            dns: Vec::new(),
+            dns: None,
         }),
         dns: Some(DnsConfig {
             domain: "lan".into(),
             records: vec![("printer.lan".into(), vec![IpAddr::V4(Ipv4Addr::new(192, 168, 86, 77))])],
+            wildcard: None,
+            everywhere: false,
             ttl: Duration::from_secs(60),
             timeout: Duration::from_secs(5),
         }),
         ntp: true,
-        echo: true,
+        echo_ports: vec![7],
         ..lan_config(1500)
     }
 }

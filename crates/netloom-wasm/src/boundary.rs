@@ -5,7 +5,10 @@ use core::mem::ManuallyDrop;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::collections::VecDeque;
 
-use netloom_core::host::{Event, Host};
+#[cfg(not(feature = "lan"))]
+pub(crate) use crate::host::{Event, Machine};
+#[cfg(feature = "lan")]
+pub(crate) use crate::lan::{Event, Machine};
 use netloom_core::{Instant, MAX_FRAME_BYTES};
 
 /// Size of the arena: a frame and its addresses fit, and a write is worth its call.
@@ -38,7 +41,7 @@ thread_local! {
 
 pub(crate) struct Instance {
     /// `None` until it was started. It ends with the instance's memory: what would free its parts one by one is not in the module.
-    pub(crate) host: Option<ManuallyDrop<Host>>,
+    pub(crate) machine: Option<ManuallyDrop<Machine>>,
     pub(crate) arena: Box<[u8]>,
     pub(crate) words: Box<[u32]>,
     /// What happened and was not told yet. One event per segment, so that what arrived apart can be handed on apart.
@@ -49,7 +52,7 @@ pub(crate) struct Instance {
 impl Instance {
     fn new() -> Self {
         Self {
-            host: None,
+            machine: None,
             arena: vec![0; ARENA_BYTES].into_boxed_slice(),
             words: vec![0; WORDS].into_boxed_slice(),
             events: VecDeque::new(),
@@ -62,15 +65,6 @@ impl Instance {
         self.latest = self.latest.max(Instant::from_us(now_us as u64));
         self.latest
     }
-
-    /// Moves what the machine tells out of it.
-    pub(crate) fn collect_events(&mut self) {
-        if let Some(host) = &mut self.host {
-            while let Some(event) = host.poll_event() {
-                self.events.push_back(event);
-            }
-        }
-    }
 }
 
 /// Runs a call on the instance.
@@ -78,22 +72,33 @@ pub(crate) fn with<T>(call: impl FnOnce(&mut Instance) -> T) -> T {
     INSTANCE.with_borrow_mut(call)
 }
 
-/// Runs a call on the host; `otherwise` if there is none.
-pub(crate) fn with_host<T>(otherwise: T, call: impl FnOnce(&mut Host) -> T) -> T {
-    with(|instance| instance.host.as_deref_mut().map_or(otherwise, call))
+/// Runs a call on the machine; `otherwise` if there is none.
+pub(crate) fn with_machine<T>(otherwise: T, call: impl FnOnce(&mut Machine) -> T) -> T {
+    with(|instance| instance.machine.as_deref_mut().map_or(otherwise, call))
 }
 
-/// Runs a call on the host at a time.
-pub(crate) fn with_host_at<T>(now_us: f64, otherwise: T, call: impl FnOnce(&mut Host, Instant) -> T) -> T {
+/// Runs a call on the machine at a time.
+pub(crate) fn with_machine_at<T>(
+    now_us: f64,
+    otherwise: T,
+    call: impl FnOnce(&mut Machine, Instant) -> T,
+) -> T {
     with(|instance| {
         let now = instance.at(now_us);
-        instance.host.as_deref_mut().map_or(otherwise, |host| call(host, now))
+        instance.machine.as_deref_mut().map_or(otherwise, |machine| call(machine, now))
     })
 }
 
 /// Where bytes are, as the caller counts.
 pub(crate) fn pointer(bytes: &[u8]) -> u32 {
     bytes.as_ptr() as usize as u32
+}
+
+/// Writes an address to a place in the arena; its family.
+pub(crate) fn leave_address(place: &mut [u8], address: IpAddr) -> u32 {
+    let (family, octets) = octets(address);
+    place[..16].copy_from_slice(&octets);
+    family.into()
 }
 
 /// An address of 16 bytes in the arena: `family` is 4, which uses the first four of them, 6, or 0 for none.

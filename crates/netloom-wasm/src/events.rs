@@ -1,19 +1,24 @@
 //! What happened, as words.
 
-use netloom_core::host::Event;
 use netloom_core::{Event as FlowEvent, ResetReason};
 
-use crate::boundary::{WORDS, octets, with};
+use crate::boundary::{WORDS, with};
+#[cfg(not(feature = "lan"))]
+use crate::host::{collect_events, encode};
+#[cfg(feature = "lan")]
+use crate::lan::{collect_events, encode};
 use crate::streams::flow_parts;
 
 /// Length of an event: kind, index, generation, number, port, family, address.
 const EVENT_WORDS: usize = 10;
 
+pub(crate) type EventWords = [u32; EVENT_WORDS];
+
 exports! {
     /// Tells what happened since the last call, oldest first; how many events stand in the words. Fewer than fit is all.
     fn poll_events() -> u32 {
         with(|instance| {
-            instance.collect_events();
+            collect_events(instance);
             let mut told = 0;
             for words in instance.words[..WORDS].chunks_exact_mut(EVENT_WORDS) {
                 let Some(event) = instance.events.pop_front() else { break };
@@ -30,34 +35,19 @@ exports! {
     }
 }
 
-fn encode(event: &Event) -> [u32; EVENT_WORDS] {
-    let mut words = [0; EVENT_WORDS];
-    let (kind, (index, generation), number) = match *event {
-        Event::Accepted { listener } => (0, listener.to_parts(), 0),
-        Event::Flow(FlowEvent::Established { id }) => (1, flow_parts(id), 0),
-        Event::Flow(FlowEvent::Data { id, bytes }) => (2, flow_parts(id), bytes as u32),
-        Event::Flow(FlowEvent::Fin { id }) => (3, flow_parts(id), 0),
-        Event::Flow(FlowEvent::Writable { id }) => (4, flow_parts(id), 0),
-        Event::Flow(FlowEvent::Reset { id, why }) => (5, flow_parts(id), reason(why)),
-        Event::Flow(FlowEvent::Closed { id }) => (6, flow_parts(id), 0),
-        Event::Datagram { socket } => (7, socket.to_parts(), 0),
-        Event::Undelivered { socket, target, refused } => {
-            let (family, octets) = octets(target.ip());
-            words[4] = target.port().into();
-            words[5] = family.into();
-            for (word, bytes) in words[6..].iter_mut().zip(octets.as_chunks().0) {
-                *word = u32::from_le_bytes(*bytes);
-            }
-            (8, socket.to_parts(), refused.into())
-        }
-        // A LAN's; a host accepts by its listeners.
-        Event::Flow(FlowEvent::Open { .. }) => (9, (0, 0), 0),
+/// What happened to a flow.
+pub(crate) fn flow_event(event: &FlowEvent) -> EventWords {
+    let (kind, id, number) = match *event {
+        FlowEvent::Established { id } => (1, id, 0),
+        FlowEvent::Data { id, bytes } => (2, id, bytes as u32),
+        FlowEvent::Fin { id } => (3, id, 0),
+        FlowEvent::Writable { id } => (4, id, 0),
+        FlowEvent::Reset { id, why } => (5, id, reason(why)),
+        FlowEvent::Closed { id } => (6, id, 0),
+        FlowEvent::Open { id, .. } => (9, id, 0),
     };
-    words[0] = kind;
-    words[1] = index;
-    words[2] = generation;
-    words[3] = number;
-    words
+    let (index, generation) = flow_parts(id);
+    [kind, index, generation, number, 0, 0, 0, 0, 0, 0]
 }
 
 const fn reason(why: ResetReason) -> u32 {

@@ -1,4 +1,5 @@
-//! The machine as one WebAssembly module: one instance is one [`Host`](netloom_core::host::Host).
+//! The machine as a WebAssembly module: one instance is one [`Host`](netloom_core::Host), or with the feature `lan` one
+//! [`Lan`](netloom_core::Lan).
 //!
 //! It imports nothing. Time, 32 bytes of seed and frames come in as arguments; everything is a number, or bytes in the linear memory:
 //!
@@ -13,10 +14,11 @@
 
 #[macro_use]
 mod boundary;
-pub mod datagrams;
 pub mod events;
-pub mod interfaces;
+#[cfg(not(feature = "lan"))]
+pub mod host;
+#[cfg(feature = "lan")]
+pub mod lan;
 pub mod lifecycle;
-pub mod routes;
 pub mod stats;
 pub mod streams;

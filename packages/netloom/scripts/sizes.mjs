@@ -8,6 +8,8 @@ import { build } from 'esbuild';
 
 /** Bytes of gzip. */
 const MODULE_BUDGET = 100 * 1024;
+/** The LAN's has the services and what joins flows to the outside besides. */
+const LAN_MODULE_BUDGET = 160 * 1024;
 const BASE_BUDGET = 20 * 1024;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -15,7 +17,12 @@ const { exports, name } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')
 const part = process.argv[2];
 
 if (part !== 'entries') {
-  for (const file of ['netloom.wasm', 'netloom.simd128.wasm']) weigh(file, readFileSync(`${root}src/engine/inline/${file}`), MODULE_BUDGET);
+  for (const [name, budget] of [
+    ['netloom', MODULE_BUDGET],
+    ['netloom-lan', LAN_MODULE_BUDGET],
+  ]) {
+    for (const file of [`${name}.wasm`, `${name}.simd128.wasm`]) weigh(file, readFileSync(`${root}src/engine/inline/${file}`), budget);
+  }
 }
 if (part !== 'modules') {
   for (const [entry, { default: file }] of Object.entries(exports)) {
@@ -27,7 +34,7 @@ if (part !== 'modules') {
       format: 'esm',
       target: 'es2022',
       platform: entry === './node' ? 'node' : 'browser',
-      external: ['./inline/*'],
+      external: ['./inline/*', '../engine/inline/*'],
       write: false,
       logLevel: 'error',
     });

@@ -1,4 +1,4 @@
-// Makes the package's modules of what the compiler built: node scripts/wasm.mjs BASELINE SIMD128
+// Makes the package's modules of what the compiler built: node scripts/wasm.mjs LAN LAN_SIMD128 HOST HOST_SIMD128
 //
 // Checks that they import nothing, optimises them, and writes to src/engine/inline each module as it is
 // (for use by URL) and as TypeScript (gzip in base64, for use in a bundle).
@@ -13,15 +13,18 @@ const folder = `${root}src/engine/inline`;
 /** What rustc's target has by default, without which wasm-opt refuses the module. */
 const FEATURES = ['bulk-memory', 'multivalue', 'mutable-globals', 'nontrapping-float-to-int', 'reference-types', 'sign-ext'];
 
+const SIMD = [...FEATURES, 'simd'];
 const variants = [
+  { name: 'lan-baseline', file: 'netloom-lan.wasm', features: FEATURES },
+  { name: 'lan-simd128', file: 'netloom-lan.simd128.wasm', features: SIMD },
   { name: 'baseline', file: 'netloom.wasm', features: FEATURES },
-  { name: 'simd128', file: 'netloom.simd128.wasm', features: [...FEATURES, 'simd'] },
+  { name: 'simd128', file: 'netloom.simd128.wasm', features: SIMD },
 ];
 
 mkdirSync(folder, { recursive: true });
 for (const [index, variant] of variants.entries()) {
   const built = process.argv[2 + index];
-  if (built === undefined) throw new Error('usage: node scripts/wasm.mjs BASELINE SIMD128');
+  if (built === undefined) throw new Error('usage: node scripts/wasm.mjs LAN LAN_SIMD128 HOST HOST_SIMD128');
   const module = optimised(built, variant);
   const imports = WebAssembly.Module.imports(new WebAssembly.Module(module)).map((entry) => `${entry.module}.${entry.name}`);
   if (imports.length > 0) throw new Error(`${built} imports ${imports.join(', ')}; the module must import nothing`);

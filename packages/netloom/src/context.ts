@@ -2,6 +2,7 @@
  * What the parts of a stack share.
  */
 import { putAddress, type Family } from './engine/address.ts';
+import type { Exports } from './engine/abi.ts';
 import type { Engine } from './engine/engine.ts';
 import { NetworkError } from './errors.ts';
 
@@ -20,7 +21,7 @@ export type Context = {
 };
 
 /** Writes an address to the arena. @throws NetworkError `EINVAL` if it is none */
-export function putInArena(engine: Engine, address: string, offset: number): Family {
+export function putInArena(engine: Engine<Exports>, address: string, offset: number): Family {
   const family = putAddress(address, engine.bytes, engine.arena + offset);
   if (family === 0) throw new NetworkError('EINVAL', { message: `not an address: ${address}` });
   return family;

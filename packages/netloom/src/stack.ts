@@ -1,6 +1,8 @@
 import { putInArena, type Context } from './context.ts';
 import { familyOf } from './engine/address.ts';
+import { dropsOf } from './engine/drops.ts';
 import { Engine } from './engine/engine.ts';
+import { carryLoopback } from './engine/loopback.ts';
 import { loadModule, type WasmSource } from './engine/module.ts';
 import { NetworkError } from './errors.ts';
 import { Interfaces } from './interfaces/collection.ts';
@@ -80,7 +82,8 @@ export class NetworkStack implements AsyncDisposable {
   constructor(module: WebAssembly.Module, options: StackOptions) {
     const { forwarding = true, timestamps = true, congestion = 'cubic', bufferSize = BUFFER_BYTES } = options;
     const bufferBytes = inRange('bufferSize', bufferSize, 1 << 16, 2 ** 31);
-    const engine = new Engine(module);
+    const engine: Engine = new Engine(module);
+    carryLoopback(engine);
     crypto.getRandomValues(engine.bytes.subarray(engine.arena, engine.arena + 32));
     engine.exports.start(forwarding ? 1 : 0, timestamps ? 1 : 0, congestion === 'cubic' ? 1 : 0, RTO_MIN_US, bufferBytes);
     this.#engine = engine;
@@ -112,7 +115,7 @@ export class NetworkStack implements AsyncDisposable {
     const interfaces = Object.fromEntries([...this.interfaces].map((one) => [one.name, one.stats()]));
     if (this.#engine.failure) return { connections: 0, memoryBytes: 0, drops: {}, interfaces };
     const connections = this.#engine.exports.flows();
-    return { connections, memoryBytes: this.#engine.bytes.length, drops: this.#drops(), interfaces };
+    return { connections, memoryBytes: this.#engine.bytes.length, drops: dropsOf(this.#engine), interfaces };
   }
 
   /** Ends everything: connections break off, listeners, sockets and sessions close, interfaces end. Later calls reject. */
@@ -169,20 +172,6 @@ export class NetworkStack implements AsyncDisposable {
   /** @deprecated `ping.createSession` */
   createPingSession(options: PingSessionOptions): Promise<PingSession> {
     return this.ping.createSession(options);
-  }
-
-  #drops(): Record<string, number> {
-    const engine = this.#engine;
-    const reasons = engine.exports.drops();
-    const words = engine.words.slice(0, 2 * reasons);
-    const drops: Record<string, number> = {};
-    for (let number = 0; number < reasons; number += 1) {
-      const count = words[2 * number]! + words[2 * number + 1]! * 2 ** 32;
-      if (count === 0) continue;
-      const at = engine.exports.drop_name(number);
-      drops[String.fromCharCode(...engine.bytes.subarray(at, at + engine.words[0]!))] = count;
-    }
-    return drops;
   }
 }
 

@@ -5,10 +5,38 @@ use core::net::SocketAddr;
 use super::errors::Error;
 use super::flows::Body;
 use super::{Role, Stack, datagram};
-use crate::flow::{FlowId, Protocol, Refusal};
+use crate::flow::{FlowId, Guest, Protocol, Refusal};
 use crate::interface::InterfaceId;
-use crate::tcp::Tcb;
-use crate::time::Instant;
+use crate::tcp::{Config, State, Tcb};
+use crate::time::{Duration, Instant};
+
+/// What a connection may be told apart from the machine's configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamOptions {
+    /// Whether small writes wait for the acknowledgment of earlier ones (RFC 9293 3.7.4).
+    pub nagle: bool,
+    /// Silence after which the peer is asked whether it is still there; never if `None`.
+    pub keepalive: Option<Duration>,
+    /// Largest receive buffer, in bytes.
+    pub receive_buffer_bytes: usize,
+    /// Largest send buffer, in bytes.
+    pub send_buffer_bytes: usize,
+}
+
+impl StreamOptions {
+    pub(super) const fn apply(self, config: Config) -> Config {
+        Config {
+            nagle: self.nagle,
+            keepalive: self.keepalive,
+            receive_buffer_bytes: self.receive_buffer_bytes,
+            send_buffer_bytes: self.send_buffer_bytes,
+            ..config
+        }
+    }
+}
+
+/// How long a connection that was closed waits for the peer to close too (as Linux's `tcp_fin_timeout`).
+pub(super) const LINGER: Duration = Duration::from_secs(60);
 
 /// Why [`Stack::connect`] could not begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -138,6 +166,43 @@ impl<R: Role> Stack<R> {
         }
     }
 
+    /// Changes what a connection was told.
+    pub fn set_options(&mut self, now: Instant, id: FlowId, options: StreamOptions) {
+        if let Some(flow) = self.flows.get_mut(id)
+            && let Body::Tcp(tcb) = &mut flow.body
+        {
+            tcb.set_options(
+                now,
+                options.nagle,
+                options.keepalive,
+                options.receive_buffer_bytes,
+                options.send_buffer_bytes,
+            );
+            self.tend(id.index);
+        }
+    }
+
+    /// The machine's end of a flow, or the one that it stands for, and the peer's.
+    #[must_use]
+    pub fn ends(&self, id: FlowId) -> Option<(SocketAddr, SocketAddr)> {
+        self.flows.get(id).map(|flow| (flow.key.target(), flow.key.guest()))
+    }
+
+    /// Closes both directions in order: what was written is still sent, what arrives is dropped. A peer that does not close either
+    /// is given up.
+    pub fn close(&mut self, now: Instant, id: FlowId) {
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        let Body::Tcp(tcb) = &mut flow.body else { return };
+        if matches!(tcb.state(), State::SynSent) {
+            return self.reset(id);
+        }
+        flow.discards = true;
+        flow.deadline = Some(now + LINGER);
+        tcb.discard();
+        tcb.fin(now);
+        self.tend(id.index);
+    }
+
     /// Opens a TCP connection to a guest, from the gateway's address. [`Event::Established`](crate::Event::Established) or
     /// [`Event::Reset`](crate::Event::Reset) follows.
     ///
@@ -161,6 +226,12 @@ impl<R: Role> Stack<R> {
             None => self.resolve(now, place, id),
         }
         Ok(id)
+    }
+
+    /// The guest of a flow; `None` while it is looked for.
+    #[must_use]
+    pub fn guest_of_flow(&self, id: FlowId) -> Option<Guest> {
+        self.flows.get(id)?.guest
     }
 
     /// What a flow is: protocol, guest's address, dialled address.

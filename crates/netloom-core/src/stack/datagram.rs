@@ -17,7 +17,6 @@ use crate::wire::ip::{self, HOP_LIMIT, Header, Packet, Pair};
 /// Datagrams and bytes that one flow may hold.
 const MAX_DATAGRAMS: usize = 256;
 const MAX_BYTES: usize = 1 << 20;
-const ECHO_PORT: u16 = 7;
 const NTP_PORT: u16 = 123;
 
 impl<R: Role> Stack<R> {
@@ -59,11 +58,11 @@ impl<R: Role> Stack<R> {
             dhcp::SERVER_PORT if ours && destination.is_ipv4() && self.dhcp.is_some() => {
                 self.handle_dhcp(now, from, data);
             }
-            dns::PORT if ours && self.config.dns.is_some() => {
+            dns::PORT if self.serves_dns(destination) => {
                 self.handle_dns(now, from.guest, Via::Datagram(key), data)
             }
             NTP_PORT if self.config.ntp => self.handle_ntp(now, from, &key, data),
-            ECHO_PORT if ours && self.config.echo => self.send_udp(from.guest, &key, data),
+            _ if ours && self.config.echo_ports.contains(&port) => self.send_udp(from.guest, &key, data),
             _ if self.config.is_gateway(destination) => {
                 self.send_error(now, from, packet, Error::PortUnreachable);
             }

@@ -31,7 +31,8 @@ use core::marker::PhantomData;
 use core::net::IpAddr;
 use std::collections::VecDeque;
 
-pub use commands::ConnectError;
+pub use commands::{ConnectError, StreamOptions};
+pub use neighbors::Neighbor;
 pub use services::{Query, QueryId};
 
 use crate::config::LanConfig;

@@ -8,6 +8,7 @@ use crate::addr::MacAddr;
 use crate::flow::Guest;
 use crate::interface::InterfaceId;
 use crate::port::PortId;
+use crate::service::dhcp::Lease;
 use crate::sorted::SortedMap;
 use crate::time::Instant;
 
@@ -19,6 +20,17 @@ const MAX_NEIGHBORS: usize = 8192;
 /// IPv6 addresses remembered of one guest, the last ones: privacy extensions use a few at a time (RFC 8981).
 const MAX_OF_GUEST: usize = 16;
 
+/// A guest and one of its addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Neighbor<'a> {
+    /// Who uses the address.
+    pub guest: Guest,
+    /// The address.
+    pub address: IpAddr,
+    /// The name that the guest leased with.
+    pub name: Option<&'a str>,
+}
+
 #[derive(Default)]
 pub(super) struct Neighbors {
     guests: SortedMap<Place, Guest>,
@@ -29,6 +41,11 @@ pub(super) struct Neighbors {
 }
 
 impl Neighbors {
+    /// A change of leases counts too.
+    pub(super) const fn grow(&mut self) {
+        self.age += 1;
+    }
+
     /// Grows with every change.
     pub(super) const fn age(&self) -> u64 {
         self.age
@@ -138,6 +155,25 @@ impl<R: Role> Stack<R> {
 
     pub(super) fn forget_neighbors_of(&mut self, port: PortId) {
         self.neighbors.forget(port);
+    }
+
+    /// The addresses in use, in order, and by whom, as learnt from traffic.
+    pub fn neighbors(&self, now: Instant) -> impl Iterator<Item = Neighbor<'_>> {
+        self.neighbors.guests.iter().map(move |((_, address), guest)| {
+            let lease = self.dhcp.as_ref().and_then(|server| server.lease_of(now, guest.mac));
+            Neighbor { guest: *guest, address: *address, name: lease.and_then(|lease| lease.name.as_deref()) }
+        })
+    }
+
+    /// The leases that guests hold, by address.
+    pub fn leases(&self, now: Instant) -> impl Iterator<Item = &Lease> {
+        self.dhcp.iter().flat_map(move |server| server.leases(now))
+    }
+
+    /// Grows whenever another address is in use, or by another guest, and with every lease.
+    #[must_use]
+    pub const fn neighbors_age(&self) -> u64 {
+        self.neighbors.age
     }
 
     /// The guest of a LAN that last used an address, learnt from its traffic.

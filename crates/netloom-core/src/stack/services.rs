@@ -19,6 +19,20 @@ use crate::wire::ip::Pair;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueryId(pub(crate) u64);
 
+impl QueryId {
+    /// The id as one number, for boundaries that carry only numbers.
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The id that [`Self::to_bits`] gave.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+}
+
 /// A DNS query that the machine cannot answer itself, from [`Stack::poll_query`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
@@ -53,7 +67,10 @@ impl<R: Role> Stack<R> {
             neighbors.get((InterfaceId::LAN, address.into())).is_some_and(|guest| guest.mac != mac)
         };
         let reply = match server.handle(now, message, &in_use) {
-            Ok(Some(reply)) => reply,
+            Ok(Some(reply)) => {
+                self.neighbors.grow();
+                reply
+            }
             Ok(None) => return,
             Err(DhcpError::Malformed) => return self.drops.count(Drop::DhcpMalformed),
             Err(DhcpError::PoolEmpty) => return self.drops.count(Drop::DhcpPoolEmpty),
@@ -65,6 +82,11 @@ impl<R: Role> Stack<R> {
             ports: (reply.destination_port, dhcp::SERVER_PORT),
         };
         self.send_udp(Guest { port: from.guest.port, mac }, &key, &reply.message);
+    }
+
+    /// Whether DNS queries to an address are answered.
+    pub(super) fn serves_dns(&self, address: IpAddr) -> bool {
+        self.config.dns.as_ref().is_some_and(|dns| dns.everywhere || self.is_ours(address))
     }
 
     pub(super) fn handle_dns(&mut self, now: Instant, guest: Guest, via: Via, query: &[u8]) {
@@ -128,6 +150,12 @@ impl<R: Role> Stack<R> {
     #[must_use]
     pub fn poll_query(&mut self) -> Option<Query> {
         self.new_queries.pop_front()
+    }
+
+    /// A query that waits for its answer: who asks, and the message.
+    #[must_use]
+    pub fn query(&self, id: QueryId) -> Option<(Guest, &[u8])> {
+        self.queries.get(&id.0).map(|query| (query.guest, query.message.as_slice()))
     }
 
     /// The answer to a query: a DNS message, or `None` if there is none (the guest gets SERVFAIL). Late and repeated answers are ignored.

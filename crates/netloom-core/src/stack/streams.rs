@@ -25,7 +25,7 @@ pub(super) struct Stream {
 impl<R: Role> Stack<R> {
     /// Whether a connection is one that the machine answers itself.
     pub(super) fn serves_stream(&self, key: &Key) -> bool {
-        key.ports.1 == dns::PORT && self.config.dns.is_some() && self.is_ours(key.target().ip())
+        key.ports.1 == dns::PORT && self.serves_dns(key.target().ip())
     }
 
     pub(super) fn open_stream(&mut self, now: Instant, id: FlowId, guest: Guest) {

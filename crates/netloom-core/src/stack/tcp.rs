@@ -1,9 +1,10 @@
 //! TCP between the wire and the flows: finding the connection of a segment, opening and ending flows, and writing segments as a port
 //! asks for them.
 
+use super::commands::LINGER;
 use super::errors::quote;
 use super::flows::{Body, Flow, Key};
-use super::host::{LINGER, MAX_TIME_WAIT};
+use super::host::MAX_TIME_WAIT;
 use super::ip::From;
 use super::link::TURN_SEGMENTS;
 use super::train::Train;
@@ -158,14 +159,14 @@ impl<R: Role> Stack<R> {
             return;
         };
         let (mut over, mut closed, mut stands) = (false, false, false);
-        let told = !R::IS_HOST || flow.listener.is_none() && !flow.discards;
+        let told = flow.listener.is_none() && !flow.discards;
         let listener = flow.listener;
         let events = if flow.served { &mut self.stream_events } else { &mut self.events };
         while let Some(event) = tcb.poll_event() {
             let id = flow.id;
             match event {
                 tcp::Event::Established if R::IS_HOST && flow.listener.is_some() => stands = true,
-                tcp::Event::Data(_) if R::IS_HOST && flow.discards => tcb.discard(),
+                tcp::Event::Data(_) if flow.discards => tcb.discard(),
                 tcp::Event::Data(_) | tcp::Event::Fin | tcp::Event::Writable if !told => {}
                 tcp::Event::Data(bytes) => {
                     flow.fresh_bytes += bytes;

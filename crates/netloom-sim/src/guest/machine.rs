@@ -66,7 +66,7 @@ impl MachineHost {
             dhcp: None,
             dns: None,
             ntp: false,
-            echo: false,
+            echo_ports: Vec::new(),
             answer_all_pings: false,
             nagle: true,
             timestamps: config.timestamps,

@@ -133,6 +133,8 @@ fn with_dns() -> LanConfig {
     let dns = DnsConfig {
         domain: "lan".into(),
         records: Vec::new(),
+        wildcard: None,
+        everywhere: false,
         ttl: Duration::from_secs(60),
         timeout: Duration::from_secs(5),
     };

@@ -14,7 +14,7 @@ use crate::guest::{OUTSIDE, served};
 fn config() -> LanConfig {
     LanConfig {
         ntp: true,
-        echo: true,
+        echo_ports: vec![7],
         ..served(vec![("printer.lan".into(), vec![IpAddr::V6(guest_address_v6(77))])])
     }
 }

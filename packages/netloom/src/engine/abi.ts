@@ -1,17 +1,44 @@
 /**
- * The functions of the WebAssembly module, as `crates/netloom-wasm` exports them. Times are microseconds.
+ * The functions of the WebAssembly modules, as `crates/netloom-wasm` exports them. Times are microseconds.
  */
+
+/** Those that a module has in either role. */
 export type Exports = {
   readonly memory: WebAssembly.Memory;
   arena(): number;
   arena_bytes(): number;
   words(): number;
   words_length(): number;
-  start(forwarding: number, timestamps: number, cubic: number, rtoMin: number, bufferBytes: number): void;
   panic_pointer(): number;
   panic_length(): number;
   handle_timeout(now: number): void;
   poll_timeout(): number;
+
+  handle_frame(now: number, id: number, length: number): void;
+  poll_interface(): number;
+  poll_frame(now: number, id: number): number;
+  discard_frames(now: number, id: number): void;
+
+  set_options(now: number, index: number, generation: number, noDelay: number, keepalive: number, receiveBytes: number, sendBytes: number): void;
+  peek(index: number, generation: number): number;
+  take(now: number, index: number, generation: number, bytes: number): void;
+  room(index: number, generation: number): number;
+  write(now: number, index: number, generation: number, bytes: number): number;
+  fin(now: number, index: number, generation: number): void;
+  close_flow(now: number, index: number, generation: number): void;
+  reset(index: number, generation: number): void;
+  peek_datagram(index: number, generation: number): number;
+
+  poll_events(): number;
+  events_at_once(): number;
+  flows(): number;
+  drops(): number;
+  drop_name(number: number): number;
+};
+
+/** Those of a host. */
+export type HostExports = Exports & {
+  start(forwarding: number, timestamps: number, cubic: number, rtoMin: number, bufferBytes: number): void;
   show_loopback(now: number): number;
   run_loopback(now: number, budgetFrames: number): number;
 
@@ -21,10 +48,6 @@ export type Exports = {
   join_bridge(bridge: number, tap: number): number;
   leave_bridge(tap: number): void;
   set_offload(id: number, largeSegments: number, trusted: number): number;
-  handle_frame(now: number, id: number, length: number): void;
-  poll_interface(): number;
-  poll_frame(now: number, id: number): number;
-  discard_frames(now: number, id: number): void;
 
   listen(family: number, port: number, backlog: number, noDelay: number, keepalive: number, receiveBytes: number, sendBytes: number): number;
   close_listener(index: number, generation: number): void;
@@ -40,19 +63,10 @@ export type Exports = {
     receiveBytes: number,
     sendBytes: number,
   ): number;
-  set_options(now: number, index: number, generation: number, noDelay: number, keepalive: number, receiveBytes: number, sendBytes: number): void;
-  peek(index: number, generation: number): number;
-  take(now: number, index: number, generation: number, bytes: number): void;
-  room(index: number, generation: number): number;
-  write(now: number, index: number, generation: number, bytes: number): number;
-  fin(now: number, index: number, generation: number): void;
-  close_flow(now: number, index: number, generation: number): void;
-  reset(index: number, generation: number): void;
 
   open_udp(family: number, port: number, interfaceId: number, receiveBytes: number): number;
   open_ping(receiveBytes: number): number;
   send(now: number, index: number, generation: number, family: number, port: number, bytes: number): number;
-  peek_datagram(index: number, generation: number): number;
   take_datagram(index: number, generation: number): void;
   close_socket(index: number, generation: number): void;
 
@@ -60,11 +74,6 @@ export type Exports = {
   remove_route(interfaceId: number, family: number, prefix: number, viaFamily: number): number;
   list_routes(skip: number): number;
 
-  poll_events(): number;
-  events_at_once(): number;
-  flows(): number;
-  drops(): number;
-  drop_name(number: number): number;
   interface_counters(id: number): number;
 };
 
@@ -81,7 +90,7 @@ export const CODE = { ok: 0, inUse: 1, notLocal: 2, noPort: 3, noRoute: 4, tooLo
 export const EVENT_WORDS = 10;
 
 /** The kinds of events. */
-export const EVENT = { accepted: 0, established: 1, data: 2, fin: 3, writable: 4, reset: 5, closed: 6, datagram: 7, undelivered: 8 } as const;
+export const EVENT = { accepted: 0, established: 1, data: 2, fin: 3, writable: 4, reset: 5, closed: 6, datagram: 7, undelivered: 8, opened: 9, query: 10 } as const;
 
 /** Why a connection ended. */
 export const REASON = { reset: 0, refused: 1, unreachable: 2, timeout: 3, interfaceClosed: 4 } as const;

@@ -4,7 +4,7 @@
  */
 import { NetworkError } from '../errors.ts';
 import { addressText } from './address.ts';
-import { CODE, EVENT, EVENT_WORDS, NO_INTERFACE, TUN_ROOM, type Exports } from './abi.ts';
+import { CODE, EVENT, EVENT_WORDS, NO_INTERFACE, type Exports, type HostExports } from './abi.ts';
 import { Alarm, runSoon } from './turns.ts';
 
 /** Who hears of a connection. */
@@ -33,16 +33,28 @@ export type SocketListener = {
 /** Who takes an interface's frames. */
 export type FrameListener = { onFramesReady(): void; onDead(error: NetworkError): void };
 
-const LOOPBACK_FRAMES = 512;
+/** What one role has in a turn that the other has not. */
+export type TurnHooks = {
+  /** A turn begins; whether more of it waits for another turn. */
+  begin?(now: number): boolean;
+  /** A guest has opened a flow. */
+  opened?(index: number, generation: number): void;
+  /** A guest's query is for the outside. */
+  asked?(low: number, high: number): void;
+  /** All that happened has been told. */
+  end?(): void;
+};
 
-export class Engine {
-  readonly exports: Exports;
+/** An instance of a host's module, or of another role's. */
+export class Engine<E extends Exports = HostExports> {
+  readonly exports: E;
   readonly flows = new Map<number, FlowListener>();
   readonly listeners = new Map<number, AcceptListener>();
   readonly sockets = new Map<number, SocketListener>();
   readonly interfaces = new Map<number, FrameListener>();
   /** Loopback interfaces whose packets are watched. */
   readonly watched = new Map<number, (packet: Uint8Array) => void>();
+  hooks: TurnHooks = {};
   readonly #alarm: Alarm;
   readonly #events: Uint32Array;
   readonly #eventsAtOnce: number;
@@ -65,7 +77,7 @@ export class Engine {
 
   constructor(module: WebAssembly.Module) {
     const { exports } = new WebAssembly.Instance(module);
-    this.exports = guarded(exports as unknown as Exports, (cause) => this.#die(cause));
+    this.exports = guarded(exports as unknown as E, (cause) => this.#die(cause));
     this.arena = this.exports.arena();
     this.arenaBytes = this.exports.arena_bytes();
     this.#wordsAt = this.exports.words();
@@ -184,9 +196,10 @@ export class Engine {
     const now = (this.#now = performance.now() * 1000);
     try {
       this.exports.handle_timeout(now);
-      if (this.watched.size > 0 ? this.#showLoopback(now) : this.exports.run_loopback(now, LOOPBACK_FRAMES)) this.wake();
+      if (this.hooks.begin?.(now)) this.wake();
       this.#deliverFrames();
       this.#deliverEvents();
+      this.hooks.end?.();
       for (const callback of this.#afterTurn.splice(0)) callback();
       if (this.#framesLeft) for (const callback of this.#afterFrames.splice(0)) callback();
       this.#framesLeft = false;
@@ -198,17 +211,6 @@ export class Engine {
     } finally {
       this.#running = false;
     }
-  }
-
-  /** Carries loopback's frames one by one, and shows each; whether more wait. */
-  #showLoopback(now: number): boolean {
-    for (let frames = 0; frames < LOOPBACK_FRAMES; frames += 1) {
-      const at = this.exports.show_loopback(now) >>> 0;
-      const [length, id, more] = [this.words[0]!, this.words[1]!, this.words[2]!];
-      if (at > 0) this.watched.get(id)?.(this.bytes.subarray(at + TUN_ROOM, at + length));
-      if (!more) return false;
-    }
-    return true;
   }
 
   #deliverFrames(): void {
@@ -245,6 +247,8 @@ export class Engine {
       const address = new Uint8Array(events.buffer, 4 * (at + 6), 16);
       return socket.onUndelivered(addressText(address, 0, events[at + 5]!), events[at + 4]!, number > 0);
     }
+    if (kind === EVENT.opened) return this.hooks.opened?.(index, generation);
+    if (kind === EVENT.query) return this.hooks.asked?.(index, generation);
     const flow = this.flows.get(index);
     if (flow?.generation !== generation) return;
     switch (kind) {
@@ -305,13 +309,13 @@ export function errorOf(code: number, syscall: string, address?: string, port?: 
 type Call = (...args: number[]) => number;
 
 /** The functions, each of which turns a trap into the error that it means. */
-function guarded(exports: Exports, die: (cause: unknown) => NetworkError): Exports {
+function guarded<E extends Exports>(exports: E, die: (cause: unknown) => NetworkError): E {
   const calls: Record<string, unknown> = { memory: exports.memory };
   for (const [name, call] of Object.entries(exports)) {
     if (typeof call !== 'function') continue;
     calls[name] = name.startsWith('panic_') ? call : guard(call as Call, die);
   }
-  return calls as Exports;
+  return calls as E;
 }
 
 function guard(call: Call, die: (cause: unknown) => NetworkError): Call {

@@ -3,10 +3,13 @@ export class HttpProtocolError extends Error {
   override readonly name = 'HttpProtocolError';
   /** The status with which a server answers such a request. */
   readonly status: number;
+  /** The line of a head that is not what it should be, if it was one. */
+  readonly line: string | undefined;
 
-  constructor(message: string, status = 400) {
+  constructor(message: string, status = 400, line?: string) {
     super(message);
     this.status = status;
+    this.line = line;
   }
 }
 

@@ -42,15 +42,15 @@ class LineBudget {
   }
 }
 
-async function readFields(lines: LineBudget, limits: HeadLimits): Promise<Headers> {
+async function readFields(lines: LineBudget, limits: HeadLimits, form = FIELD): Promise<Headers> {
   const headers = new Headers();
   for (let count = 0; ; count++) {
     const line = await lines.line();
     if (line === '') return headers;
     if (count === limits.maxHeaders) throw new HttpProtocolError('too many header fields', 431);
-    const field = FIELD.exec(line);
+    const field = form.exec(line);
     // A field that begins with white space would be folded (RFC 9112 5.2), a space before the colon an attack (5.1).
-    if (field === null) throw new HttpProtocolError('invalid header field');
+    if (field === null) throw new HttpProtocolError('invalid header field', 400, line);
     headers.append(field[1]!, field[2]!);
   }
 }
@@ -62,15 +62,15 @@ export async function readTrailers(source: ByteSource, limits: HeadLimits): Prom
   return trailers;
 }
 
-/** RFC 9112 3. */
-export async function readRequestHead(source: ByteSource, limits: HeadLimits): Promise<RequestHead> {
+/** RFC 9112 3. `field` is what a field line must be, where that is not RFC 9110's. */
+export async function readRequestHead(source: ByteSource, limits: HeadLimits, field?: RegExp): Promise<RequestHead> {
   const lines = new LineBudget(source, limits.maxHeaderSize);
   let line = await lines.line();
   for (let empty = 0; line === '' && empty < MAX_EMPTY_LINES; empty++) line = await lines.line();
   const parts = REQUEST_LINE.exec(line);
   if (parts === null) throw new HttpProtocolError('invalid request line');
   if (parts[3] !== '1') throw new HttpProtocolError(`unsupported version: HTTP/${parts[3]}.${parts[4]}`, 505);
-  return { method: parts[1]!, target: parts[2]!, minor: Math.min(Number(parts[4]), 1), headers: await readFields(lines, limits) };
+  return { method: parts[1]!, target: parts[2]!, minor: Math.min(Number(parts[4]), 1), headers: await readFields(lines, limits, field) };
 }
 
 /** RFC 9112 4. */

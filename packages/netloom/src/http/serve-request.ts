@@ -20,6 +20,8 @@ import { allowUpgrade, asksUpgrade, switchOf } from './upgrade.ts';
 
 /** Bytes of an unread request body that are dropped to keep its connection. */
 const MAX_UNREAD = 65536;
+/** Milliseconds after which a client that has ended its side is asked whether it is still there. */
+const ENDED_KEEP_ALIVE_MS = 15_000;
 /** Fields of the connection, which are not the handler's to set. */
 const OURS = ['connection', 'content-length', 'keep-alive', 'transfer-encoding'];
 
@@ -112,8 +114,13 @@ class ServerExchange {
 
   /** Reads ahead while the handler works, so that it learns of a reset; at most one chunk. */
   #watch(): void {
-    this.#channel.source.idle.limit = 0;
-    this.#channel.source.fill().catch((error: unknown) => this.#channel.break(error));
+    const { connection, source } = this.#channel;
+    source.idle.limit = 0;
+    source
+      .fill()
+      // Who has said that it sends no more may wait for the answer, or be gone: that shows when it is asked.
+      .then((more) => more || connection.setOptions?.({ keepAlive: ENDED_KEEP_ALIVE_MS }))
+      .catch((error: unknown) => this.#channel.break(error));
   }
 
   async #handle(request: Request): Promise<Response> {

@@ -8,7 +8,7 @@ import type { SocketOptions, StreamConnection } from '../transport/types.ts';
 export type LanDhcpOptions = {
   /** First address of the pool. Default: the hundredth of the network, such as 192.168.86.100. */
   first?: string;
-  /** Last address of the pool. Default: the last but one of the network. */
+  /** Last address of the pool. Default: the last of the network. */
   last?: string;
   /** Seconds that a lease lasts, 60 or more. Default 86,400. */
   lease?: number;
@@ -82,8 +82,6 @@ export type PortOptions = {
   isolated?: boolean;
   /** Bytes of frames that may wait for the port; what comes on top is dropped. Default 1 MiB. */
   queueSize?: number;
-  /** MAC address by which the LAN knows the guest, whatever the guest itself believes its own to be; see `Port.translate`. */
-  translate?: string;
 };
 
 /** Where a NIC or an uplink meets a LAN's switch. */
@@ -92,11 +90,6 @@ export interface Port {
   readonly number: number;
   /** A frame from the NIC, without FCS; copied before the call returns. It never throws: what is no frame is counted and dropped. */
   send(frame: Uint8Array): void;
-  /**
-   * Has the guest known to the LAN by another MAC address than the one it believes in, which is learnt from what it sends: a restored guest has the
-   * one of the state. `undefined` ends that. To be called again when another state was restored.
-   */
-  translate(outer: string | undefined): void;
   /** Frames and bytes each way, as counted by the LAN: received ones come from the NIC. */
   stats(): { framesReceived: number; bytesReceived: number; framesSent: number; bytesSent: number };
   /** Unplugs: its guests' flows end, and their addresses are forgotten. A second close does nothing. */
@@ -119,7 +112,7 @@ export type GuestId = { readonly mac: string; readonly port: number };
 
 /** What is known of a guest, from its traffic and its lease. */
 export type LanGuest = GuestId & {
-  /** Its addresses, latest first. */
+  /** Its addresses, those of IPv4 first. */
   readonly addresses: readonly string[];
   /** The name that it leased with, without domain. */
   readonly name?: string;
@@ -132,10 +125,10 @@ export type LanGuest = GuestId & {
 export type RefusalReason = 'refused' | 'unreachable' | 'timeout' | 'denied';
 
 /** What answers for flows inside of the module, such as its Wisp client. */
-export type Egress = {
-  /** Its number in the module. */
-  readonly number: number;
-};
+export interface Egress {
+  /** Takes a flow of the LAN over, by its id in the module. @internal */
+  takeFlow(index: number, generation: number): void;
+}
 
 type AnyFlow = {
   /** The guest's end. */

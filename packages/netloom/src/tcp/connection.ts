@@ -1,6 +1,6 @@
+import { REASON, type Exports } from '../engine/abi.ts';
 import type { Engine, FlowListener } from '../engine/engine.ts';
 import { NetworkError } from '../errors.ts';
-import { REASON } from '../engine/abi.ts';
 import type { SocketOptions, StreamConnection } from '../transport/types.ts';
 import { fromReadable } from '../transport/iterate.ts';
 import { numbersOf } from './options.ts';
@@ -50,7 +50,7 @@ export class TcpConnection implements StreamConnection, FlowListener {
   readonly localPort: number;
   readonly remoteAddress: string;
   readonly remotePort: number;
-  readonly #engine: Engine;
+  readonly #engine: Engine<Exports>;
   readonly #index: number;
   /** Part of the connection's id in the machine. @internal */
   readonly generation: number;
@@ -78,7 +78,7 @@ export class TcpConnection implements StreamConnection, FlowListener {
   #established: ((error?: unknown) => void) | undefined;
 
   /** @internal */
-  constructor(engine: Engine, index: number, generation: number, ends: Ends, mtu: number, options: SocketOptions, established?: (error?: unknown) => void) {
+  constructor(engine: Engine<Exports>, index: number, generation: number, ends: Ends, mtu: number, options: SocketOptions, established?: (error?: unknown) => void) {
     this.#engine = engine;
     this.#index = index;
     this.generation = generation;

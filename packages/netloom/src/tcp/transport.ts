@@ -1,10 +1,9 @@
-import { addressText } from '../engine/address.ts';
 import { errorOf, type Engine } from '../engine/engine.ts';
-import { NetworkError } from '../errors.ts';
 import type { Context } from '../context.ts';
-import type { SocketOptions, StreamConnectOptions, StreamListenOptions, StreamTransport } from '../transport/types.ts';
-import { TcpConnection, type Ends } from './connection.ts';
+import type { StreamConnectOptions, StreamListenOptions, StreamTransport } from '../transport/types.ts';
+import type { TcpConnection } from './connection.ts';
 import { TcpListener } from './listener.ts';
+import { connectionOf, whenEstablished } from './opening.ts';
 import { inRange, numbersOf, portOf } from './options.ts';
 
 const BACKLOG = 1024;
@@ -51,24 +50,7 @@ export class TcpTransport implements StreamTransport {
     const code = engine.exports.connect(engine.now, localFamily, localPort, family, port, ...numbers);
     const error = errorOf(code, 'connect', address, port);
     if (error) throw error;
-    return new Promise((resolve, reject) => {
-      engine.hold();
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const abort = () => connection.breakOff(signal?.reason);
-      const connection = this.#open(options, (failure) => {
-        engine.release();
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', abort);
-        if (failure === undefined) resolve(connection);
-        else reject(failure);
-      });
-      signal?.addEventListener('abort', abort);
-      if (timeout !== undefined) {
-        const late = new NetworkError('ETIMEDOUT', { syscall: 'connect', address, port });
-        timer = setTimeout(() => connection.breakOff(late), timeout);
-      }
-      engine.wake();
-    });
+    return whenEstablished(engine, { signal, timeout }, (established) => connectionOf(engine, this.#context.mtuOf, options, established));
   }
 
   /**
@@ -100,22 +82,9 @@ export class TcpTransport implements StreamTransport {
     const error = errorOf(code, 'listen', address, port);
     if (error) throw error;
     const [index, generation, bound] = engine.words as unknown as [number, number, number];
-    const next = () => (engine.exports.accept(index, generation) ? this.#open(options) : undefined);
+    const next = () => (engine.exports.accept(index, generation) ? connectionOf(engine, this.#context.mtuOf, options) : undefined);
     const listener = new TcpListener(engine, index, generation, address, bound, next);
     signal?.addEventListener('abort', () => void listener.close(), { once: true });
     return listener;
-  }
-
-  /** The connection that the latest call opened. */
-  #open(options: SocketOptions, established?: (failure?: unknown) => void): TcpConnection {
-    const { words, bytes, arena } = this.#engine;
-    const [index, generation, localPort, remotePort, localFamily, remoteFamily] = words as unknown as [number, number, number, number, number, number];
-    const ends: Ends = {
-      localAddress: addressText(bytes, arena, localFamily),
-      localPort,
-      remoteAddress: addressText(bytes, arena + 16, remoteFamily),
-      remotePort,
-    };
-    return new TcpConnection(this.#engine, index, generation, ends, this.#context.mtuOf(ends.localAddress), options, established);
   }
 }

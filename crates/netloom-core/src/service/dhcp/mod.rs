@@ -42,8 +42,8 @@ pub struct DhcpConfig {
     pub fixed: Vec<(MacAddr, Ipv4Addr)>,
     /// Domain name (option 15), empty for none.
     pub domain: String,
-    /// DNS servers to tell instead of the gateway; empty: the gateway if it serves DNS.
-    pub dns: Vec<Ipv4Addr>,
+    /// DNS servers to tell instead of the gateway, if it serves DNS.
+    pub dns: Option<Vec<Ipv4Addr>>,
 }
 
 /// The LAN that the DHCP server tells its clients about.
@@ -55,7 +55,7 @@ pub struct Network {
     pub server: Ipv4Addr,
     /// The gateway (option 3), if there is one.
     pub router: Option<Ipv4Addr>,
-    /// DNS servers (option 6) where [`DhcpConfig::dns`] names none.
+    /// DNS servers (option 6) without [`DhcpConfig::dns`].
     pub dns: Vec<Ipv4Addr>,
     /// The LAN's MTU in bytes (option 26).
     pub mtu: u16,

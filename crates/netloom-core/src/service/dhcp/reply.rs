@@ -204,7 +204,7 @@ impl Answer<'_> {
             options::BROADCAST => Some(network.subnet.broadcast().octets().to_vec()),
             options::ROUTER => network.router.map(|router| router.octets().to_vec()),
             options::DNS_SERVERS => {
-                let servers = if config.dns.is_empty() { &network.dns } else { &config.dns };
+                let servers = config.dns.as_ref().unwrap_or(&network.dns);
                 let octets: Vec<u8> =
                     servers.iter().take(MAX_DNS_SERVERS).flat_map(Ipv4Addr::octets).collect();
                 (!octets.is_empty()).then_some(octets)

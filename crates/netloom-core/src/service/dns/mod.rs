@@ -14,7 +14,7 @@ pub mod tcp;
 mod tests;
 mod zone;
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
 pub use message::{Question, question};
 pub use reply::{AddressRecord, addresses, matches, truncate_for_udp, without_denied};
@@ -32,6 +32,10 @@ pub struct DnsConfig {
     pub domain: String,
     /// Names with fixed addresses, fully qualified, without trailing dot.
     pub records: Vec<(String, Vec<IpAddr>)>,
+    /// What every other name has, of which the outside is not asked: for egress that is told names, as HTTP's proxies are.
+    pub wildcard: Option<Ipv4Addr>,
+    /// Whether queries to addresses outside are answered, from there, and not only those to the gateway.
+    pub everywhere: bool,
     /// Time to live of those answers.
     pub ttl: Duration,
     /// How long the outside may take to answer.

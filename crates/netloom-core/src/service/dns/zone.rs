@@ -134,6 +134,7 @@ fn find(config: &DnsConfig, names: Names<'_>, asked: &Question) -> Option<Found>
         .or_else(|| special(&name))
         .or_else(|| reverse(config, names, &name))
         .or_else(|| guest(config, names, &name))
+        .or_else(|| config.wildcard.map(|address| Found::Addresses(vec![address.into()])))
 }
 
 fn record(config: &DnsConfig, name: &str) -> Option<Found> {

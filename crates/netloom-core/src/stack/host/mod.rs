@@ -19,8 +19,8 @@ use std::collections::VecDeque;
 pub use bindings::BindError;
 pub use routes::{Route, RouteError};
 pub use sockets::SendError;
-pub(super) use streams::{LINGER, MAX_TIME_WAIT};
-pub use streams::{OpenError, StreamOptions};
+pub(super) use streams::MAX_TIME_WAIT;
+pub use streams::OpenError;
 
 use super::ip::From;
 use super::{Role, Stack};

@@ -1,44 +1,18 @@
-//! Connections of the host's own: opening them, their options, and closing both directions in order.
+//! Connections of the host's own: opening them.
 
 use core::net::{IpAddr, SocketAddr};
 
 use super::bindings::BindError;
 use crate::flow::{FlowId, Guest, Protocol};
+use crate::stack::commands::StreamOptions;
 use crate::stack::flows::{Body, Key};
 use crate::stack::{Role, Stack};
-use crate::tcp::{Config, State, Tcb};
-use crate::time::{Duration, Instant};
+use crate::tcp::Tcb;
+use crate::time::Instant;
 use crate::wire::ip::Pair;
 
-/// How long a connection that was closed waits for the peer to close too (as Linux's `tcp_fin_timeout`).
-pub(in crate::stack) const LINGER: Duration = Duration::from_secs(60);
 /// Connections in TIME-WAIT with one neighbour; beyond, the oldest give way.
 pub(in crate::stack) const MAX_TIME_WAIT: usize = 1024;
-
-/// What a connection may be told apart from the host's configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StreamOptions {
-    /// Whether small writes wait for the acknowledgment of earlier ones (RFC 9293 3.7.4).
-    pub nagle: bool,
-    /// Silence after which the peer is asked whether it is still there; never if `None`.
-    pub keepalive: Option<Duration>,
-    /// Largest receive buffer, in bytes.
-    pub receive_buffer_bytes: usize,
-    /// Largest send buffer, in bytes.
-    pub send_buffer_bytes: usize,
-}
-
-impl StreamOptions {
-    pub(in crate::stack) const fn apply(self, config: Config) -> Config {
-        Config {
-            nagle: self.nagle,
-            keepalive: self.keepalive,
-            receive_buffer_bytes: self.receive_buffer_bytes,
-            send_buffer_bytes: self.send_buffer_bytes,
-            ..config
-        }
-    }
-}
 
 /// Why a connection could not be begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,41 +79,5 @@ impl<R: Role> Stack<R> {
             }
             Some(_) => Err(BindError::InUse),
         }
-    }
-
-    /// Changes what a connection was told.
-    pub(crate) fn set_options(&mut self, now: Instant, id: FlowId, options: StreamOptions) {
-        if let Some(flow) = self.flows.get_mut(id)
-            && let Body::Tcp(tcb) = &mut flow.body
-        {
-            tcb.set_options(
-                now,
-                options.nagle,
-                options.keepalive,
-                options.receive_buffer_bytes,
-                options.send_buffer_bytes,
-            );
-            self.tend(id.index);
-        }
-    }
-
-    /// The host's address of a connection, and the peer's.
-    pub(crate) fn ends(&self, id: FlowId) -> Option<(SocketAddr, SocketAddr)> {
-        self.flows.get(id).map(|flow| (flow.key.target(), flow.key.guest()))
-    }
-
-    /// Closes both directions in order: what was written is still sent, what arrives is dropped. A peer that does not close either
-    /// is given up.
-    pub(crate) fn close(&mut self, now: Instant, id: FlowId) {
-        let Some(flow) = self.flows.get_mut(id) else { return };
-        let Body::Tcp(tcb) = &mut flow.body else { return };
-        if matches!(tcb.state(), State::SynSent) {
-            return self.reset(id);
-        }
-        flow.discards = true;
-        flow.deadline = Some(now + LINGER);
-        tcb.discard();
-        tcb.fin(now);
-        self.tend(id.index);
     }
 }

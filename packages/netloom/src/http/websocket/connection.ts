@@ -82,11 +82,11 @@ export class WebSocketConnection implements AsyncDisposable {
 
   /**
    * Says the end, and waits for the peer's answer for at most 5 s; messages that still come are dropped.
-   * @param options.code 1000, or 3000 to 4999. Without one, none is sent.
+   * @param options.code 1000, or 3000 to 4999, and for a server every code that is sent (RFC 6455 7.4). Without one, none is sent.
    * @param options.reason At most 123 bytes of UTF-8.
    */
   async close(options: { code?: number; reason?: string } = {}): Promise<WebSocketClose> {
-    const payload = closePayload(options.code, options.reason);
+    const payload = closePayload(options.code, options.reason, !this.#client);
     if (!this.#sentClose) {
       const late = new IdleTimer(() => this.#break(new NetworkError('ETIMEDOUT', { syscall: 'read' })));
       late.start(CLOSE_MS, true);
@@ -180,10 +180,15 @@ export class WebSocketConnection implements AsyncDisposable {
   }
 }
 
-/** The payload of a Close (RFC 6455 5.5.1). `ours` lets codes through that an application may not choose. */
+/** Whether a Close may have this code (RFC 6455 7.4). */
+function isSent(code: number): boolean {
+  return (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) || (code >= 3000 && code <= 4999);
+}
+
+/** The payload of a Close (RFC 6455 5.5.1). `ours` lets codes through that a client's application may not choose. */
 function closePayload(code: number | undefined, reason = '', ours = false): Uint8Array {
   if (code === undefined) return EMPTY;
-  if (!ours && code !== 1000 && !(code >= 3000 && code <= 4999)) throw new DOMException('the code must be 1000 or 3000 to 4999', 'InvalidAccessError');
+  if (!isSent(code) || (!ours && code !== 1000 && code < 3000)) throw new DOMException('the code must be 1000 or 3000 to 4999', 'InvalidAccessError');
   const text = utf8(reason);
   if (text.length > 123) throw new DOMException('the reason is longer than 123 bytes', 'SyntaxError');
   return concat([Uint8Array.of(code >> 8, code & 255), text]);
@@ -192,8 +197,7 @@ function closePayload(code: number | undefined, reason = '', ours = false): Uint
 function readClose(payload: Uint8Array): { code: number; reason: string } {
   if (payload.length === 0) return { code: 1005, reason: '' };
   const code = payload[0]! * 256 + (payload[1] ?? 0);
-  const valid = (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) || (code >= 3000 && code <= 4999);
-  if (payload.length === 1 || !valid) throw new WebSocketError(1002, 'invalid close code');
+  if (payload.length === 1 || !isSent(code)) throw new WebSocketError(1002, 'invalid close code');
   return { code, reason: decodeText(payload.subarray(2)) };
 }
 

@@ -28,7 +28,7 @@ pub(super) fn config() -> DhcpConfig {
         lease: Duration::from_secs(LEASE_S),
         fixed: vec![(mac(0xf1), ip(50)), (mac(0xf2), ip(101))],
         domain: "lan".to_owned(),
-        dns: vec![],
+        dns: None,
     }
 }
 

@@ -43,7 +43,7 @@ fn what_there_is_not_is_not_said() {
 #[test]
 fn configured_dns_servers_replace_the_gateway() {
     let dns = vec![Ipv4Addr::new(9, 9, 9, 9), ip(1)];
-    let mut server = DhcpServer::new(DhcpConfig { dns, ..config() }, network());
+    let mut server = DhcpServer::new(DhcpConfig { dns: Some(dns), ..config() }, network());
     let offer = Message::new(DISCOVER, mac(1)).answer(&mut server, at_s(0));
     assert_eq!(offer.option(6), Some(&[9, 9, 9, 9, 10, 0, 0, 1][..]));
 }
@@ -114,7 +114,7 @@ fn parts_of_an_option_are_joined() {
 #[test]
 fn long_answers_stay_within_what_the_client_takes() {
     let domain = "d".repeat(250);
-    let dns = (1..=60).map(ip).collect();
+    let dns = Some((1..=60).map(ip).collect());
     let config = || DhcpConfig { domain: domain.clone(), dns, ..config() };
     let mut server = DhcpServer::new(config(), network());
     let bulky = || Message::new(DISCOVER, mac(1)).option(61, &[7; 200]).option(82, &[8; 60]);

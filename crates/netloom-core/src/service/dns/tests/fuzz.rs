@@ -15,6 +15,8 @@ fn asked(query: &[u8]) -> Answer {
     let config = DnsConfig {
         domain: "lan".to_owned(),
         records: vec![("a.lan".to_owned(), vec![IpAddr::from([1, 2, 3, 4])])],
+        wildcard: None,
+        everywhere: false,
         ttl: Duration::from_secs(1),
         timeout: Duration::from_secs(1),
     };

@@ -18,6 +18,8 @@ fn config() -> DnsConfig {
             ("six.example".to_owned(), vec!["2001:db8::6".parse().unwrap()]),
             ("a.deep.lan".to_owned(), vec!["192.168.86.7".parse().unwrap()]),
         ],
+        wildcard: None,
+        everywhere: false,
         ttl: Duration::from_secs(TTL_S.into()),
         timeout: Duration::from_secs(5),
     }

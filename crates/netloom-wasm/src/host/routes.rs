@@ -16,7 +16,7 @@ exports! {
     fn add_route(interface: u32, family: u32, prefix: u32, via_family: u32) -> u32 {
         with(|instance| {
             let route = route(instance, interface, family, prefix, via_family);
-            let (Some(route), Some(host)) = (route, &mut instance.host) else { return 0 };
+            let (Some(route), Some(host)) = (route, &mut instance.machine) else { return 0 };
             u32::from(host.add_route(route).is_ok())
         })
     }
@@ -25,7 +25,7 @@ exports! {
     fn remove_route(interface: u32, family: u32, prefix: u32, via_family: u32) -> u32 {
         with(|instance| {
             let route = route(instance, interface, family, prefix, via_family);
-            let (Some(route), Some(host)) = (route, &mut instance.host) else { return 0 };
+            let (Some(route), Some(host)) = (route, &mut instance.machine) else { return 0 };
             u32::from(host.remove_route(&route))
         })
     }
@@ -33,7 +33,7 @@ exports! {
     /// Lists routes in the arena, leaving out the first `skip`; how many it lists.
     fn list_routes(skip: u32) -> u32 {
         with(|instance| {
-            let Some(host) = &instance.host else { return 0 };
+            let Some(host) = &instance.machine else { return 0 };
             let places = instance.arena.chunks_exact_mut(ROUTE_BYTES);
             places.zip(host.routes().iter().skip(skip as usize)).map(|(place, route)| lay(place, route)).count() as u32
         })

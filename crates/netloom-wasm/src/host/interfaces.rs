@@ -4,7 +4,9 @@ use netloom_core::host::Host;
 use netloom_core::interface::{InterfaceConfig, InterfaceId, Medium};
 use netloom_core::{IpNet, MacAddr, PortConfig};
 
-use crate::boundary::{address, pointer, with, with_host, with_host_at};
+use super::collect_events;
+use crate::boundary::{address, pointer, with, with_machine, with_machine_at};
+use crate::stats::leave;
 
 /// Length of an address with its prefix in the arena: family, prefix length, address.
 const NET_BYTES: usize = 18;
@@ -38,20 +40,20 @@ exports! {
                 },
                 masquerade: masquerade > 0,
             };
-            instance.host.as_mut().map_or(NONE, |host| host.open_interface(&config).number())
+            instance.machine.as_mut().map_or(NONE, |host| host.open_interface(&config).number())
         })
     }
 
     /// Closes an interface; what goes through it is reset.
     fn close_interface(interface: u32) {
-        with_host((), |host| host.close_interface(InterfaceId::from_number(interface)));
+        with_machine((), |host| host.close_interface(InterfaceId::from_number(interface)));
     }
 
     /// Gives an interface other addresses, which stand in the arena as for `open_interface`, from its start.
     fn set_addresses(interface: u32, addresses: u32) {
         with(|instance| {
             let nets = nets(&instance.arena, addresses);
-            if let Some(host) = &mut instance.host {
+            if let Some(host) = &mut instance.machine {
                 host.set_addresses(InterfaceId::from_number(interface), &nets);
             }
         });
@@ -60,18 +62,18 @@ exports! {
     /// Makes a tap a port of a bridge; 1, or 0 if it cannot be.
     fn join_bridge(bridge: u32, tap: u32) -> u32 {
         let (bridge, tap) = (InterfaceId::from_number(bridge), InterfaceId::from_number(tap));
-        u32::from(with_host(false, |host| host.join_bridge(bridge, tap)))
+        u32::from(with_machine(false, |host| host.join_bridge(bridge, tap)))
     }
 
     /// Makes a tap an interface of its own again.
     fn leave_bridge(tap: u32) {
-        with_host((), |host| host.leave_bridge(InterfaceId::from_number(tap)));
+        with_machine((), |host| host.leave_bridge(InterfaceId::from_number(tap)));
     }
 
     /// What the other end of an interface takes: segments larger than the MTU, and frames without checksums. 0 if it cannot be told.
     fn set_offload(interface: u32, large_segments: u32, trusted: u32) -> u32 {
         let id = InterfaceId::from_number(interface);
-        u32::from(with_host(false, |host| host.set_offload(id, large_segments > 0, trusted > 0)))
+        u32::from(with_machine(false, |host| host.set_offload(id, large_segments > 0, trusted > 0)))
     }
 
     /// Takes a frame of this length from the arena; for a tun, 14 bytes of any content and a packet.
@@ -79,23 +81,23 @@ exports! {
         with(|instance| {
             let now = instance.at(now_us);
             let frame = instance.arena.get_mut(..length as usize).unwrap_or_default();
-            if let Some(host) = &mut instance.host {
+            if let Some(host) = &mut instance.machine {
                 host.handle_frame(now, InterfaceId::from_number(interface), frame);
             }
-            instance.collect_events();
+            collect_events(instance);
         });
     }
 
     /// An interface that has frames to send, or 2³² − 1. It is given once until it was drained.
     fn poll_interface() -> u32 {
-        with_host(None, Host::poll_interface).map_or(NONE, InterfaceId::number)
+        with_machine(None, Host::poll_interface).map_or(NONE, InterfaceId::number)
     }
 
     /// Where the next frame is that an interface sends, or 0; word 0 is its length. For a tun the packet begins after 14 bytes.
     fn poll_frame(now_us: f64, interface: u32) -> u32 {
         with(|instance| {
             let now = instance.at(now_us);
-            let Some(host) = &mut instance.host else { return 0 };
+            let Some(host) = &mut instance.machine else { return 0 };
             let Some(frame) = host.poll_frame(now, InterfaceId::from_number(interface)) else { return 0 };
             instance.words[0] = frame.len() as u32;
             pointer(frame)
@@ -104,7 +106,20 @@ exports! {
 
     /// Drops all that an interface has to send.
     fn discard_frames(now_us: f64, interface: u32) {
-        with_host_at(now_us, (), |host, now| while host.poll_frame(now, InterfaceId::from_number(interface)).is_some() {});
+        with_machine_at(now_us, (), |host, now| while host.poll_frame(now, InterfaceId::from_number(interface)).is_some() {});
+    }
+
+    /// 1 and the words: an interface's frames and bytes in, frames and bytes out, each in two words, low first; or 0.
+    fn interface_counters(interface: u32) -> u32 {
+        with(|instance| {
+            let Some(host) = &instance.machine else { return 0 };
+            let Some(counters) = host.traffic(InterfaceId::from_number(interface)) else { return 0 };
+            let counts = [counters.frames_in, counters.bytes_in, counters.frames_out, counters.bytes_out];
+            for (words, count) in instance.words.chunks_exact_mut(2).zip(counts) {
+                leave(words, count);
+            }
+            1
+        })
     }
 }
 

@@ -4,8 +4,9 @@ use netloom_core::flow::SocketId;
 use netloom_core::host::SendError;
 use netloom_core::interface::InterfaceId;
 
-use crate::boundary::{octets, pointer, socket_address, with, with_host};
-use crate::streams::{NO_ROUTE, OK, SECOND_ADDRESS, bind_code, leave_id};
+use super::connections::{NO_ROUTE, bind_code};
+use crate::boundary::{octets, pointer, socket_address, with, with_machine};
+use crate::streams::{OK, SECOND_ADDRESS, leave_id};
 
 const NO_PORT: u32 = 3;
 const TOO_LONG: u32 = 5;
@@ -22,7 +23,7 @@ exports! {
         with(|instance| {
             let local = socket_address(&instance.arena, family, port);
             let interface = (interface != ANY_INTERFACE).then(|| InterfaceId::from_number(interface));
-            let Some(host) = &mut instance.host else { return NO_PORT };
+            let Some(host) = &mut instance.machine else { return NO_PORT };
             match host.open_udp(local, interface, receive_bytes as usize) {
                 Ok((socket, port)) => {
                     leave_id(&mut instance.words, socket.to_parts());
@@ -37,7 +38,7 @@ exports! {
     /// Opens a socket for echo requests; 0, and words index, generation, identifier, or that none is free.
     fn open_ping(receive_bytes: u32) -> u32 {
         with(|instance| {
-            let Some((socket, identifier)) = instance.host.as_mut().and_then(|host| host.open_ping(receive_bytes as usize))
+            let Some((socket, identifier)) = instance.machine.as_mut().and_then(|host| host.open_ping(receive_bytes as usize))
             else {
                 return NO_PORT;
             };
@@ -53,7 +54,7 @@ exports! {
             let now = instance.at(now_us);
             let target = socket_address(&instance.arena[SECOND_ADDRESS..], family, port);
             let data = instance.arena[2 * SECOND_ADDRESS..].get(..bytes as usize).unwrap_or_default();
-            let Some(host) = &mut instance.host else { return NO_ROUTE };
+            let Some(host) = &mut instance.machine else { return NO_ROUTE };
             match host.send(now, socket(index, generation), target, data) {
                 Ok(()) => OK,
                 Err(SendError::TooLong) => TOO_LONG,
@@ -66,7 +67,7 @@ exports! {
     /// The first datagram that was received and not taken: 1, words pointer, length, port and family of who sent it, the arena its address; or 0.
     fn peek_datagram(index: u32, generation: u32) -> u32 {
         with(|instance| {
-            let Some(host) = &instance.host else { return 0 };
+            let Some(host) = &instance.machine else { return 0 };
             let Some((from, data)) = host.peek_datagram(socket(index, generation)) else { return 0 };
             let (family, octets) = octets(from.ip());
             instance.words[..4].copy_from_slice(&[
@@ -82,11 +83,11 @@ exports! {
 
     /// The first datagram is done with.
     fn take_datagram(index: u32, generation: u32) {
-        with_host((), |host| host.take_datagram(socket(index, generation)));
+        with_machine((), |host| host.take_datagram(socket(index, generation)));
     }
 
     /// Closes a socket of either kind.
     fn close_socket(index: u32, generation: u32) {
-        with_host((), |host| host.close_socket(socket(index, generation)));
+        with_machine((), |host| host.close_socket(socket(index, generation)));
     }
 }
