@@ -393,7 +393,11 @@ impl Player {
                     let most = MAX_FRAME_BYTES.min(14 + usize::from(mtu));
                     assert!(frame.len() <= most, "{} bytes where {most} fit: {frame:02x?}", frame.len());
                     self.trace.note(self.now, id.number(), frame);
-                    let own = frame[6..12] == GATEWAY_MAC.0 && !config.port.trusted && !self.bridged;
+                    // On a bridge a neighbour may pass itself off as the host.
+                    let own = id == self.interfaces[0].0
+                        && frame[6..12] == GATEWAY_MAC.0
+                        && !config.port.trusted
+                        && !self.bridged;
                     if own && (frame[12..14] == [8, 6] || frame.get(26..30) == Some(&GATEWAY.octets()[..])) {
                         if let Err(what) = packet::read(frame, true) {
                             panic!("the host sent a bad frame, {what}: {frame:02x?}");

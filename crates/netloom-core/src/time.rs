@@ -4,6 +4,8 @@ use core::fmt;
 use core::ops::{Add, AddAssign, Sub};
 pub use core::time::Duration;
 
+const US_PER_SECOND: u64 = 1_000_000;
+
 /// A point in time, in microseconds since an origin of the caller's choice.
 ///
 /// The machine never reads a clock; every `handle_*` takes the present as an argument. Time must not run backwards.
@@ -31,7 +33,9 @@ impl Instant {
     /// The time since `earlier`, zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration::from_micros(self.us.saturating_sub(earlier.us))
+        let us = self.us.saturating_sub(earlier.us);
+        // Nearly always; and WebAssembly has no short way to divide by what does not change.
+        if us < US_PER_SECOND { Duration::new(0, us as u32 * 1000) } else { Duration::from_micros(us) }
     }
 }
 
@@ -39,7 +43,9 @@ impl Add<Duration> for Instant {
     type Output = Self;
 
     fn add(self, duration: Duration) -> Self {
-        Self { us: self.us.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)) }
+        // Bounded, so that nothing overflows: products of 128 bits are a function call in WebAssembly.
+        let seconds_us = duration.as_secs().min(u64::MAX / US_PER_SECOND - 1) * US_PER_SECOND;
+        Self { us: self.us.saturating_add(seconds_us + u64::from(duration.subsec_micros())) }
     }
 }
 

@@ -15,6 +15,8 @@ for (const project of ['.', 'src/node']) {
 for (const name of readdirSync(`${root}src/${inline}`)) {
   if (name.endsWith('.wasm')) cpSync(`${root}src/${inline}/${name}`, `${dist}/${name}`);
 }
+// What goes to the origin of guests: a page, beside the scripts that were just built.
+cpSync(`${root}src/v86/serve/origin/bridge.html`, `${dist}/v86/serve/origin/bridge.html`);
 // A map of a module in base64 would hold it a second time.
 for (const name of readdirSync(`${dist}/${inline}`)) {
   const file = `${dist}/${inline}/${name}`;

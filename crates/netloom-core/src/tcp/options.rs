@@ -77,7 +77,17 @@ impl SackBlocks {
 impl Options {
     /// Reads the options of a header. A malformed length ends the reading: what stood before it counts (RFC 9293 3.1, MUST-7).
     #[must_use]
-    pub fn parse(mut bytes: &[u8]) -> Self {
+    #[inline(always)]
+    pub fn parse(bytes: &[u8]) -> Self {
+        if let Some((&TIMESTAMPS_ALIGNED, values)) = bytes.split_first_chunk()
+            && let Ok(values) = values.try_into()
+        {
+            return Self { timestamps: Some(Timestamps::read(values)), ..Self::default() };
+        }
+        Self::parse_any(bytes)
+    }
+
+    fn parse_any(mut bytes: &[u8]) -> Self {
         let mut options = Self::default();
         if let Some((&TIMESTAMPS_ALIGNED, rest)) = bytes.split_first_chunk()
             && let Some((&values, rest)) = rest.split_first_chunk()

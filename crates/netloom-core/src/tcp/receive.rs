@@ -305,6 +305,10 @@ impl Tcb {
             if self.out_of_order.insert(seq, seq + payload.len()) {
                 self.receive.put(seq.since(self.rcv_nxt), payload, limit);
                 self.latest = seq;
+                // Without SACK an acknowledgment with another window is no duplicate, and would hide the loss (RFC 5681 2).
+                if self.sack {
+                    self.tuning.held(self.out_of_order.bytes(), self.rtt.smoothed());
+                }
             }
             self.ack = Ack::Now;
             return;

@@ -24,7 +24,8 @@ impl RttEstimator {
 
     /// The timeout, backed off.
     pub(super) fn rto(&self) -> Duration {
-        self.rto.saturating_mul(1 << self.backoff).min(RTO_MAX)
+        let rto = if self.backoff == 0 { self.rto } else { self.rto.saturating_mul(1 << self.backoff) };
+        rto.min(RTO_MAX)
     }
 
     /// The smoothed round-trip time, or zero.

@@ -68,20 +68,27 @@ impl Tuning {
         self.receive_bytes = self.receive_bytes.min(bytes);
     }
 
-    /// Bytes were taken by their owner. Where half of what may be under way is taken in a round trip, the next one may need twice as much,
-    /// since its sender may double its rate.
+    /// Bytes were taken by their owner. What is offered is four times what is taken in a round trip: where one is lost, what was sent behind it
+    /// waits for as long as it takes to come again, in which as much comes anew, and a sender in slow start doubles its rate in that time. One
+    /// that the window stopped meanwhile would send all that it then may at once, more than the queues on its path hold.
     pub(super) fn taken(&mut self, now: Instant, bytes: usize, rtt: Duration) {
-        let most = self.receive_most.min(if rtt < REAL_RTT { NEAR_BYTES } else { usize::MAX });
-        if self.receive_bytes >= most {
-            return;
-        }
         if now.since(self.since) >= rtt.max(REAL_RTT) {
             (self.since, self.taken) = (now, 0);
         }
         self.taken += bytes;
-        if 2 * self.taken >= self.receive_bytes {
+        self.offer(self.taken.saturating_mul(4), rtt);
+    }
+
+    /// So much waits behind a gap, whose end nobody can take: as much again may come until it is filled.
+    pub(super) fn held(&mut self, bytes: usize, rtt: Duration) {
+        self.offer(2 * bytes, rtt);
+    }
+
+    /// The receive buffer grows, by doubling, to what holds so much.
+    fn offer(&mut self, bytes: usize, rtt: Duration) {
+        let most = self.receive_most.min(if rtt < REAL_RTT { NEAR_BYTES } else { usize::MAX });
+        while self.receive_bytes < bytes.min(most) {
             self.receive_bytes = most.min(2 * self.receive_bytes);
-            (self.since, self.taken) = (now, 0);
         }
     }
 

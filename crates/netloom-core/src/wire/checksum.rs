@@ -52,23 +52,25 @@ const LANES: usize = 4;
 
 #[inline(always)]
 fn sum_vectors<S: Simd>(simd: S, bytes: &[u8]) -> u64 {
+    let constants = Constants::new(simd);
     let mut lanes = [S::i32s::splat(simd, 0); LANES];
     let mut blocks = bytes.chunks_exact(LANES * S::u8s::LEN);
     for block in &mut blocks {
         for (lane, bytes) in lanes.iter_mut().zip(block.chunks_exact(S::u8s::LEN)) {
-            *lane += words(simd, S::u8s::from_slice(simd, bytes));
+            *lane += constants.words(S::u8s::from_slice(simd, bytes));
         }
     }
     let mut vectors = blocks.remainder().chunks_exact(S::u8s::LEN);
     let summed = bytes.len() - vectors.remainder().len();
     for (lane, bytes) in lanes.iter_mut().zip(&mut vectors) {
-        *lane += words(simd, S::u8s::from_slice(simd, bytes));
+        *lane += constants.words(S::u8s::from_slice(simd, bytes));
     }
     total(lanes, summed) + sum_words(vectors.remainder())
 }
 
 #[inline(always)]
 fn copy_vectors<S: Simd>(simd: S, from: &[u8], to: &mut [u8]) -> u64 {
+    let constants = Constants::new(simd);
     let mut lanes = [S::i32s::splat(simd, 0); LANES];
     let mut blocks = from.chunks_exact(LANES * S::u8s::LEN);
     let mut places = to.chunks_exact_mut(LANES * S::u8s::LEN);
@@ -77,7 +79,7 @@ fn copy_vectors<S: Simd>(simd: S, from: &[u8], to: &mut [u8]) -> u64 {
         for (lane, (from, to)) in lanes.iter_mut().zip(parts) {
             let bytes = S::u8s::from_slice(simd, from);
             bytes.store_slice(to);
-            *lane += words(simd, bytes);
+            *lane += constants.words(bytes);
         }
     }
     let mut vectors = blocks.remainder().chunks_exact(S::u8s::LEN);
@@ -86,7 +88,7 @@ fn copy_vectors<S: Simd>(simd: S, from: &[u8], to: &mut [u8]) -> u64 {
     for (lane, (from, to)) in lanes.iter_mut().zip((&mut vectors).zip(&mut places)) {
         let bytes = S::u8s::from_slice(simd, from);
         bytes.store_slice(to);
-        *lane += words(simd, bytes);
+        *lane += constants.words(bytes);
     }
     total(lanes, summed) + copy_words(vectors.remainder(), places.into_remainder())
 }
@@ -104,11 +106,30 @@ fn copy_words(from: &[u8], to: &mut [u8]) -> u64 {
     total + sum_words(rest)
 }
 
-/// The sums of pairs of words. Only signed words can be added in pairs at once: each counts less by [`SHIFT`].
+/// What stays the same in each step. A compiler that knew it would have V8 make it anew in each.
+struct Constants<S: Simd> {
+    least: S::i16s,
+    ones: S::i16s,
+}
+
+impl<S: Simd> Constants<S> {
+    #[inline(always)]
+    fn new(simd: S) -> Self {
+        let [least, ones] = [i16::MIN, 1].map(|value| S::i16s::splat(simd, hide(value)));
+        Self { least, ones }
+    }
+
+    /// The sums of pairs of words. Only signed words can be added in pairs at once: each counts less by [`SHIFT`].
+    #[inline(always)]
+    fn words(&self, bytes: S::u8s) -> S::i32s {
+        (bytes.bitcast::<S::i16s>() ^ self.least).pairwise_dot_product(self.ones)
+    }
+}
+
+/// A value that the compiler for WebAssembly does not know.
 #[inline(always)]
-fn words<S: Simd>(simd: S, bytes: S::u8s) -> S::i32s {
-    let shifted = bytes.bitcast::<S::i16s>() ^ S::i16s::splat(simd, i16::MIN);
-    shifted.pairwise_dot_product(S::i16s::splat(simd, 1))
+fn hide(value: i16) -> i16 {
+    if cfg!(target_arch = "wasm32") { core::hint::black_box(value) } else { value }
 }
 
 /// The sum of what stands in lanes and of what is missing there, for so many bytes.

@@ -90,7 +90,19 @@ export const CODE = { ok: 0, inUse: 1, notLocal: 2, noPort: 3, noRoute: 4, tooLo
 export const EVENT_WORDS = 10;
 
 /** The kinds of events. */
-export const EVENT = { accepted: 0, established: 1, data: 2, fin: 3, writable: 4, reset: 5, closed: 6, datagram: 7, undelivered: 8, opened: 9, query: 10 } as const;
+export const EVENT = {
+  accepted: 0,
+  established: 1,
+  data: 2,
+  fin: 3,
+  writable: 4,
+  reset: 5,
+  closed: 6,
+  datagram: 7,
+  undelivered: 8,
+  opened: 9,
+  query: 10,
+} as const;
 
 /** Why a connection ended. */
 export const REASON = { reset: 0, refused: 1, unreachable: 2, timeout: 3, interfaceClosed: 4 } as const;

@@ -40,7 +40,8 @@ export class PageLan implements Lan {
     if (SEED_BYTES + settings.bytes.length > engine.arenaBytes) throw new NetworkError('EINVAL', { message: 'the options of the LAN are too long' });
     crypto.getRandomValues(engine.bytes.subarray(engine.arena, engine.arena + SEED_BYTES));
     engine.bytes.set(settings.bytes, engine.arena + SEED_BYTES);
-    if (!engine.exports.start(...settings.numbers, settings.bytes.length)) throw new NetworkError('EINVAL', { message: 'the module does not understand its options' });
+    if (!engine.exports.start(...settings.numbers, settings.bytes.length))
+      throw new NetworkError('EINVAL', { message: 'the module does not understand its options' });
     this.engine = engine;
     this.#settings = settings;
     this.address = settings.address;

@@ -78,7 +78,11 @@ function putPool(writer: Writer, net: Net, dhcp: LanDhcpOptions, domain: string)
   if (numberOf(first) > numberOf(last)) throw invalid(`dhcp.first must not lie behind dhcp.last: ${first.join('.')}`);
   writer.put(SETTING.pool, [...first, ...last]);
   writer.text(SETTING.dhcpDomain, dhcp.domain ?? domain);
-  if (dhcp.nameServers) writer.put(SETTING.nameServers, dhcp.nameServers.flatMap((server) => [...v4(server)]));
+  if (dhcp.nameServers)
+    writer.put(
+      SETTING.nameServers,
+      dhcp.nameServers.flatMap((server) => [...v4(server)]),
+    );
   for (const [mac, address] of Object.entries(dhcp.fixed ?? {})) writer.put(SETTING.fixed, [...parseMac(mac), ...v4(address)]);
 }
 

@@ -78,7 +78,15 @@ export class TcpConnection implements StreamConnection, FlowListener {
   #established: ((error?: unknown) => void) | undefined;
 
   /** @internal */
-  constructor(engine: Engine<Exports>, index: number, generation: number, ends: Ends, mtu: number, options: SocketOptions, established?: (error?: unknown) => void) {
+  constructor(
+    engine: Engine<Exports>,
+    index: number,
+    generation: number,
+    ends: Ends,
+    mtu: number,
+    options: SocketOptions,
+    established?: (error?: unknown) => void,
+  ) {
     this.#engine = engine;
     this.#index = index;
     this.generation = generation;

@@ -1,4 +1,4 @@
-//! Buffers grow where half of them is taken in a round trip, and beyond a first size only where that takes time.
+//! Buffers grow where a quarter of them is taken in a round trip or half waits behind a gap, and beyond a first size only where that takes time.
 
 use crate::tcp::tuning::Tuning;
 use crate::time::{Duration, Instant};
@@ -27,16 +27,38 @@ fn a_path_without_delay_needs_no_more_than_any_buffer() {
 
 #[test]
 fn a_slow_sender_on_a_long_path_keeps_the_first_size() {
-    // 30 KB in a round trip of 100 ms.
-    assert_eq!(after_a_second(Duration::from_millis(100), 300), FIRST);
+    // 15 KB in a round trip of 100 ms.
+    assert_eq!(after_a_second(Duration::from_millis(100), 150), FIRST);
 }
 
 #[test]
-fn a_fast_sender_on_a_long_path_gets_twice_what_is_under_way() {
-    // 500 KB in a round trip: between once and twice twice as much.
+fn a_fast_sender_on_a_long_path_gets_four_times_what_is_under_way() {
+    // 500 KB in a round trip: between once and twice four times as much.
     let limit = after_a_second(Duration::from_millis(100), 5000);
-    assert!((1_000_000..=2_097_152).contains(&limit), "{limit}");
+    assert!((2_000_000..4_000_000).contains(&limit), "{limit}");
     assert_eq!(after_a_second(Duration::from_millis(100), 1 << 20), MOST);
+}
+
+#[test]
+fn what_waits_behind_a_gap_leaves_room_for_as_much() {
+    let mut tuning = Tuning::new(Instant::ZERO, MOST, MOST, 1460);
+    let rtt = Duration::from_millis(100);
+    tuning.held(FIRST / 2, rtt);
+    assert_eq!(tuning.receive_limit(), FIRST);
+    tuning.held(FIRST, rtt);
+    assert_eq!(tuning.receive_limit(), 2 * FIRST);
+    tuning.held(MOST, Duration::from_micros(200));
+    assert_eq!(tuning.receive_limit(), NEAR);
+    tuning.held(MOST, rtt);
+    assert_eq!(tuning.receive_limit(), MOST);
+}
+
+#[test]
+fn a_buffer_of_nothing_does_not_grow() {
+    let mut tuning = Tuning::new(Instant::ZERO, 0, 0, 1460);
+    tuning.taken(Instant::ZERO, 1, Duration::from_millis(100));
+    tuning.held(1, Duration::from_millis(100));
+    assert_eq!(tuning.receive_limit(), 0);
 }
 
 #[test]
