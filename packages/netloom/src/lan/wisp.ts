@@ -11,13 +11,13 @@ export const MAX_MESSAGE_BYTES = 16 << 20;
 
 const STATES = ['down', 'greeting', 'signing', 'ready', 'refused'] as const;
 /** Why a server refuses, by its number, and what else closes a connection. */
-const REASONS: Record<number, string> = {
-  0x04: 'its extensions do not fit ours',
-  0x43: 'it does not greet',
-  0xc0: 'wrong name or password',
-  0xc1: 'wrong signature',
-  0xc2: 'it requires authentication',
-};
+const REASONS = new Map([
+  [0x04, 'its extensions do not fit ours'],
+  [0x43, 'it does not greet'],
+  [0xc0, 'wrong name or password'],
+  [0xc1, 'wrong signature'],
+  [0xc2, 'it requires authentication'],
+]);
 const NO_PASSWORD = 0xffff_ffff;
 const RESOLVER_BYTES = 19;
 const LINGER_US = 2_000_000;
@@ -208,7 +208,7 @@ const GONE: WispStatus = { state: 'down', reason: '', pause: false };
 
 function statusOf(bits: number): WispStatus {
   const reason = (bits >> 8) & 0xff;
-  return { state: STATES[bits & 0xff]!, reason: REASONS[reason] ?? `reason 0x${reason.toString(16)}`, pause: (bits & 0x1_0000) !== 0 };
+  return { state: STATES[bits & 0xff]!, reason: REASONS.get(reason) ?? `reason 0x${reason.toString(16)}`, pause: (bits & 0x1_0000) !== 0 };
 }
 
 function resolverBytes(text: string): Uint8Array {
