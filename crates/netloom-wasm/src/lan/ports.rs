@@ -1,6 +1,6 @@
 //! Ports and the frames that cross them.
 
-use netloom_core::{PortConfig, PortId};
+use netloom_core::{MacAddr, PortConfig, PortId};
 
 use super::collect_events;
 use crate::boundary::{pointer, with, with_machine, with_machine_at};
@@ -28,6 +28,17 @@ exports! {
     /// Closes a port: its guests' flows are reset.
     fn close_port(port: u32) {
         with_machine((), |lan| lan.close_port(PortId::from_number(port)));
+    }
+
+    /// Has a port's guest known by the MAC address that begins the arena, or by its own again.
+    fn translate(port: u32, other: u32) {
+        with(|instance| {
+            let mut mac = MacAddr::default();
+            mac.0.copy_from_slice(&instance.arena[..6]);
+            if let Some(lan) = &mut instance.machine {
+                lan.translate(PortId::from_number(port), (other > 0).then_some(mac));
+            }
+        });
     }
 
     /// Takes a frame of this length from the arena.

@@ -17,6 +17,7 @@ export type LanExports = Exports & {
 
   open_port(mtu: number, queueBytes: number, burst: number, macs: number, flags: number): number;
   close_port(port: number): void;
+  translate(port: number, other: number): void;
 
   describe(index: number, generation: number): number;
   accept_flow(now: number, index: number, generation: number, noDelay: number, keepalive: number, receiveBytes: number, sendBytes: number): void;

@@ -77,6 +77,7 @@ export class PageLan implements Lan {
     this.#check();
     signal?.throwIfAborted();
     const address = familyOf(host) === 0 ? this.#addressOf(host) : host;
+    if (this.address === '') throw new NetworkError('ENETUNREACH', { syscall: 'connect', address, port });
     const { engine } = this;
     const family = putInArena(engine, address, 0);
     const error = errorOf(engine.exports.connect(engine.now, family, port, ...numbers), 'connect', address, port);

@@ -26,7 +26,7 @@ export type NetDevice = {
   router_mac?: string;
   /** IPv4 address of the gateway, of a network of 24 bits. Default `192.168.86.1`. */
   router_ip?: string;
-  /** IPv4 address that DHCP gives the first guest. Default `192.168.86.100`. */
+  /** IPv4 address that DHCP gives the first guest, of the gateway's network. Default its hundredth: `192.168.86.100`. */
   vm_ip?: string;
   /** Whether DHCP names the gateway as router and name server, and it answers ARP for what is outside its network. Default true. */
   masquerade?: boolean;
@@ -103,4 +103,6 @@ export type AttachOptions = {
   wasm?: string | URL | Response | BufferSource | WebAssembly.Module;
   credentials?: WispCredentials;
   timeouts?: NetworkTimeouts;
+  /** As v86's own option, which says the same: for a target that is a URL alone. Default false. */
+  mac_address_translation?: boolean;
 };
