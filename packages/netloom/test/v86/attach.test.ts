@@ -119,11 +119,17 @@ test('v86 attach: off is a pulled cable, on is the same network', async () => {
 test('v86 attach: switched at run time, the guest is on the other network alone', async () => {
   // Both have the same addresses, so that it need not ask anew.
   const mac = '02:00:00:00:00:33';
-  const guests = await Promise.all([createGuest('virtio', { ip: '10.5.0.2/24' }), ...['left', 'right'].map(() => createGuest('virtio', { ip: '10.5.0.3/24', mac }))]);
+  const guests = await Promise.all([
+    createGuest('virtio', { ip: '10.5.0.2/24' }),
+    ...['left', 'right'].map(() => createGuest('virtio', { ip: '10.5.0.3/24', mac })),
+  ]);
   const [here, left, right] = guests as [(typeof guests)[0], (typeof guests)[0], (typeof guests)[0]];
   const network = attachNetwork(here.emulator.start(), { relay_url: 'none', id: 622 });
   const others = [attachNetwork(left.emulator.start(), { relay_url: 'none', id: 622 }), attachNetwork(right.emulator.start(), { relay_url: 'none', id: 623 })];
-  for (const [name, guest] of [['left', left], ['right', right]] as const) {
+  for (const [name, guest] of [
+    ['left', left],
+    ['right', right],
+  ] as const) {
     const listener = await guest.stack.tcp.listen({ port: 7 });
     void (async () => {
       for await (const connection of listener) await connection.write(new TextEncoder().encode(name));
