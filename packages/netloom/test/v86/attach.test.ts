@@ -83,6 +83,20 @@ test('v86 attach: another network takes the place of v86’s own, and of ours', 
   nic.destroy();
 });
 
+test('v86 attach: what v86 makes of its own after that is taken out again', async () => {
+  const emulator = new FakeEmulator('virtio');
+  const network = attachNetwork(emulator, 'none');
+  const heard: string[] = [];
+  const own = { destroy: () => void heard.push('destroyed') };
+  emulator.bus.register('net0-send', () => void heard.push('frame'), own);
+  emulator.network_adapter = own;
+  emulator.start();
+  await Promise.resolve();
+  emulator.transmit(frame(BROADCAST, [2, 0, 0, 0, 0, 1]));
+  deepEqual([heard, emulator.network_adapter === network], [['destroyed'], true]);
+  network.detach();
+});
+
 test('v86 attach: a net_device without type gets the card that v86 documents', () => {
   const device = { relay_url: 'none' } as { relay_url: string; type?: 'ne2k' };
   const network = attachNetwork(new FakeEmulator('ne2k'), device);
