@@ -61,9 +61,9 @@ describe("a LAN of three guests in two tabs", { timeout: 600_000 }, () => {
   });
 
   test("a frame of another origin shows the guest's server", async () => {
-    const frame = first.frameLocator("iframe");
+    const frame = first.frameLocator("#frame iframe");
     await frame.getByRole("heading", { name: "Hello from the guest" }).waitFor({ timeout: 60_000 });
-    const source = await first.getAttribute("iframe", "src");
+    const source = await first.getAttribute("#frame iframe", "src");
     assert.notEqual(new URL(source).origin, new URL(site.url).origin);
     if (picture) {
       await mkdir(fileURLToPath(new URL(".", `file://${picture}`)), { recursive: true });

@@ -16,7 +16,7 @@ type Bus = {
   readonly pair?: Bus;
 };
 type Innards = { v86?: { cpu?: { devices?: { net?: Ne2k; virtio_net?: Virtio } } }; network_adapter?: unknown; bus?: Bus };
-type V86Adapter = { destroy?(): void };
+type V86Adapter = { destroy?(): void; socket?: { onerror?: unknown }; wispws?: { onerror?: unknown } };
 
 /** What the emulator tells of. */
 export type CardEvents = {
@@ -141,15 +141,23 @@ export class Card {
   };
 }
 
-/** Takes v86's own backend, if there is one, out of the emulator. */
-export function displaceBackend(emulator: AttachableEmulator): void {
-  const { network_adapter: adapter, bus } = emulator as Innards;
-  if (!adapter) return;
+/** Puts a backend in the emulator, in place of the one that is there, or that v86 has made meanwhile: it does so some time after `new V86`. */
+export function installBackend(emulator: AttachableEmulator, backend: unknown): void {
+  const { network_adapter: adapter } = emulator as Innards;
+  if (adapter === backend) return;
+  if (adapter) displace(emulator, adapter);
+  emulator.network_adapter = backend;
+}
+
+function displace(emulator: AttachableEmulator, adapter: V86Adapter): void {
+  const { bus } = emulator as Innards;
   for (const event of BACKEND_EVENTS) {
     for (const { fn, this_value: owner } of bus?.listeners?.[event] ?? []) if (owner === adapter) bus?.unregister?.(event, fn);
   }
+  // It is closed while it connects, which npm's `ws` calls an error that nobody would hear.
+  for (const socket of [adapter.socket, adapter.wispws]) if (socket) socket.onerror ??= () => {};
   try {
-    (adapter as V86Adapter).destroy?.();
+    adapter.destroy?.();
   } catch (error) {
     throwLater(error);
   }

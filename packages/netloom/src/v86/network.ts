@@ -1,7 +1,7 @@
 import { NetworkError } from '../errors.ts';
 import type { Lan, Port, TcpFlow } from '../lan/types.ts';
 import type { StreamConnection } from '../transport/types.ts';
-import { Card, displaceBackend, throwLater } from './card.ts';
+import { Card, installBackend, throwLater } from './card.ts';
 import { createGuestServer, type GuestServer } from './serve/index.ts';
 import { joinSegment, type Member, type Segment } from './segment.ts';
 import { readTarget, readTimeouts, type NetworkTarget } from './settings.ts';
@@ -60,7 +60,7 @@ export class V86Network extends EventTarget {
     this.#device = readTarget(target, options);
     const { fetch: hook } = options;
     this.fetch = (url, init) => (hook ?? fetch)(url, init);
-    displaceBackend(emulator);
+    installBackend(emulator, this);
     this.#card = new Card(emulator, { frame: (frame) => this.#fromGuest(frame), changed: () => this.#cardChanged() });
     this.#member = {
       fetch: (url, init) => this.fetch(url, init),
@@ -72,7 +72,6 @@ export class V86Network extends EventTarget {
       offered: (flow) => this.#offered(flow),
     };
     this.#segment = this.#join();
-    emulator.network_adapter = this;
     this.#cardChanged();
   }
 
@@ -245,6 +244,7 @@ export class V86Network extends EventTarget {
   }
 
   #cardChanged(): void {
+    installBackend(this.#emulator, this);
     this.#outerMac ??= this.#card.mac;
     const { macInState } = this.#card;
     if (macInState) {

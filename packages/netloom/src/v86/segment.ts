@@ -181,7 +181,10 @@ export class Segment {
     this.#gateway = 'claimed';
     const granted = () => {
       this.#gateway = 'held';
-      void this.#open(this.#entries).then((stage) => this.#use(stage, this.#entries), (error) => this.#fail(error));
+      void this.#open(this.#entries).then(
+        (stage) => this.#use(stage, this.#entries),
+        (error) => this.#fail(error),
+      );
     };
     if (await claimGateway(`${this.#device.id ?? 0}`, this.#ended.signal, granted)) granted();
   }

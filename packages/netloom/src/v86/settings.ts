@@ -14,7 +14,10 @@ const TIMEOUTS: Required<NetworkTimeouts> = { start: 5_000, connect: 30_000, dns
 export type NetworkTarget = string | NetDevice | readonly (string | NetDevice)[];
 
 /** The settings of a target. @throws NetworkError `EINVAL` */
-export function readTarget(target: NetworkTarget | undefined, { mac_address_translation: translate }: Pick<NetDevice, 'mac_address_translation'> = {}): DeviceSettings {
+export function readTarget(
+  target: NetworkTarget | undefined,
+  { mac_address_translation: translate }: Pick<NetDevice, 'mac_address_translation'> = {},
+): DeviceSettings {
   const list = Array.isArray(target) ? (target as (string | NetDevice)[]) : [target as string | NetDevice | undefined];
   const devices = list.filter((entry): entry is NetDevice => typeof entry === 'object' && entry !== null);
   const device: NetDevice = devices[0] ?? {};
@@ -61,7 +64,8 @@ function readMac(text: string): string {
 
 function readIp(field: string, text: string): string {
   const bytes = text.split('.');
-  if (bytes.length !== 4 || !bytes.every((byte) => /^\d{1,3}$/.test(byte) && Number(byte) < 256)) throw invalid(`net_device.${field} is no IPv4 address: ${text}`);
+  if (bytes.length !== 4 || !bytes.every((byte) => /^\d{1,3}$/.test(byte) && Number(byte) < 256))
+    throw invalid(`net_device.${field} is no IPv4 address: ${text}`);
   return bytes.map(Number).join('.');
 }
 

@@ -83,6 +83,20 @@ test('v86 attach: another network takes the place of v86’s own, and of ours', 
   nic.destroy();
 });
 
+test('v86 attach: what v86 makes of its own after that is taken out again', async () => {
+  const emulator = new FakeEmulator('virtio');
+  const network = attachNetwork(emulator, 'none');
+  const heard: string[] = [];
+  const own = { destroy: () => void heard.push('destroyed') };
+  emulator.bus.register('net0-send', () => void heard.push('frame'), own);
+  emulator.network_adapter = own;
+  emulator.start();
+  await Promise.resolve();
+  emulator.transmit(frame(BROADCAST, [2, 0, 0, 0, 0, 1]));
+  deepEqual([heard, emulator.network_adapter === network], [['destroyed'], true]);
+  network.detach();
+});
+
 test('v86 attach: a net_device without type gets the card that v86 documents', () => {
   const device = { relay_url: 'none' } as { relay_url: string; type?: 'ne2k' };
   const network = attachNetwork(new FakeEmulator('ne2k'), device);
@@ -119,11 +133,17 @@ test('v86 attach: off is a pulled cable, on is the same network', async () => {
 test('v86 attach: switched at run time, the guest is on the other network alone', async () => {
   // Both have the same addresses, so that it need not ask anew.
   const mac = '02:00:00:00:00:33';
-  const guests = await Promise.all([createGuest('virtio', { ip: '10.5.0.2/24' }), ...['left', 'right'].map(() => createGuest('virtio', { ip: '10.5.0.3/24', mac }))]);
+  const guests = await Promise.all([
+    createGuest('virtio', { ip: '10.5.0.2/24' }),
+    ...['left', 'right'].map(() => createGuest('virtio', { ip: '10.5.0.3/24', mac })),
+  ]);
   const [here, left, right] = guests as [(typeof guests)[0], (typeof guests)[0], (typeof guests)[0]];
   const network = attachNetwork(here.emulator.start(), { relay_url: 'none', id: 622 });
   const others = [attachNetwork(left.emulator.start(), { relay_url: 'none', id: 622 }), attachNetwork(right.emulator.start(), { relay_url: 'none', id: 623 })];
-  for (const [name, guest] of [['left', left], ['right', right]] as const) {
+  for (const [name, guest] of [
+    ['left', left],
+    ['right', right],
+  ] as const) {
     const listener = await guest.stack.tcp.listen({ port: 7 });
     void (async () => {
       for await (const connection of listener) await connection.write(new TextEncoder().encode(name));

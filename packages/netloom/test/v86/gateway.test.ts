@@ -99,13 +99,7 @@ test('v86 API: a tcp-connection listener takes a connection of the guest by acce
   equal((await collect(hooked)).length, 0);
   hooked.reset();
   await rejects(guest.stack.tcp.connect({ host: '10.1.2.3', port: 8082 }), { code: 'ECONNREFUSED' });
-  deepEqual(offered, [
-    'event 10.1.2.3:8080 syn-received',
-    'event 10.1.2.3:8081 syn-received',
-    'hook 8081',
-    'event 10.1.2.3:8082 syn-received',
-    'hook 8082',
-  ]);
+  deepEqual(offered, ['event 10.1.2.3:8080 syn-received', 'event 10.1.2.3:8081 syn-received', 'hook 8081', 'event 10.1.2.3:8082 syn-received', 'hook 8082']);
   await close();
 });
 
@@ -234,7 +228,35 @@ test("v86 chain: frames of a relay reach a guest that has said nothing, and the 
   const guest = await createGuest('virtio', { ip: '10.5.0.2/24' });
   const network = attachNetwork(guest.emulator.start(), 'ws://relay.example/', { WebSocket: Relay });
   await network.ready;
-  const asked = Uint8Array.from([...[255, 255, 255, 255, 255, 255], ...[2, 0, 0, 0, 0, 9], 8, 6, 0, 1, 8, 0, 6, 4, 0, 1, ...[2, 0, 0, 0, 0, 9], 10, 5, 0, 9, 0, 0, 0, 0, 0, 0, 10, 5, 0, 2]);
+  const asked = Uint8Array.from([
+    ...[255, 255, 255, 255, 255, 255],
+    ...[2, 0, 0, 0, 0, 9],
+    8,
+    6,
+    0,
+    1,
+    8,
+    0,
+    6,
+    4,
+    0,
+    1,
+    ...[2, 0, 0, 0, 0, 9],
+    10,
+    5,
+    0,
+    9,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    10,
+    5,
+    0,
+    2,
+  ]);
   const answer = new Promise<void>((resolve) => void (heard = resolve));
   far!.onmessage!({ data: asked.buffer });
   await answer;

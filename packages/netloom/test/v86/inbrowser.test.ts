@@ -46,8 +46,14 @@ test('v86 inbrowser: guests of one page reach each other, and their unicast stay
   // The last frame to the tab is a broadcast: all before it would have arrived.
   a.emulator.transmit(frame(BROADCAST, a.emulator.card.mac as never, 0x88b6));
   await tab.until(isType(0x88b6));
-  ok(tab.heard.every((heard) => heard[0]! & 1), 'only broadcasts have left the page');
-  ok(tab.heard.every((heard) => heard.buffer.byteLength === heard.length), 'each frame by itself');
+  ok(
+    tab.heard.every((heard) => heard[0]! & 1),
+    'only broadcasts have left the page',
+  );
+  ok(
+    tab.heard.every((heard) => heard.buffer.byteLength === heard.length),
+    'each frame by itself',
+  );
   for (const network of networks) network.detach();
   tab.close();
   await Promise.all([a.close(), b.close()]);

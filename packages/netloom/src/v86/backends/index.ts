@@ -28,7 +28,7 @@ export function readStages(urls: readonly string[]): Entry[][] {
   const stages: Entry[][] = [];
   for (const entry of urls.map(readEntry)) {
     const last = stages.at(-1);
-    if (entry.kind === 'egress' && last?.[0]!.kind === 'egress') last.push(entry);
+    if (entry.kind === 'egress' && last?.[0]?.kind === 'egress') last.push(entry);
     else stages.push([entry]);
   }
   return stages;
