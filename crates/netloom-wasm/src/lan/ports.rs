@@ -1,6 +1,6 @@
 //! Ports and the frames that cross them.
 
-use netloom_core::{Lan, MacAddr, PortConfig, PortId};
+use netloom_core::{MacAddr, PortConfig, PortId};
 
 use super::collect_events;
 use crate::boundary::{pointer, with, with_machine, with_machine_at};
@@ -55,7 +55,7 @@ exports! {
 
     /// A port that has frames to send, or 2³² − 1. It is given once until it was drained.
     fn poll_interface() -> u32 {
-        with_machine(None, Lan::poll_port).map_or(NONE, PortId::number)
+        with_machine(None, |machine| machine.poll_port()).map_or(NONE, PortId::number)
     }
 
     /// Where the next frame is that a port sends, or 0; word 0 is its length.

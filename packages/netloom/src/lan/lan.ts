@@ -27,6 +27,8 @@ export class PageLan implements Lan {
   onGuests: (() => void) | undefined;
   /** The instance of its module. @internal */
   readonly engine: Engine<LanExports>;
+  /** Called at the end of each turn, when egresses may have something to send. @internal */
+  readonly turnEnds = new Set<() => void>();
   readonly #settings: Settings;
   readonly #mtus = new Map<number, number>();
   #guestsAge = 0;
@@ -47,7 +49,7 @@ export class PageLan implements Lan {
       begin: (now) => this.#tellTime(now),
       opened: (index, generation) => this.#opened(index, generation),
       asked: (low, high) => this.#asked(low, high),
-      end: () => this.#noteGuests(),
+      end: () => this.#endTurn(),
     };
     this.#tellTime(engine.now);
   }
@@ -138,6 +140,11 @@ export class PageLan implements Lan {
     const id = high * 2 ** 32 + low;
     const query = { id, message: bytes.slice(at, at + length), guest: { mac: macText(bytes.subarray(arena, arena + 6)), port } };
     if (!onQuery || !guardedly(() => onQuery(query))) this.answer(id, undefined);
+  }
+
+  #endTurn(): void {
+    for (const end of this.turnEnds) end();
+    this.#noteGuests();
   }
 
   #noteGuests(): void {
