@@ -26,23 +26,3 @@ export async function claimGateway(network: string, signal: AbortSignal, granted
   }
   return now;
 }
-
-const HEADER_BYTES = 12;
-const QUESTION_BYTES = 4;
-
-/** Answers a DNS query with "no such name" (RFC 1035 4.1.1), as nothing beyond this LAN has any; `undefined` if it is no query of one name. */
-export function noSuchName(query: Uint8Array): Uint8Array | undefined {
-  if (query.length < HEADER_BYTES || query[4] !== 0 || query[5] !== 1) return undefined;
-  let end = HEADER_BYTES;
-  while (end < query.length && query[end] !== 0) {
-    if (query[end]! > 63) return undefined;
-    end += query[end]! + 1;
-  }
-  end += 1 + QUESTION_BYTES;
-  if (end > query.length) return undefined;
-  const answer = query.slice(0, end);
-  answer[2] = 0x80 | (answer[2]! & 0x79);
-  answer[3] = 0x83;
-  answer.fill(0, 6, HEADER_BYTES);
-  return answer;
-}

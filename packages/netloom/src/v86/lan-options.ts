@@ -7,7 +7,7 @@ import type { DeviceSettings } from './types.ts';
 export type LanKind = 'switch' | 'gateway' | 'egress';
 
 /** The address that v86's static DNS gives for every name: what is behind is told by HTTP's Host. */
-const STATIC_ADDRESS = '192.168.87.1';
+export const STATIC_ADDRESS = '192.168.87.1';
 
 /** The options of a LAN that names are resolved on by a method. */
 export function lanOptions(kind: LanKind, device: DeviceSettings, dnsMethod: string, { timeouts, wasm }: SegmentOptions): LanOptions {

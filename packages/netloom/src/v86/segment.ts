@@ -9,8 +9,9 @@ import type { Flow, FrameReceiver, Lan, Port, PortOptions, Query, TcpFlow } from
 import { queryDoh } from './backends/doh.ts';
 import { readStages, type Entry } from './backends/index.ts';
 import { throwLater } from './card.ts';
-import { claimGateway, noSuchName } from './gateway.ts';
-import { lanOptions, type LanKind } from './lan-options.ts';
+import { everyName, noSuchName } from './dns-answers.ts';
+import { claimGateway } from './gateway.ts';
+import { lanOptions, STATIC_ADDRESS, type LanKind } from './lan-options.ts';
 import { Stage, type BackendStatus } from './stage.ts';
 import type { AttachOptions, DeviceSettings, FetchHook, NetworkTimeouts } from './types.ts';
 
@@ -28,6 +29,9 @@ export type Member = {
 
 /** What a segment is made with. */
 export type SegmentOptions = Pick<AttachOptions, 'WebSocket' | 'credentials' | 'wasm'> & { timeouts: Required<NetworkTimeouts> };
+
+/** How long a guest may keep such an answer: a better one may be had soon. */
+const LAST_RESORT_SECONDS = 10;
 
 const segments = new Map<string, Segment>();
 
@@ -199,7 +203,15 @@ export class Segment {
     if (kind === 'gateway') return stage.lan.answer(query.id, noSuchName(query.message));
     if (method === 'udp') return stage.ask(query);
     const { dns: timeout } = this.#options.timeouts;
-    void queryDoh(this.#device.dohUrl, query.message, { timeout, signal: this.#ended.signal }).then((answer) => stage.lan.answer(query.id, answer));
+    void queryDoh(this.#device.dohUrl, query.message, { timeout, signal: this.#ended.signal }).then((answer) =>
+      stage.lan.answer(query.id, answer ?? this.#lastResort(stage, query)),
+    );
+  }
+
+  /** Where nobody resolves names, `fetch` still reaches them, if it is what is left of the chain. */
+  #lastResort(stage: Stage, { message }: Query): Uint8Array | undefined {
+    if (this.#device.dnsMethod !== undefined || !stage.active?.startsWith('fetch')) return undefined;
+    return everyName(message, STATIC_ADDRESS, LAST_RESORT_SECONDS);
   }
 
   #fetch(flow: TcpFlow, url: string, init: RequestInit): Promise<Response> {

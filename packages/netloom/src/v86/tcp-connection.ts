@@ -13,9 +13,11 @@ export type TcpConnectionEvents = {
   data: (bytes: Uint8Array) => unknown;
   /** The guest sends no more; the page may. */
   shutdown: () => void;
+  /** Why it broke off, or cannot be established; `close` follows. */
   error: (error: NetworkError) => void;
   /** Both ways have ended, or the connection broke off. */
   close: (error?: NetworkError) => void;
+  /** What was written has found room. */
   drain: () => void;
 };
 

@@ -3,10 +3,14 @@ import type { V86Bus } from './nic.ts';
 
 /** An emulator of v86, as far as its network needs it; v86's own types leave most of it out. */
 export interface AttachableEmulator {
+  /** Always there, though v86's own types leave it out. */
   readonly bus?: V86Bus;
+  /** v86's own network, or ours. */
   network_adapter?: unknown;
+  /** Has a listener told of an event. */
   // biome-ignore lint/suspicious/noExplicitAny: v86 has a type of its own for every event.
   add_listener(event: any, listener: (value: any) => void): void;
+  /** Takes it off again. */
   // biome-ignore lint/suspicious/noExplicitAny: as above.
   remove_listener?(event: any, listener: (value: any) => void): void;
 }

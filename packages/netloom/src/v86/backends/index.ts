@@ -3,10 +3,11 @@ import { openFetch } from './fetch/index.ts';
 import { openInbrowser } from './inbrowser.ts';
 import type { OpenEgress, OpenUplink } from './types.ts';
 import { parseBackendUrl, type BackendScheme } from './url.ts';
+import { openWisp } from './wisp.ts';
 import { openWsproxy } from './wsproxy.ts';
 
 const UPLINKS: { [S in BackendScheme]?: OpenUplink } = { inbrowser: openInbrowser, wsproxy: openWsproxy, netloom: openWsproxy };
-const EGRESSES: { [S in BackendScheme]?: OpenEgress } = { fetch: openFetch };
+const EGRESSES: { [S in BackendScheme]?: OpenEgress } = { fetch: openFetch, wisp: openWisp };
 
 /** What a URL of a chain stands for. */
 export type Entry =

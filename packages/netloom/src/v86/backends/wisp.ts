@@ -27,7 +27,6 @@ const RESOLVERS = ['1.1.1.1', '8.8.8.8'];
 export const openWisp: OpenEgress = (context) => new Wisp(context);
 
 export class Wisp implements EgressBackend {
-  readonly dnsMethod = 'doh';
   readonly #context: EgressContext;
   readonly #url: string;
   readonly #client: WispClient;

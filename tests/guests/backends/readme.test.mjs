@@ -7,9 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { Guest, restored } from "./guest.mjs";
+import { Guest, restored } from "../guest.mjs";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
+const root = fileURLToPath(new URL("../../..", import.meta.url));
 const MOST_LINES = 10;
 
 test("the README's lines give a guest of v86 a network", { timeout: 300_000 }, async (context) => {

@@ -1,9 +1,9 @@
 // v86's three example pages, remade on ours, in headless Chromium.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { serve } from "../../examples/shared/serve.mjs";
-import { launch } from "../npm/chromium.mjs";
-import { nics } from "./guest.mjs";
+import { serve } from "../../../examples/shared/serve.mjs";
+import { launch } from "../../npm/chromium.mjs";
+import { nics } from "../guest.mjs";
 
 const LIMIT = { timeout: 300_000 };
 
