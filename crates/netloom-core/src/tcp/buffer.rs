@@ -53,6 +53,7 @@ impl Ring {
     }
 
     /// The memory `gap` bytes behind the end.
+    #[inline(always)]
     fn places(&mut self, gap: usize, length: usize) -> [&mut [u8]; 2] {
         let start = self.index(self.len + gap);
         let first = length.min(self.bytes.len() - start);
@@ -106,6 +107,7 @@ impl Ring {
     }
 
     /// The queued bytes from `offset` on, in two parts.
+    #[inline(always)]
     fn pieces(&self, offset: usize, length: usize) -> [&[u8]; 2] {
         debug_assert!(offset + length <= self.len);
         let start = self.index(offset);
@@ -115,6 +117,7 @@ impl Ring {
         }
     }
 
+    #[inline(always)]
     const fn index(&self, offset: usize) -> usize {
         let index = self.head + offset;
         if index >= self.bytes.len() { index - self.bytes.len() } else { index }
@@ -134,6 +137,7 @@ impl Ring {
 }
 
 /// Copies two pieces to places as long; returns the sum of both as one message.
+#[inline(always)]
 fn copy_summed([first, second]: [&[u8]; 2], [front, back]: [&mut [u8]; 2]) -> u32 {
     let sum = checksum::copy(first, front);
     if second.is_empty() {

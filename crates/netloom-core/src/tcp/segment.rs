@@ -123,6 +123,7 @@ impl<'a> Segment<'a> {
 
     /// The options.
     #[must_use]
+    #[inline(always)]
     pub fn options(&self) -> Options {
         Options::parse(self.option_bytes)
     }
