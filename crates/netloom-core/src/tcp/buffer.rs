@@ -46,6 +46,7 @@ impl Ring {
     }
 
     /// Like [`Self::put`] right behind the end; returns the Internet checksum's sum of the bytes. They must fit the memory taken.
+    #[inline(always)]
     pub(super) fn put_summed(&mut self, bytes: &[u8]) -> u32 {
         let [front, back] = self.places(0, bytes.len());
         let (first, second) = bytes.split_at(front.len());
@@ -100,6 +101,7 @@ impl Ring {
     }
 
     /// Like [`Self::copy_to`]; returns the Internet checksum's sum of the bytes.
+    #[inline(always)]
     pub(super) fn copy_summed(&self, offset: usize, out: &mut [u8]) -> u32 {
         let [first, second] = self.pieces(offset, out.len());
         let (front, back) = out.split_at_mut(first.len());
