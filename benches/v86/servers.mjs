@@ -24,6 +24,8 @@ const web = http.createServer((request, response) => {
     more();
   });
 });
+// Node's fetch drops what a slow reader has not read when the server ends an idle connection.
+web.keepAliveTimeout = 0;
 await new Promise((resolve) => web.listen(0, '0.0.0.0', resolve));
 const [wisp, relay] = [await wispJs(), await startRelay('--host-loopback')];
 console.log(JSON.stringify({ web: web.address().port, host: hostAddress(), wisp: wisp.url, relay: relay.url }));

@@ -1,5 +1,5 @@
 // Boots the guest, shows that the page and it reach each other, and then lets you type.
-import { startGuest } from './guest.js';
+import { startGuest } from '/shared/guest.js';
 import { createNetwork } from './network.js';
 
 /** The guest's network card, `?nic=virtio` or `?nic=ne2k`. */

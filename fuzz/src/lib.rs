@@ -7,3 +7,4 @@ pub mod replay;
 pub mod tcp;
 pub mod template;
 pub mod websocket;
+pub mod wisp;

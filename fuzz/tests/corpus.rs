@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use netloom_fuzz::{frame, machine, replay, tcp, websocket};
+use netloom_fuzz::{frame, machine, replay, tcp, websocket, wisp};
 
 fn corpus(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name)
@@ -29,5 +29,11 @@ fn tcp_corpus() {
 #[test]
 fn websocket_corpus() {
     let count = replay::files(websocket::run, &mut [corpus("websocket").as_path()].into_iter()).unwrap();
+    assert!(count >= 20, "{count}");
+}
+
+#[test]
+fn wisp_corpus() {
+    let count = replay::files(wisp::run, &mut [corpus("wisp").as_path()].into_iter()).unwrap();
     assert!(count >= 20, "{count}");
 }

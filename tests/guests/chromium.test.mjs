@@ -1,13 +1,13 @@
 // The example page in headless Chromium: a Linux guest in v86, and its network, both in the page.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { serve } from "../../examples/v86-guest/serve.mjs";
+import { serve } from "../../examples/shared/serve.mjs";
 import { launch } from "../npm/chromium.mjs";
 import { nics } from "./guest.mjs";
 
 for (const nic of nics) {
   test(`a page gives a guest its network: ${nic}`, { timeout: 400_000 }, async (context) => {
-    const site = await serve();
+    const site = await serve("v86-guest");
     context.after(() => site.close());
     const browser = await launch();
     context.after(() => browser.close());

@@ -38,6 +38,9 @@ function machine(nic, relayUrl, device = {}) {
   };
 }
 
+/** What v86 is told of a guest with the saved state of `nic`. */
+export const restored = (nic, relayUrl, device) => ({ ...machine(nic, relayUrl, device), initial_state: image(`state-${nic}.bin`) });
+
 export class Guest {
   #emulator;
   #decoder = new TextDecoder();
@@ -46,9 +49,9 @@ export class Guest {
   #counter = 0;
   #last = Promise.resolve();
 
-  /** `plug` is given the emulator before its card exists, so that no frame of the guest is missed. */
+  /** Of v86's options, or of an emulator; `plug` is given it before its card exists, so that no frame of the guest is missed. */
   constructor(options, plug = () => {}) {
-    this.#emulator = new V86(options);
+    this.#emulator = options instanceof V86 ? options : new V86(options);
     plug(this.#emulator);
     this.#emulator.add_listener("serial0-output-byte", (byte) => {
       this.#serial += this.#decoder.decode(Uint8Array.of(byte), { stream: true });
@@ -82,8 +85,15 @@ export class Guest {
 
   /** Restores the saved state of `nic` as it is, the card's address of then included. */
   static async clone(nic, relayUrl, plug, device) {
-    const guest = new Guest({ ...machine(nic, relayUrl, device), initial_state: image(`state-${nic}.bin`) }, plug);
+    const guest = new Guest(restored(nic, relayUrl, device), plug);
     await new Promise((resolve) => guest.#emulator.add_listener("emulator-started", resolve));
+    return guest;
+  }
+
+  /** The guest of an emulator that was made elsewhere, of `restored` options. */
+  static async adopt(emulator) {
+    const guest = new Guest(emulator);
+    if (!emulator.is_running()) await new Promise((resolve) => emulator.add_listener("emulator-started", resolve));
     return guest;
   }
 

@@ -67,6 +67,8 @@ export async function webServer(body, address = "0.0.0.0") {
       response.end(answer);
     });
   });
+  // The default ends a connection 5 s after the kernel took the answer, and Node's fetch then drops what a slow reader has not read.
+  server.keepAliveTimeout = 0;
   const sockets = tracked(server);
   return { port: await listening(server, address), stop: closer(server, sockets) };
 }

@@ -1,6 +1,6 @@
 //! The groups of `cargo xtask test`, in order of cost, and how each is run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -164,7 +164,7 @@ fn interop(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
 }
 
 fn guests(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
-    guest_files(&guest::tests(), tier, reports)?;
+    guest_files(&guest::tests(), None, tier, reports)?;
     needs::interop()?;
     let step =
         Step::cargo(["test", "--package", "netloom-guests"]).env("NETLOOM_BIN", crate::relay_program());
@@ -174,11 +174,17 @@ fn guests(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
 
 /// v86's network backends and ours: the checklist of differences, and guests on every scheme.
 fn v86_backends(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
-    guest_files(&guest::tests().join("backends"), tier, reports)
+    let wisp = if tier == Tier::Full { Some(("NETLOOM_WISP_PYTHON", needs::wisp_python()?)) } else { None };
+    guest_files(&guest::tests().join("backends"), wisp, tier, reports)
 }
 
-/// Every `*.test.mjs` of a folder, with the guest's images, the package and the relay.
-fn guest_files(folder: &Path, tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
+/// Every `*.test.mjs` of a folder, with the guest's images, the package and the relay, and a variable of theirs.
+fn guest_files(
+    folder: &Path,
+    variable: Option<(&str, PathBuf)>,
+    tier: Tier,
+    reports: &mut Vec<Report>,
+) -> Result<()> {
     guest::make()?;
     npm::prepare()?;
     crate::build_relay()?;
@@ -194,6 +200,10 @@ fn guest_files(folder: &Path, tier: Tier, reports: &mut Vec<Report>) -> Result<(
             .dir(folder)
             .env("NETLOOM_GUEST_DIR", guest::folder())
             .env("NETLOOM_BIN", crate::relay_program());
+        let step = match &variable {
+            Some((name, value)) => step.env(name, value),
+            None => step,
+        };
         node(&file, step, tier, reports)?;
     }
     Ok(())

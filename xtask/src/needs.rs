@@ -54,6 +54,21 @@ pub(crate) fn node_modules(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Makes sure that the Wisp server of PyPI is in a folder of ours; answers that.
+pub(crate) fn wisp_python() -> Result<PathBuf> {
+    let folder = crate::root().join("target/wisp-python");
+    if !folder.join("wisp").exists() {
+        command("pip3", "python3-pip")?;
+        let target = folder.as_os_str();
+        Step::new("pip3")
+            .args(["install", "--quiet", "--target"])
+            .arg(target)
+            .arg("wisp-python==0.9.0")
+            .quiet()?;
+    }
+    Ok(folder)
+}
+
 fn install(package: &str) -> Result<()> {
     let missing = format!("apt-get install --yes {package}");
     if find("apt-get").is_none() || !root() {

@@ -37,6 +37,9 @@ pub struct LanConfig {
     pub echo_ports: Vec<u16>,
     /// Whether the gateway answers echo requests to addresses outside itself, as a page must, which has no ICMP. Otherwise they are flows.
     pub answer_all_pings: bool,
+    /// Whether flows to the gateway's own address, at ports that it serves nothing on, are announced as those to any other. Otherwise they are
+    /// refused.
+    pub own_flows: bool,
     /// Whether small writes to a guest wait for the acknowledgment of earlier ones (RFC 9293 3.7.4). Who relays what was a segment once, or
     /// writes all there is, does without: each wait is as long as the guest delays its acknowledgments.
     pub nagle: bool,

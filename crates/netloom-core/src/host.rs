@@ -68,6 +68,7 @@ impl HostConfig {
             ntp: false,
             echo_ports: Vec::new(),
             answer_all_pings: false,
+            own_flows: false,
             nagle: false,
             timestamps: self.timestamps,
             congestion: self.congestion,

@@ -11,10 +11,11 @@ use crate::config::LanConfig;
 use crate::counters::Drops;
 use crate::flow::{Event, FlowId, Guest, Protocol, Refusal};
 use crate::policy::Policy;
-use crate::port::{PortConfig, PortId};
+use crate::port::{MAX_FRAME_BYTES, PortConfig, PortId};
 use crate::stack::{ConnectError, Gateway, Neighbor, Query, QueryId, Stack, StreamOptions};
 use crate::switch::{Switch, switch_seed};
 use crate::time::Instant;
+use crate::translate::Translation;
 
 /// A LAN of guests: see the module's documentation.
 pub struct Lan {
@@ -22,6 +23,10 @@ pub struct Lan {
     stack: Stack<Gateway>,
     /// Whether the stack's frame goes before the switch's the next time that a port has both.
     stack_first: bool,
+    /// By port.
+    translations: Vec<Option<Translation>>,
+    /// The last frame that was translated.
+    translated: Vec<u8>,
 }
 
 impl Lan {
@@ -32,6 +37,8 @@ impl Lan {
             switch: Switch::new(config.gateway_mac, switch_seed(seed)),
             stack: Stack::new(config, seed),
             stack_first: false,
+            translations: Vec::new(),
+            translated: Vec::new(),
         }
     }
 
@@ -44,15 +51,36 @@ impl Lan {
 
     /// Closes a port: its MACs are forgotten at once, and its guests' flows are reset.
     pub fn close_port(&mut self, port: PortId) {
+        self.translate(port, None);
         self.stack.close_port(port);
         self.switch.close_port(port);
     }
 
+    /// Has the guest of a port known by another MAC address than the one that it believes in, which is learnt from its frames: the last source
+    /// that is another. `None` ends that. What the guest says of itself by ARP, neighbour discovery, DHCP and DHCPv6 is rewritten too; addresses
+    /// of IPv6 that were formed from its own stay.
+    pub fn translate(&mut self, port: PortId, outer: Option<MacAddr>) {
+        if outer.is_some() && port.index() >= self.translations.len() {
+            self.translations.resize(port.index() + 1, None);
+        }
+        if let Some(translation) = self.translations.get_mut(port.index()) {
+            *translation = outer.map(Translation::new);
+        }
+    }
+
     /// Takes a frame that arrived on a port, without FCS. Bad frames are counted, never an error.
     pub fn handle_frame(&mut self, now: Instant, port: PortId, frame: &[u8]) {
-        self.stack.heard(port);
-        let left = self.switch.handle_frame(now, port, frame);
-        self.stack.handle_forwarded(now, port, frame, left);
+        let Self { switch, stack, translations, translated, .. } = self;
+        let mut frame = frame;
+        if let Some(Some(translation)) = translations.get_mut(port.index()) {
+            translated.clear();
+            translated.extend_from_slice(&frame[..frame.len().min(MAX_FRAME_BYTES + 1)]);
+            translation.outward(translated);
+            frame = translated;
+        }
+        stack.heard(port);
+        let left = switch.handle_frame(now, port, frame);
+        stack.handle_forwarded(now, port, frame, left);
     }
 
     /// Acts on deadlines that have passed. Too early or too often is harmless.
@@ -78,12 +106,17 @@ impl Lan {
     #[must_use]
     pub fn poll_frame(&mut self, now: Instant, port: PortId) -> Option<&[u8]> {
         self.stack_first = !self.stack_first;
-        let Self { switch, stack, .. } = self;
-        if self.stack_first {
+        let Self { switch, stack, stack_first, translations, translated } = self;
+        let frame = if *stack_first {
             stack.poll_frame(now, port).or_else(|| switch.poll_frame(port))
         } else {
             switch.poll_frame(port).or_else(|| stack.poll_frame(now, port))
-        }
+        };
+        let Some(Some(translation)) = translations.get(port.index()) else { return frame };
+        translated.clear();
+        translated.extend_from_slice(frame?);
+        translation.inward(translated);
+        Some(translated)
     }
 
     /// What happened to flows.

@@ -25,6 +25,7 @@ pub mod stack;
 pub mod switch;
 pub mod tcp;
 pub mod time;
+mod translate;
 mod turns;
 pub mod wire;
 

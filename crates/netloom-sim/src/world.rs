@@ -50,6 +50,7 @@ pub fn lan_config(mtu: u16) -> LanConfig {
         ntp: false,
         echo_ports: Vec::new(),
         answer_all_pings: false,
+        own_flows: false,
         nagle: false,
         timestamps: true,
         congestion: Congestion::default(),

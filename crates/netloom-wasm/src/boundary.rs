@@ -46,7 +46,8 @@ pub(crate) struct Instance {
     pub(crate) words: Box<[u32]>,
     /// What happened and was not told yet. One event per segment, so that what arrived apart can be handed on apart.
     pub(crate) events: VecDeque<Event>,
-    latest: Instant,
+    /// The latest instant that a call told.
+    pub(crate) latest: Instant,
 }
 
 impl Instance {

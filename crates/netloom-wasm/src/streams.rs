@@ -77,12 +77,12 @@ exports! {
 
     /// Sends no more after what was written.
     fn fin(now_us: f64, index: u32, generation: u32) {
-        on_flow(now_us, index, generation, Machine::fin);
+        on_flow(now_us, index, generation, |machine, now, id| machine.fin(now, id));
     }
 
     /// Sends no more, and drops what still arrives.
     fn close_flow(now_us: f64, index: u32, generation: u32) {
-        on_flow(now_us, index, generation, Machine::close);
+        on_flow(now_us, index, generation, |machine, now, id| machine.close(now, id));
     }
 
     /// Breaks a connection off.

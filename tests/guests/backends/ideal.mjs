@@ -41,12 +41,12 @@ export class IdealGuest {
     for (const wait of this.#waits) wait();
   }
 
-  /** Resolves with what `condition` gives once that is neither false nor undefined; it is asked now, and after every frame. */
+  /** Resolves with what `condition` gives once that is neither false nor undefined; it is asked now, and after every frame. `what` is named if it never does. */
   until(condition, what) {
     return new Promise((resolve, reject) => {
       const limit = setTimeout(() => {
         this.#waits.delete(check);
-        reject(new Error(`never came: ${what}`));
+        reject(new Error(`never came: ${typeof what === "function" ? what() : what}`));
       }, LIMIT_MS);
       const check = () => {
         const value = condition();
@@ -280,7 +280,7 @@ export class Connection {
 
   /** Resolves with all text once `pattern` is in it. */
   untilText(pattern) {
-    return this.until(() => (pattern.test(this.text()) ? this.text() : undefined), `${pattern} in ${JSON.stringify(this.text().slice(-300))}`);
+    return this.until(() => (pattern.test(this.text()) ? this.text() : undefined), () => `${pattern} in ${JSON.stringify(this.text().slice(-300))}`);
   }
 
   untilFinished() {

@@ -1,9 +1,12 @@
 // What the backends' guests meet on this host: servers from the registries, in this process, each on a free port of the loopback.
 import { server as wisp, logging } from "@mercuryworkshop/wisp-js/server";
 import corsAnywhere from "cors-anywhere";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import http from "node:http";
-import { answer } from "../servers.mjs";
+import net from "node:net";
+import { answer, closedPort } from "../servers.mjs";
+import { eventually } from "./limit.mjs";
 
 async function listening(server) {
   server.listen(0, "127.0.0.1");
@@ -28,6 +31,26 @@ export async function wispJs() {
   const server = http.createServer();
   server.on("upgrade", (request, socket, head) => wisp.routeRequest(request, socket, head));
   const { port, stop } = await listening(server);
+  return { url: `wisp://127.0.0.1:${port}/`, stop };
+}
+
+/** wisp-python, from the folder that pip installed it to; it too may dial this host. */
+export async function wispPython(folder) {
+  const port = await closedPort();
+  const options = ["--host", "127.0.0.1", "--port", `${port}`, "--threads", "1", "--log-level", "critical", "--allow-loopback", "--allow-private"];
+  const child = spawn("python3", ["-m", "wisp.server", ...options], { env: { ...process.env, PYTHONPATH: folder }, stdio: "ignore" });
+  const ended = once(child, "close");
+  let listens = false;
+  const knock = () => {
+    const socket = net.connect(port, "127.0.0.1", () => (listens = true));
+    socket.on("error", () => setTimeout(knock, 100)).on("connect", () => socket.destroy());
+  };
+  knock();
+  await eventually(() => listens, "a wisp-python that listens");
+  const stop = async () => {
+    child.kill("SIGKILL");
+    await ended;
+  };
   return { url: `wisp://127.0.0.1:${port}/`, stop };
 }
 

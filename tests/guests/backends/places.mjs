@@ -1,6 +1,6 @@
 // Where a guest and its network run: in this process, or in a page of headless Chromium. Either gives guests with the same few words.
 import { randomBytes } from "node:crypto";
-import { serve } from "../../../examples/v86-guest/serve.mjs";
+import { serve } from "../../../examples/shared/serve.mjs";
 import { launch } from "../../npm/chromium.mjs";
 import { Guest } from "../guest.mjs";
 import { WebSocket } from "ws";
@@ -24,23 +24,18 @@ export async function nodePlace() {
   };
 }
 
-const PAGE = `<!doctype html><title>guest</title><link rel="icon" href="data:,">
-<script type="importmap">{ "imports": { "v86": "/v86/libv86.mjs" } }</script>`;
-
 /** Guests in pages of one browser, a page each: one page is one processor. */
 export async function chromiumPlace() {
-  const site = await serve();
+  const site = await serve("../tests/guests/backends/page");
   const browser = await launch();
   const context = await browser.newContext();
-  const url = `${site.origin}/page-of-a-guest`;
-  await context.route(url, (route) => route.fulfill({ contentType: "text/html", body: PAGE }));
   return {
     name: "Chromium",
     async restore(nic, target, { clone = false, ...options } = {}) {
       const page = await context.newPage();
-      await page.goto(url);
+      await page.goto(`${site.origin}/`);
       const start = async ({ nic, target, options }) => {
-        const [{ startGuest }, { attachNetwork }] = await Promise.all([import("/guest.js"), import("/netloom/v86/index.js")]);
+        const [{ startGuest }, { attachNetwork }] = await Promise.all([import("/shared/guest.js"), import("/netloom/v86/index.js")]);
         const plug = (emulator) => (globalThis.network = attachNetwork(emulator, target, options));
         globalThis.guest = await startGuest(nic, plug);
       };

@@ -13,7 +13,7 @@ const OWN_LIMIT_MS = "2000";
 
 /** Runs a point on v86's own backend; resolves with whether it held, and what was said. */
 function onOwn(index) {
-  const env = { ...process.env, NETLOOM_LIMIT_MS: OWN_LIMIT_MS };
+  const env = { ...process.env, NETLOOM_LIMIT_MS: points[index].own === HOLDS ? "20000" : OWN_LIMIT_MS };
   return new Promise((resolve) => {
     execFile(process.execPath, [OWN, `${index}`], { env, timeout: 60_000 }, (error, stdout, stderr) => resolve({ held: !error, said: stdout + stderr }));
   });
@@ -33,17 +33,20 @@ async function onOurs({ run }) {
   }
 }
 
-for (const [index, point] of points.entries()) {
-  describe(`${point.point}. ${point.name}`, { concurrency: true }, () => {
-    test("ours", () => onOurs(point));
-    if (point.own === undefined) return;
-    test(point.own === HOLDS ? "v86's own as well" : "v86's own fails", async () => {
-      const { held, said } = await onOwn(index);
-      if (point.own === HOLDS) assert.ok(held, said);
-      else {
-        assert.ok(!held, "it does not fail");
-        assert.match(said, point.own);
-      }
+// Most of the time is v86's own, which is waited for in vain.
+describe("the checklist", { concurrency: 4 }, () => {
+  for (const [index, point] of points.entries()) {
+    describe(`${point.point}. ${point.name}`, { concurrency: true }, () => {
+      test("ours", () => onOurs(point));
+      if (point.own === undefined) return;
+      test(point.own === HOLDS ? "v86's own as well" : "v86's own fails", async () => {
+        const { held, said } = await onOwn(index);
+        if (point.own === HOLDS) assert.ok(held, said);
+        else {
+          assert.ok(!held, "it does not fail");
+          assert.match(said, point.own);
+        }
+      });
     });
-  });
-}
+  }
+});

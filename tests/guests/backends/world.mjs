@@ -1,11 +1,13 @@
 // What is outside for the guests of the matrix: servers on this host, and the schemes by which guests reach them.
 import { startRelay } from "../relay.mjs";
-import { blackHole, closedPort, dnsServer, hashAfterEnd, hostAddress, noise, webServer } from "../servers.mjs";
-import { corsProxy, dohServer, wispJs } from "./peers.mjs";
+import { closedPort, dnsServer, hashAfterEnd, hostAddress, noise, webServer } from "../servers.mjs";
+import { corsProxy, dohServer, wispJs, wispPython } from "./peers.mjs";
 
 const MIB = 1 << 20;
 /** The relay's name for this host's loopback. */
 const RELAY_HOST = "192.168.86.254";
+/** Where wisp-python is, if it is to be met. */
+const PYTHON = process.env.NETLOOM_WISP_PYTHON;
 const NAMES = { "answer.test": [{ type: "A", data: [198, 51, 100, 7] }] };
 
 /** Starts all of it. */
@@ -19,10 +21,11 @@ export async function startWorld() {
     wispJs(),
     corsProxy(),
   ]);
-  const relay = await startRelay("--host-loopback", "--dns", dns.address);
+  const relay = await startRelay("--host-loopback", "--origin", "*", "--dns", dns.address);
+  const python = PYTHON && (await wispPython(PYTHON));
   const refused = await closedPort();
-  const parts = [relay, dns, doh, web, hash, wisp, cors];
-  return { body, dns, doh, web, hash, wisp, cors, relay, refused, blackHole, stop: () => Promise.all(parts.map((part) => part.stop())) };
+  const parts = [relay, dns, doh, web, hash, wisp, cors, ...(python ? [python] : [])];
+  return { body, doh, web, hash, wisp, python, cors, relay, refused, stop: () => Promise.all(parts.map((part) => part.stop())) };
 }
 
 const direct = (address, world) => ({
@@ -30,6 +33,13 @@ const direct = (address, world) => ({
   upload: `nc ${address} ${world.web.port}`,
   host: `${address}:${world.web.port}`,
   address,
+});
+
+const byWisp = ({ url }, world) => ({
+  target: { relay_url: url, dns_method: "doh", doh_server: world.doh.url },
+  names: true,
+  gateway: true,
+  ...direct(hostAddress(), world),
 });
 
 /** HTTP through the gateway's port 80, to the web server that the request's Host names. */
@@ -42,12 +52,8 @@ const byHttp = (host, at = "192.168.87.1") => ({ download: `wget -q -O /tmp/body
 export const SCHEMES = {
   wsproxy: (world) => ({ target: { relay_url: world.relay.url }, names: true, ...direct(RELAY_HOST, world) }),
   netloom: (world) => ({ target: { relay_url: `netloom://${new URL(world.relay.url).host}` }, names: true, ...direct(RELAY_HOST, world) }),
-  wisp: (world) => ({
-    target: { relay_url: world.wisp.url, dns_method: "doh", doh_server: world.doh.url },
-    names: true,
-    gateway: true,
-    ...direct(hostAddress(), world),
-  }),
+  wisp: (world) => byWisp(world.wisp, world),
+  ...(PYTHON ? { "wisp of wisp-python": (world) => byWisp(world.python, world) } : {}),
   fetch: (world) => ({ target: { relay_url: "fetch", dns_method: "static" }, gateway: true, ...byHttp(`${world.web.port}.external`) }),
   "fetch through cors-anywhere": (world) => ({
     target: { relay_url: `fetch://${world.cors.host}/`, dns_method: "doh", doh_server: world.doh.url },

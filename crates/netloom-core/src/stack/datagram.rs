@@ -63,7 +63,7 @@ impl<R: Role> Stack<R> {
             }
             NTP_PORT if self.config.ntp => self.handle_ntp(now, from, &key, data),
             _ if ours && self.config.echo_ports.contains(&port) => self.send_udp(from.guest, &key, data),
-            _ if self.config.is_gateway(destination) => {
+            _ if !self.config.own_flows && self.config.is_gateway(destination) => {
                 self.send_error(now, from, packet, Error::PortUnreachable);
             }
             _ => self.handle_datagram(now, from, packet, key, data.to_vec()),

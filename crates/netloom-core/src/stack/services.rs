@@ -61,7 +61,10 @@ pub(super) struct PendingQuery {
 
 impl<R: Role> Stack<R> {
     pub(super) fn handle_dhcp(&mut self, now: Instant, from: From, message: &[u8]) {
+        let mtu =
+            self.link(from.guest.port).map_or(self.config.mtu, |link| link.config.mtu.min(self.config.mtu));
         let Some(server) = &mut self.dhcp else { return };
+        server.set_mtu(mtu);
         let neighbors = &self.neighbors;
         let in_use = |address: Ipv4Addr, mac: MacAddr| {
             neighbors.get((InterfaceId::LAN, address.into())).is_some_and(|guest| guest.mac != mac)

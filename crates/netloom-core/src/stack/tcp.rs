@@ -80,7 +80,7 @@ impl<R: Role> Stack<R> {
             return;
         }
         let served = self.serves_stream(&key);
-        if !served && self.config.is_gateway(key.target().ip()) {
+        if !served && !self.config.own_flows && self.config.is_gateway(key.target().ip()) {
             return self.refuse_segment(from.guest, &key, segment);
         }
         if !served && !self.is_allowed(&key) {

@@ -378,19 +378,12 @@ impl Table {
         for flow in streaming.map(|(flow, _)| *flow).collect::<Vec<_>>() {
             let Some(relay) = self.relays.get_mut(&flow) else { continue };
             relay.stream = None;
-            match (relay.protocol, relay.stage) {
-                (Protocol::Tcp, Stage::Opening) => {
-                    self.relays.remove(&flow);
-                    lan.refuse(now, flow, Refusal::Unreachable);
-                }
-                (Protocol::Tcp, _) => {
-                    lan.reset(flow);
-                    self.forget(None, flow, Reason::NETWORK);
-                }
-                _ => {
-                    relay.stage = Stage::Waiting;
-                    self.set_deadline(flow, now + self.config.dial_timeout);
-                }
+            if relay.protocol == Protocol::Tcp && relay.stage != Stage::Opening {
+                lan.reset(flow);
+                self.forget(None, flow, Reason::NETWORK);
+            } else {
+                relay.stage = Stage::Waiting;
+                self.set_deadline(flow, now + self.config.dial_timeout);
             }
         }
     }

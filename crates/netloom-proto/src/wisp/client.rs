@@ -309,16 +309,20 @@ impl Client {
 
     /// Ends our direction of a TCP stream, after the DATA that was put; only with [`Self::has_half_close`].
     pub fn fin(&mut self, stream: StreamId) {
-        if self.has_half_close() && self.streams.contains_key(&stream.0) {
+        if self.has_half_close() && self.is_tcp(stream) {
             self.push(stream.0, Packet::Fin);
         }
     }
 
     /// Lets the server send on a TCP stream up to this byte of it, modulo 2³².
     pub fn extend(&mut self, stream: StreamId, until: u32) {
-        if self.stream_credit_bytes().is_some() && self.streams.contains_key(&stream.0) {
+        if self.stream_credit_bytes().is_some() && self.is_tcp(stream) {
             self.push(stream.0, Packet::Continue(until));
         }
+    }
+
+    fn is_tcp(&self, stream: StreamId) -> bool {
+        self.streams.get(&stream.0).is_some_and(|stream| stream.kind == Kind::Tcp)
     }
 
     /// Ends a stream; its id is void and nothing more is heard of it.

@@ -67,6 +67,7 @@ pub(super) fn config(settings: &LanSettings, own: Vec<SocketAddr>) -> LanConfig 
         ntp: true,
         echo_ports: vec![7],
         answer_all_pings: false,
+        own_flows: false,
         nagle: false,
         timestamps: true,
         congestion: Congestion::default(),

@@ -68,6 +68,7 @@ impl MachineHost {
             ntp: false,
             echo_ports: Vec::new(),
             answer_all_pings: false,
+            own_flows: false,
             nagle: true,
             timestamps: config.timestamps,
             congestion: config.congestion,

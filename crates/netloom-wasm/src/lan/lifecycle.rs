@@ -2,6 +2,7 @@
 
 use netloom_core::{Duration, Lan};
 
+use super::Machine;
 use super::settings::{Numbers, parse};
 use crate::boundary::{with, with_machine_at};
 use crate::lifecycle::begin;
@@ -37,7 +38,7 @@ exports! {
         with(|instance| {
             let settings = instance.arena[SEED_BYTES..].get(..settings_bytes as usize).unwrap_or_default();
             let Some(config) = parse(&numbers, settings) else { return 0 };
-            begin(instance, |seed| Lan::new(config, seed));
+            begin(instance, |seed| Machine::new(Lan::new(config, seed)));
             1
         })
     }

@@ -6,12 +6,52 @@ pub mod neighbors;
 pub mod ports;
 pub mod queries;
 mod settings;
+pub mod wisp;
 
-pub(crate) use netloom_core::Lan as Machine;
-use netloom_core::{Event as FlowEvent, QueryId};
+use core::ops::{Deref, DerefMut};
+
+use netloom_core::{Event as FlowEvent, Instant, Lan, QueryId};
+use netloom_page::Egresses;
 
 use crate::boundary::Instance;
 use crate::events::{EventWords, flow_event};
+
+/// The LAN, and the ways out of it that the module has itself.
+pub(crate) struct Machine {
+    lan: Lan,
+    egresses: Egresses,
+    /// The beginning of a message for an egress, which comes in pieces.
+    pieces: Vec<u8>,
+}
+
+impl Machine {
+    pub(crate) fn new(lan: Lan) -> Self {
+        Self { lan, egresses: Egresses::default(), pieces: Vec::new() }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.lan.handle_timeout(now);
+        self.egresses.handle_timeout(now, &mut self.lan);
+    }
+
+    pub(crate) fn poll_timeout(&mut self) -> Option<(Instant, &'static str)> {
+        [self.lan.poll_timeout(), self.egresses.poll_timeout()].into_iter().flatten().min()
+    }
+}
+
+impl Deref for Machine {
+    type Target = Lan;
+
+    fn deref(&self) -> &Lan {
+        &self.lan
+    }
+}
+
+impl DerefMut for Machine {
+    fn deref_mut(&mut self) -> &mut Lan {
+        &mut self.lan
+    }
+}
 
 /// What happened to a flow, or a query for the outside.
 pub(crate) enum Event {
@@ -19,11 +59,15 @@ pub(crate) enum Event {
     Query(QueryId),
 }
 
-/// Moves what the machine tells out of it.
+/// Moves what the machine tells out of it; what concerns a flow of an egress is the egress's.
 pub(crate) fn collect_events(instance: &mut Instance) {
-    if let Some(lan) = &mut instance.machine {
+    let now = instance.latest;
+    if let Some(machine) = &mut instance.machine {
+        let Machine { lan, egresses, .. } = &mut **machine;
         while let Some(event) = lan.poll_event() {
-            instance.events.push_back(Event::Flow(event));
+            if !egresses.handle_event(now, lan, &event) {
+                instance.events.push_back(Event::Flow(event));
+            }
         }
         while let Some(query) = lan.poll_query() {
             instance.events.push_back(Event::Query(query.id));

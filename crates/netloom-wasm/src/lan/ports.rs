@@ -1,6 +1,6 @@
 //! Ports and the frames that cross them.
 
-use netloom_core::{Lan, PortConfig, PortId};
+use netloom_core::{MacAddr, PortConfig, PortId};
 
 use super::collect_events;
 use crate::boundary::{pointer, with, with_machine, with_machine_at};
@@ -30,6 +30,17 @@ exports! {
         with_machine((), |lan| lan.close_port(PortId::from_number(port)));
     }
 
+    /// Has a port's guest known by the MAC address that begins the arena, or by its own again.
+    fn translate(port: u32, other: u32) {
+        with(|instance| {
+            let mut mac = MacAddr::default();
+            mac.0.copy_from_slice(&instance.arena[..6]);
+            if let Some(lan) = &mut instance.machine {
+                lan.translate(PortId::from_number(port), (other > 0).then_some(mac));
+            }
+        });
+    }
+
     /// Takes a frame of this length from the arena.
     fn handle_frame(now_us: f64, port: u32, length: u32) {
         with(|instance| {
@@ -44,7 +55,7 @@ exports! {
 
     /// A port that has frames to send, or 2³² − 1. It is given once until it was drained.
     fn poll_interface() -> u32 {
-        with_machine(None, Lan::poll_port).map_or(NONE, PortId::number)
+        with_machine(None, |machine| machine.poll_port()).map_or(NONE, PortId::number)
     }
 
     /// Where the next frame is that a port sends, or 0; word 0 is its length.

@@ -4,7 +4,7 @@ use netloom_core::QueryId;
 
 use crate::boundary::{pointer, with};
 
-const fn query(low: u32, high: u32) -> QueryId {
+pub(super) const fn query(low: u32, high: u32) -> QueryId {
     QueryId::from_bits((high as u64) << 32 | low as u64)
 }
 

@@ -106,6 +106,7 @@ pub(super) fn parse(numbers: &Numbers, mut bytes: &[u8]) -> Option<LanConfig> {
         ntp: has(NTP),
         echo_ports,
         answer_all_pings: has(ANSWER_PINGS),
+        own_flows: true,
         nagle: false,
         timestamps: true,
         congestion: Congestion::default(),

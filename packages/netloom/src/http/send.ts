@@ -14,7 +14,7 @@ export class ContentError {
   }
 }
 
-/** Bytes that are gathered into one write, and from which on a chunk is written by itself, uncopied. */
+/** Bytes that are gathered into one write, and from which on a piece is not kept back for more. */
 const GATHER_BYTES = 65536;
 const LARGE_BYTES = 16384;
 /** Turns of the microtask queue that a stream has for its next chunk before what is there is written. */
@@ -64,13 +64,11 @@ class Gatherer {
   }
 
   async push(bytes: Uint8Array): Promise<void> {
-    if (bytes.length >= LARGE_BYTES) {
-      await this.flush();
-      return this.#channel.sink.write(bytes);
-    }
+    // By itself, what is gathered would be a packet of its own, which costs a peer more than the copy.
+    if (bytes.length >= LARGE_BYTES && this.#parts.length === 0) return this.#channel.sink.write(bytes);
     this.#parts.push(bytes);
     this.#size += bytes.length;
-    if (this.#size >= GATHER_BYTES) await this.flush();
+    if (this.#size >= GATHER_BYTES || bytes.length >= LARGE_BYTES) await this.flush();
   }
 
   async flush(): Promise<void> {

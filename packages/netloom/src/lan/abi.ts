@@ -17,6 +17,7 @@ export type LanExports = Exports & {
 
   open_port(mtu: number, queueBytes: number, burst: number, macs: number, flags: number): number;
   close_port(port: number): void;
+  translate(port: number, other: number): void;
 
   describe(index: number, generation: number): number;
   accept_flow(now: number, index: number, generation: number, noDelay: number, keepalive: number, receiveBytes: number, sendBytes: number): void;
@@ -25,6 +26,30 @@ export type LanExports = Exports & {
 
   peek_query(low: number, high: number): number;
   answer(now: number, low: number, high: number, bytes: number): void;
+
+  wisp_add(
+    userBytes: number,
+    passwordBytes: number,
+    hasKey: number,
+    resolvers: number,
+    creditBytes: number,
+    backlogBytes: number,
+    pauseBytes: number,
+    dialTimeout: number,
+    linger: number,
+  ): number;
+  wisp_remove(now: number, number: number): void;
+  wisp_dial(now: number, number: number): void;
+  wisp_up(now: number, number: number): void;
+  wisp_down(now: number, number: number): void;
+  wisp_message(now: number, number: number, length: number, more: number): number;
+  wisp_status(now: number, number: number): number;
+  wisp_poll(now: number, number: number): number;
+  wisp_relay(now: number, number: number, index: number, generation: number): void;
+  wisp_query(now: number, number: number, low: number, high: number): void;
+  wisp_server(number: number): number;
+  wisp_challenge(number: number): number;
+  wisp_sign(number: number, hashBytes: number, signatureBytes: number): void;
 
   list_neighbors(now: number, skip: number): number;
   neighbors_age(): number;

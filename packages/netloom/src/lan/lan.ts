@@ -27,6 +27,8 @@ export class PageLan implements Lan {
   onGuests: (() => void) | undefined;
   /** The instance of its module. @internal */
   readonly engine: Engine<LanExports>;
+  /** Called at the end of each turn, when egresses may have something to send. @internal */
+  readonly turnEnds = new Set<() => void>();
   readonly #settings: Settings;
   readonly #mtus = new Map<number, number>();
   #guestsAge = 0;
@@ -47,7 +49,7 @@ export class PageLan implements Lan {
       begin: (now) => this.#tellTime(now),
       opened: (index, generation) => this.#opened(index, generation),
       asked: (low, high) => this.#asked(low, high),
-      end: () => this.#noteGuests(),
+      end: () => this.#endTurn(),
     };
     this.#tellTime(engine.now);
   }
@@ -75,6 +77,7 @@ export class PageLan implements Lan {
     this.#check();
     signal?.throwIfAborted();
     const address = familyOf(host) === 0 ? this.#addressOf(host) : host;
+    if (this.address === '') throw new NetworkError('ENETUNREACH', { syscall: 'connect', address, port });
     const { engine } = this;
     const family = putInArena(engine, address, 0);
     const error = errorOf(engine.exports.connect(engine.now, family, port, ...numbers), 'connect', address, port);
@@ -137,6 +140,11 @@ export class PageLan implements Lan {
     const id = high * 2 ** 32 + low;
     const query = { id, message: bytes.slice(at, at + length), guest: { mac: macText(bytes.subarray(arena, arena + 6)), port } };
     if (!onQuery || !guardedly(() => onQuery(query))) this.answer(id, undefined);
+  }
+
+  #endTurn(): void {
+    for (const end of this.turnEnds) end();
+    this.#noteGuests();
   }
 
   #noteGuests(): void {

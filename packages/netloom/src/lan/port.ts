@@ -1,3 +1,4 @@
+import { parseMac } from '../engine/address.ts';
 import type { Engine, FrameListener } from '../engine/engine.ts';
 import { inRange } from '../tcp/options.ts';
 import { PORT_FLAG, type LanExports } from './abi.ts';
@@ -21,6 +22,7 @@ export class LanPort implements Port, FrameListener {
   constructor(engine: Engine<LanExports>, options: PortOptions, receive: FrameReceiver) {
     const { mtu = 1500, burst = 0, macs = MACS, multicastToUnicast = false, isolated = false, queueSize = QUEUE_BYTES } = options;
     const flags = (multicastToUnicast ? PORT_FLAG.multicastToUnicast : 0) | (isolated ? PORT_FLAG.isolated : 0);
+    const outer = options.translate === undefined ? undefined : parseMac(options.translate);
     this.#engine = engine;
     this.#receive = receive;
     this.number = engine.exports.open_port(
@@ -31,6 +33,7 @@ export class LanPort implements Port, FrameListener {
       flags,
     );
     engine.interfaces.set(this.number, this);
+    this.#translate(outer);
   }
 
   send(frame: Uint8Array): void {
@@ -47,6 +50,11 @@ export class LanPort implements Port, FrameListener {
       // The module has failed, which all that waits was told; a NIC must not hear of it.
     }
     engine.wake();
+  }
+
+  translate(outer: string | undefined): void {
+    const mac = outer === undefined ? undefined : parseMac(outer);
+    if (this.#open && !this.#engine.failure) this.#translate(mac);
   }
 
   stats() {
@@ -76,5 +84,10 @@ export class LanPort implements Port, FrameListener {
 
   onDead(): void {
     this.#open = false;
+  }
+
+  #translate(outer: Uint8Array | undefined): void {
+    if (outer) this.#engine.bytes.set(outer, this.#engine.arena);
+    this.#engine.exports.translate(this.number, outer ? 1 : 0);
   }
 }

@@ -1,7 +1,7 @@
 /**
  * A LAN's options as its module reads them: numbers, and settings behind each other in the arena.
  */
-import { parseMac, parseNet, putAddress, type Net } from '../engine/address.ts';
+import { parseMac, parseNet, putAddress, randomMac, type Net } from '../engine/address.ts';
 import { NetworkError } from '../errors.ts';
 import { inRange, portOf } from '../tcp/options.ts';
 import { LAN_FLAG, SETTING } from './abi.ts';
@@ -24,20 +24,25 @@ const DEFAULT_MAC = '52:54:00:01:02:03';
 const DOMAIN = 'lan';
 /** Where pools begin, if the network is large enough. */
 const FIRST_HOST = 100;
+/** The network of a switch, whose guests have any address. */
+const NO_NET = '0.0.0.0/0';
+const SWITCH_ALONE = { gateway: false, dhcp: false, dns: false, ntp: false, echoPorts: [], answerPings: false } as const;
 const MOST_MILLISECONDS = 2 ** 31;
 
 /** Checks a LAN's options. @throws NetworkError `EINVAL` */
-export function settingsOf(options: LanOptions): Settings {
+export function settingsOf(given: LanOptions): Settings {
+  const options: LanOptions = given.ip === false ? { ...given, ...SWITCH_ALONE } : given;
   const { ip = DEFAULT_IP, mac = DEFAULT_MAC, gateway = true, dhcp = {}, dns = {}, ntp = true, echoPorts = [7, 8], answerPings = true } = options;
-  const net = parseNet(ip);
-  if (net.family !== 4 || net.prefix < 8 || net.prefix > 30) throw invalid(`ip must be an IPv4 address with a network of /8 to /30: ${ip}`);
+  const net = parseNet(ip || NO_NET);
+  if (ip !== false && (net.family !== 4 || net.prefix < 8 || net.prefix > 30)) throw invalid(`ip must be an IPv4 address with a network of /8 to /30: ${ip}`);
   const writer = new Writer();
   writer.put(SETTING.net, [...net.address.subarray(0, 4), net.prefix]);
-  writer.put(SETTING.mac, parseMac(mac));
+  // A switch alone must not keep the gateway of another network from its own.
+  writer.put(SETTING.mac, ip === false ? randomMac() : parseMac(mac));
   const domain = (dns || {}).domain ?? DOMAIN;
   putPool(writer, net, dhcp || {}, domain);
   if (dns) putDns(writer, dns, domain);
-  if (options.ipv6 !== undefined) putIpv6(writer, options.ipv6);
+  if (options.ipv6 !== undefined && ip !== false) putIpv6(writer, options.ipv6);
   for (const port of echoPorts) writer.put(SETTING.echoPort, [portOf(port, 1) & 255, port >> 8]);
   const flags =
     (gateway ? LAN_FLAG.gateway : 0) |
@@ -49,7 +54,7 @@ export function settingsOf(options: LanOptions): Settings {
   const mtu = inRange('mtu', options.mtu ?? 1500, 68, 65_535);
   const milliseconds = (name: string, value: number, least: number) => inRange(name, value, least, MOST_MILLISECONDS) * 1000;
   return {
-    address: ip.split('/')[0]!,
+    address: ip === false ? '' : ip.split('/')[0]!,
     suffix: domain === '' ? '' : `.${domain.toLowerCase()}`,
     mtu,
     numbers: [

@@ -36,13 +36,13 @@ export type LanDnsOptions = {
 
 /** What a LAN is. */
 export type LanOptions = {
-  /** The gateway's address with its network. Default `192.168.86.1/24`. */
-  ip?: string;
+  /** The gateway's address with its network. Default `192.168.86.1/24`. `false`: the LAN is a switch alone, and says nothing of its own. */
+  ip?: string | false;
   /** The gateway's MAC address. Default `52:54:00:01:02:03`. */
   mac?: string;
   /** Whether guests reach the outside through the gateway: without, they reach each other and the services alone. Default true. */
   gateway?: boolean;
-  /** Bytes of a packet that guests are told is the most (DHCP option 26), 68 to 65,535. Default 1,500. */
+  /** Bytes of a packet that guests are told is the most (DHCP option 26), 68 to 65,535; on ports of a smaller MTU, theirs. Default 1,500. */
   mtu?: number;
   /** The DHCP server; `false` is none. */
   dhcp?: LanDhcpOptions | false;
@@ -80,8 +80,10 @@ export type PortOptions = {
   multicastToUnicast?: boolean;
   /** Whether the port is kept from every other guest, and reaches the gateway alone. Default false. */
   isolated?: boolean;
-  /** Bytes of frames that may wait for the port; what comes on top is dropped. Default 1 MiB. */
+  /** Bytes of frames that may wait for the port, 65,549 or more; what comes on top is dropped. Default 1 MiB. */
   queueSize?: number;
+  /** MAC address by which the LAN knows the guest; see `Port.translate`. Default: its own. */
+  translate?: string;
 };
 
 /** Where a NIC or an uplink meets a LAN's switch. */
@@ -90,6 +92,14 @@ export interface Port {
   readonly number: number;
   /** A frame from the NIC, without FCS; copied before the call returns. It never throws: what is no frame is counted and dropped. */
   send(frame: Uint8Array): void;
+  /**
+   * Has the guest known to the LAN by another MAC address than the one that it believes in, which is learnt from what it sends: clones of one saved
+   * state are told apart so. Ethernet, ARP, neighbour discovery, DHCP and DHCPv6 are rewritten, checksums included. `undefined` ends that. A port
+   * with several MAC addresses behind it has only the latest one rewritten.
+   *
+   * @throws NetworkError `EINVAL` if it is no MAC address
+   */
+  translate(outer: string | undefined): void;
   /** Frames and bytes each way, as counted by the LAN: received ones come from the NIC. */
   stats(): { framesReceived: number; bytesReceived: number; framesSent: number; bytesSent: number };
   /** Unplugs: its guests' flows end, and their addresses are forgotten. A second close does nothing. */
@@ -205,9 +215,9 @@ export type LanStats = {
 
 /** One LAN of the page: a switch, and a gateway with its services. */
 export interface Lan extends AsyncDisposable {
-  /** The gateway's address. */
+  /** The gateway's address; empty if the LAN is a switch alone. */
   readonly address: string;
-  /** Called with each flow that a guest opens; without it, or if it throws, flows are refused. It runs in the LAN's turn, never inside `send`. */
+  /** Called with each flow that a guest opens, to the gateway's own address too; without it, or if it throws, flows are refused. It runs in the LAN's turn, never inside `send`. */
   onFlow: ((flow: Flow) => void) | undefined;
   /** Called with each DNS query for the outside, which `answer` answers; without it they get SERVFAIL. */
   onQuery: ((query: Query) => void) | undefined;

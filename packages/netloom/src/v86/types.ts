@@ -3,10 +3,14 @@ import type { V86Bus } from './nic.ts';
 
 /** An emulator of v86, as far as its network needs it; v86's own types leave most of it out. */
 export interface AttachableEmulator {
+  /** Always there, though v86's own types leave it out. */
   readonly bus?: V86Bus;
+  /** v86's own network, or ours. */
   network_adapter?: unknown;
+  /** Has a listener told of an event. */
   // biome-ignore lint/suspicious/noExplicitAny: v86 has a type of its own for every event.
   add_listener(event: any, listener: (value: any) => void): void;
+  /** Takes it off again. */
   // biome-ignore lint/suspicious/noExplicitAny: as above.
   remove_listener?(event: any, listener: (value: any) => void): void;
 }
@@ -26,7 +30,7 @@ export type NetDevice = {
   router_mac?: string;
   /** IPv4 address of the gateway, of a network of 24 bits. Default `192.168.86.1`. */
   router_ip?: string;
-  /** IPv4 address that DHCP gives the first guest. Default `192.168.86.100`. */
+  /** IPv4 address that DHCP gives the first guest, of the gateway's network. Default its hundredth: `192.168.86.100`. */
   vm_ip?: string;
   /** Whether DHCP names the gateway as router and name server, and it answers ARP for what is outside its network. Default true. */
   masquerade?: boolean;
@@ -103,4 +107,6 @@ export type AttachOptions = {
   wasm?: string | URL | Response | BufferSource | WebAssembly.Module;
   credentials?: WispCredentials;
   timeouts?: NetworkTimeouts;
+  /** As v86's own option, which says the same: for a target that is a URL alone. Default false. */
+  mac_address_translation?: boolean;
 };

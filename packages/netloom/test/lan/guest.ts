@@ -24,7 +24,7 @@ export async function plugIn(
     await stack.close();
   };
   if (ip !== undefined) {
-    stack.routes.add({ destination: '0.0.0.0/0', via: lan.address });
+    if (lan.address !== '' && lan.address !== ip.split('/')[0]) stack.routes.add({ destination: '0.0.0.0/0', via: lan.address });
     return { stack, tap, port, dns, address: ip.split('/')[0]!, unplug };
   }
   const lease = new DhcpClient(stack, { interface: tap, resolver: dns.client, ...client });

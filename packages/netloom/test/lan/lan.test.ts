@@ -26,8 +26,18 @@ async function readAll(connection: AsyncIterable<Uint8Array>): Promise<Uint8Arra
   return all;
 }
 
-test('lan: guests lease addresses in order, with the gateway, the MTU and names', async () => {
+test('lan: the MTU that a guest is told is no larger than its port takes', async () => {
   await using lan = await createLan({ mtu: 9000 });
+  for (const mtu of [9000, 1500, 65_535]) {
+    const told: (number | undefined)[] = [];
+    const guest = await plugIn(lan, { mtu, client: { onChange: (binding) => void told.push(binding?.mtu) } });
+    equal(told[0], Math.min(mtu, 9000));
+    await guest.unplug();
+  }
+});
+
+test('lan: guests lease addresses in order, with the gateway and names', async () => {
+  await using lan = await createLan();
   const [web, other] = [await plugIn(lan, { client: { hostname: 'web' } }), await plugIn(lan)];
   deepEqual([web.address, other.address], ['192.168.86.100', '192.168.86.101']);
   equal(web.stack.routes.lookup('192.0.2.1')?.gateway, '192.168.86.1');
@@ -63,6 +73,18 @@ test('lan: a connect is answered when the flow is, and carries bytes and half-cl
   deepEqual(await readAll(client), down);
   await answered;
   await Promise.all([outside.closed, client.closed]);
+  await guest.unplug();
+});
+
+test("lan: flows to the gateway's own address are asked about as any other", async () => {
+  await using lan = await createLan();
+  const guest = await plugIn(lan, { ip: '192.168.86.50/24' });
+  const opened = nextFlow<TcpFlow>(lan);
+  const connecting = guest.stack.tcp.connect({ host: lan.address, port: 4000 });
+  const outside = (await opened).accept();
+  const client = await connecting;
+  await outside.write(text.encode('hello'));
+  equal(await client.readInto(new Uint8Array(9)), 5);
   await guest.unplug();
 });
 
@@ -230,8 +252,6 @@ test('lan: connect reaches guests by address and by name, and says why not', asy
 
 test('lan: guests reach each other, each frame goes to its owner alone, and without a gateway nothing else', async () => {
   await using lan = await createLan({ gateway: false, dhcp: false, dns: false, answerPings: false });
-  const guests = await Promise.all(['10.5.0.2/24', '10.5.0.3/24', '10.5.0.4/24'].map((ip) => plugIn(lan, { ip }).catch(() => undefined)));
-  deepEqual(guests, [undefined, undefined, undefined]);
   const on = (ip: string) => plugIn(lan, { ip });
   const [a, b, c] = [await on('192.168.86.2/24'), await on('192.168.86.3/24'), await on('192.168.86.4/24')];
   const listener = await b.stack.tcp.listen({ port: 80 });
@@ -243,6 +263,20 @@ test('lan: guests reach each other, each frame goes to its owner alone, and with
   equal((await readAll(server)).length, 50_000);
   equal(c.port.stats().framesSent, heard);
   for (const guest of [a, b, c]) await guest.unplug();
+});
+
+test('lan: a switch alone says nothing, and leaves the usual gateway to a guest', async () => {
+  await using lan = await createLan({ ip: false });
+  const router = await plugIn(lan, { ip: '192.168.86.1/24', mac: '52:54:00:01:02:03' });
+  const guest = await plugIn(lan, { ip: '192.168.86.7/24' });
+  const listener = await router.stack.tcp.listen({ port: 80 });
+  const client = await guest.stack.tcp.connect({ host: '192.168.86.1', port: 80 });
+  const server = (await listener.accept())!;
+  deepEqual([server.remoteAddress, client.remoteAddress, lan.address], ['192.168.86.7', '192.168.86.1', '']);
+  ok(lan.guests().some((one) => one.addresses[0] === '192.168.86.7'));
+  await rejects(lan.connect('192.168.86.7', 80), { code: 'ENETUNREACH' });
+  equal(lan.stats().flows, 0);
+  for (const one of [router, guest]) await one.unplug();
 });
 
 test('lan: what is no frame is counted, and never thrown', async () => {

@@ -7,7 +7,6 @@ import { eventually, LIMIT_MS, within } from "../limit.mjs";
 import { HOLDS } from "./holds.mjs";
 
 const ETHERTYPE = 0x88b5;
-const CHANNEL = "v86-inbrowser-7";
 const NIC_MEMORY = 32 * 1024;
 
 /** A relay of raw frames: what came, and the sockets. */
@@ -31,13 +30,16 @@ const mine = ({ type }) => type === ETHERTYPE;
 const said = ({ frame }) => new TextDecoder().decode(frame.subarray(14)).replaceAll("\0", "");
 const hello = (source, destination, text) => ethernet({ source, destination, type: ETHERTYPE, payload: new TextEncoder().encode(text.padEnd(46, "\0")) });
 
-/** Guests on the LAN of `inbrowser`, each on an emulator of its own. */
-async function neighbours(make, count, settings = {}) {
+/** A network of its own for each point: its number is the channel's. */
+let networks = 6;
+
+/** Guests on one LAN of `inbrowser`, each on an emulator of its own. */
+async function neighbours(make, count, { id = (networks += 1), ...settings } = {}) {
   const guests = [];
   for (let index = 0; index < count; index += 1) {
-    const subject = await make({ relay_url: "inbrowser", id: 7, ...settings });
+    const subject = await make({ relay_url: "inbrowser", id, ...settings });
     // v86's own listens to the card of its network's number.
-    const nic = subject.network.bus_send_msgid ? 7 : 0;
+    const nic = subject.network.bus_send_msgid ? id : 0;
     guests.push(subject.guest({ mac: `02:00:00:00:00:${10 + index}`, ip: `10.0.0.${1 + index}`, nic, announce: false }));
   }
   return guests;
@@ -102,7 +104,7 @@ export default [
       connection.on("connect", () => (connected = true));
       connection.on("data", (data) => (heard += new TextDecoder().decode(data)));
       const stream = await guest.accept(7004);
-      await guest.until(() => stream.open && connected, "the connection");
+      await eventually(() => stream.open && connected, "the connection");
       connection.write(new TextEncoder().encode("from the page"));
       await stream.untilText(/from the page/);
       stream.write("from the guest");
@@ -131,9 +133,10 @@ export default [
     name: "a frame on the BroadcastChannel is no more than its bytes",
     own: /bytes were posted/,
     async run(make) {
-      const channel = new BroadcastChannel(CHANNEL);
+      const id = (networks += 1);
+      const channel = new BroadcastChannel(`v86-inbrowser-${id}`);
       try {
-        const [guest] = await neighbours(make, 1);
+        const [guest] = await neighbours(make, 1, { id });
         const message = new Promise((resolve) => (channel.onmessage = resolve));
         const memory = new Uint8Array(NIC_MEMORY);
         const frame = hello(guest.mac, BROADCAST, "from the card's memory");

@@ -1,6 +1,7 @@
 // Points 2 to 7 and 15 of the checklist: what TCP owes a guest.
 import assert from "node:assert/strict";
 import { ACK, SYN } from "../frames.mjs";
+import { eventually } from "../limit.mjs";
 import { HOLDS } from "./holds.mjs";
 
 const PORT = 4000;
@@ -87,7 +88,7 @@ export default [
       const { guest, page } = await withPage(make);
       const stream = await guest.connect("192.168.86.1", PORT);
       stream.write("the first and the last", { fin: true });
-      await guest.until(() => page.text() === "the first and the last", "the data of the FIN");
+      await eventually(() => page.text() === "the first and the last", "the data of the FIN");
     },
   },
   {
@@ -98,7 +99,7 @@ export default [
       const { guest, page } = await withPage(make);
       const stream = await guest.connect("192.168.86.1", PORT, { seq: 0xffff_ff00 });
       for (const part of ["a", "b", "c"]) stream.write(part.repeat(200));
-      await guest.until(() => page.text().length === 600, "what was sent across the wrap");
+      await eventually(() => page.text().length === 600, "what was sent across the wrap");
       assert.equal(page.text(), ["a", "b", "c"].map((part) => part.repeat(200)).join(""));
     },
   },
@@ -117,7 +118,7 @@ export default [
       stream.acknowledge();
       stream.next = now;
       stream.write("still here");
-      await guest.until(() => stream.reset || page.text() === "still here", "what came after an old acknowledgment");
+      await eventually(() => stream.reset || page.text() === "still here", "what came after an old acknowledgment");
       assert.ok(!stream.reset, "an old acknowledgment reset the connection");
     },
   },
@@ -133,7 +134,7 @@ export default [
       stream.write("third!", { seq: seq + 12, advance: false });
       stream.write("first ", { seq, advance: false });
       stream.seq = seq + 18;
-      await guest.until(() => page.text() === "first secondthird!", "what came out of order");
+      await eventually(() => page.text() === "first secondthird!", "what came out of order");
     },
   },
   {
@@ -187,10 +188,10 @@ export default [
       const { stream, ask } = await downloading(make, body, { settings: { type: "ne2k" } });
       let burst = 0;
       let most = 0;
-      // A card's ring of eight is emptied by the guest, which runs in macrotasks of its own.
+      // A card's ring of eight is emptied by the guest, once it runs again.
       stream.takes = ({ payload }) => {
         if (payload.length > 0) most = Math.max(most, (burst += 1));
-        if (burst === 1) setTimeout(() => ((burst = 0), stream.acknowledge()));
+        if (burst === 1) queueMicrotask(() => ((burst = 0), stream.acknowledge()));
         return true;
       };
       stream.acknowledges = false;

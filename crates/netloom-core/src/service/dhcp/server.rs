@@ -81,6 +81,11 @@ impl DhcpServer {
         }
     }
 
+    /// Tells clients this MTU from now on: their port's, if the network's is larger.
+    pub(crate) const fn set_mtu(&mut self, mtu: u16) {
+        self.network.mtu = mtu;
+    }
+
     /// The leases that clients hold, by address.
     pub fn leases(&self, now: Instant) -> impl Iterator<Item = &Lease> {
         self.pool.leases().filter(move |lease| lease.bound && lease.is_active(now))

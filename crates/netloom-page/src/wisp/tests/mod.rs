@@ -86,6 +86,8 @@ impl World {
             records: Vec::new(),
             ttl: Duration::from_secs(60),
             timeout: Duration::from_secs(5),
+            wildcard: None,
+            everywhere: false,
         });
         let gateway = lan_config.gateway_address;
         let mut lan = Lan::new(lan_config, [7; 32]);

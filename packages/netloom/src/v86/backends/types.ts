@@ -45,8 +45,6 @@ export interface EgressBackend {
   open(flow: Flow): void;
   /** Answers a DNS query by `lan.answer`, by a resolver beyond (`dns_method` `udp`). Without it, there is none. */
   query?(query: Query): void;
-  /** Who answers names if `dns_method` is not given. */
-  readonly dnsMethod: 'static' | 'doh' | 'udp';
   /** Lets everything go, at once: its connections are reset; reports nothing any more. */
   close(): void;
 }

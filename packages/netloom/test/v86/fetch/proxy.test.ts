@@ -11,6 +11,7 @@ test('fetch: a proxy whose prefix is a query gets the URL encoded, another as it
   equal(proxiedUrl('https://corsproxy.test/?', 'http://a/b?c'), 'https://corsproxy.test/?http%3A%2F%2Fa%2Fb%3Fc');
   equal(proxiedUrl('https://uncors.test/?url=', 'http://a/'), 'https://uncors.test/?url=http%3A%2F%2Fa%2F');
   equal(proxiedUrl('https://anywhere.test/', 'http://a/b?c'), 'https://anywhere.test/http://a/b?c');
+  equal(proxiedUrl('http://anywhere.test:8080', 'http://a/b?c'), 'http://anywhere.test:8080/http://a/b?c');
 });
 
 test('fetch: a page that came over TLS asks directly over TLS, the proxy for what the guest said, and its own machine as it is', () => {

@@ -20,7 +20,6 @@ export function openFetch(context: EgressContext): EgressBackend {
 }
 
 class FetchEgress implements EgressBackend {
-  readonly dnsMethod = 'static';
   readonly #context: EgressContext;
   readonly #upstream = new Upstream();
   readonly #served = new Set<ServedConnections>();

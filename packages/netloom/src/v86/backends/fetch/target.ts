@@ -27,9 +27,13 @@ const LOOPBACK = /^(?:localhost|.+\.localhost|127(?:\.\d+){3}|\[::1\])$/;
 /** v86's name for a port of the page's own machine. */
 const EXTERNAL = /^(\d+)\.external$/;
 
+/** A prefix that is a host alone. */
+const HOST_ALONE = /^[a-z]+:\/\/[^/?#]+$/i;
+
 /** `prefix` before a URL: encoded where the prefix is a query, as of `?url=`, and else as it is, as cors-anywhere takes it. */
 export function proxiedUrl(prefix: string, url: string): string {
-  return prefix + (prefix.includes('?') ? encodeURIComponent(url) : url);
+  if (prefix.includes('?')) return prefix + encodeURIComponent(url);
+  return `${prefix}${HOST_ALONE.test(prefix) ? '/' : ''}${url}`;
 }
 
 /**

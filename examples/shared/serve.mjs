@@ -1,5 +1,5 @@
-// Serves this page: node examples/v86-guest/serve.mjs [PORT]
-// Before: `cargo xtask guest` (the guest's images) and `cargo xtask js` (the package).
+// Serves the pages of a folder of examples, with the package, v86 and the guest's images that they load.
+// Before: `cargo xtask guest` (the images) and `cargo xtask js` (the package).
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -15,15 +15,16 @@ const FOLDERS = [
   ['/netloom/', `${root}packages/netloom/dist/`],
   ['/v86/', `${root}tests/guests/node_modules/v86/build/`],
   ['/images/', `${images}/`],
-  ['/', `${root}examples/v86-guest/`],
+  ['/shared/', `${root}examples/shared/`],
 ];
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm' };
 
-/** Serves on the loopback; port 0 takes a free one. */
-export async function serve(port = 0) {
+/** Serves an example on the loopback; port 0 takes a free one. */
+export async function serve(example, port = 0) {
+  const folders = [...FOLDERS, ['/', `${root}examples/${example}/`]];
   const server = createServer(async (request, response) => {
     const path = normalize(new URL(request.url, 'http://localhost').pathname);
-    const [prefix, folder] = FOLDERS.find(([prefix]) => path.startsWith(prefix));
+    const [prefix, folder] = folders.find(([prefix]) => path.startsWith(prefix));
     const file = folder + (path === '/' ? 'index.html' : path.slice(prefix.length));
     try {
       const { size } = await stat(file);
@@ -42,6 +43,8 @@ export async function serve(port = 0) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { origin } = await serve(Number(process.argv[2] ?? 8000));
+  const [example, port = '8000'] = process.argv.slice(2);
+  if (!example) throw new Error('usage: node examples/shared/serve.mjs v86|v86-guest [PORT]');
+  const { origin } = await serve(example, Number(port));
   console.log(`the page is at ${origin}/`);
 }

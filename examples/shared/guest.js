@@ -5,22 +5,27 @@ const image = (name) => ({ url: `/images/${name}` });
 
 /** Starts the guest with a `virtio` or `ne2k` card; `plug` is given the emulator before the card sends anything. */
 export async function startGuest(nic, plug) {
+  return shell(await startEmulator({ type: nic }, plug));
+}
+
+/** Starts the emulator alone. */
+export async function startEmulator(netDevice, plug) {
   const emulator = new V86({
     wasm_path: '/v86/v86.wasm',
     memory_size: 128 << 20,
     vga_memory_size: 2 << 20,
     bios: image('bios.bin'),
     vga_bios: image('vgabios.bin'),
-    initial_state: image(`state-${nic}.bin`),
+    initial_state: image(`state-${netDevice.type}.bin`),
     autostart: true,
     disable_speaker: true,
     disable_keyboard: true,
     disable_mouse: true,
-    net_device: { type: nic },
+    net_device: netDevice,
   });
   plug(emulator);
   await new Promise((resolve) => emulator.add_listener('emulator-started', resolve));
-  return shell(emulator);
+  return emulator;
 }
 
 /** Runs commands one after the other; each ends at a mark that the shell prints. */
