@@ -5,7 +5,7 @@
 import { NetworkError } from '../../../errors.ts';
 import type { WebSocketConstructor } from '../../types.ts';
 
-/** What is used of a WebSocket. `pause` and `resume` are of npm's `ws`. */
+/** What is used of a WebSocket. `pause`, `resume` and that it calls once a message was written are of npm's `ws`. */
 export type Socket = {
   binaryType: string;
   readonly readyState: number;
@@ -14,7 +14,7 @@ export type Socket = {
   onmessage: ((event: { data: unknown }) => void) | null;
   onclose: ((event: { code?: number; reason?: string }) => void) | null;
   onerror: (() => void) | null;
-  send(data: Uint8Array): void;
+  send(data: Uint8Array, written?: () => void): void;
   close(): void;
   pause?(): void;
   resume?(): void;
@@ -72,7 +72,8 @@ export class WispDial {
       return;
     }
     this.#socket = socket;
-    socket.binaryType = 'arraybuffer';
+    // Of `ws`, buffers are views of what it read, and all else copies.
+    socket.binaryType = socket.pause ? 'nodebuffer' : 'arraybuffer';
     let wasOpen = false;
     socket.onopen = () => {
       wasOpen = true;
