@@ -52,17 +52,29 @@ async function start(name) {
   return { name, network, run };
 }
 
-const guests = await Promise.all(names.map(start));
-globalThis.guests = Object.fromEntries(guests.map((guest) => [guest.name, guest]));
-const web = globalThis.guests.web;
-if (web) {
+async function main() {
+  const guests = await Promise.all(names.map(start));
+  globalThis.guests = Object.fromEntries(guests.map((guest) => [guest.name, guest]));
+  const { web } = globalThis.guests;
+  if (web) await show(web);
+}
+
+/** Has the guest serve a page, and shows that. */
+async function show({ network, run }) {
   const page = '<h1>Hello from the guest</h1><p>This page comes from busybox httpd, in Linux, in v86, in a browser tab.</p>';
-  await web.run(`echo '${page}' >/www/index.html; httpd -p 80 -h /www`);
-  const { url } = await web.network.serve(80).expose(`http://*.netloom.localhost:${query.get('frames')}/bridge.html`);
-  const frame = document.querySelector('iframe');
+  await run(`echo '${page}' >/www/index.html; httpd -p 80 -h /www`);
+  const { url } = await network.serve(80).expose(`http://*.netloom.localhost:${query.get('frames')}/bridge.html`);
+  const frame = document.querySelector('#frame iframe');
   const shown = new Promise((resolve) => frame.addEventListener('load', resolve, { once: true }));
   frame.src = url;
   document.querySelector('#frame').hidden = false;
   await shown;
 }
-document.body.dataset.state = 'ready';
+
+main().then(
+  () => (document.body.dataset.state = 'ready'),
+  (error) => {
+    document.body.dataset.state = 'failed';
+    throw error;
+  },
+);

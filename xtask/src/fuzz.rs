@@ -55,8 +55,8 @@ pub(crate) fn targets() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The run of one target, without end if told no number of inputs; the seed is fixed, so that the same build takes the same way.
-pub(crate) fn step(target: &str, runs: Option<u64>) -> Result<Step> {
+/// The run of one target, without end if told no number of inputs. With the same seed the same build takes the same way.
+pub(crate) fn step(target: &str, runs: Option<u64>, seed: u32) -> Result<Step> {
     let root = crate::root();
     let found = root.join("target/fuzz/corpus").join(target);
     let artifacts = root.join("fuzz/artifacts").join(target);
@@ -66,7 +66,7 @@ pub(crate) fn step(target: &str, runs: Option<u64>) -> Result<Step> {
     let program = root.join("target/fuzz").join(host()?).join("fuzz").join(format!("fuzz_{target}"));
     let step = Step::new(&program.to_string_lossy())
         .args(runs.map(|runs| format!("-runs={runs}")))
-        .args(["-seed=1".to_owned(), format!("-timeout={HANG_SECONDS}")])
+        .args([format!("-seed={seed}"), format!("-timeout={HANG_SECONDS}")])
         .args(["-max_len=4096", "-print_final_stats=1"])
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
         .arg(&found);
@@ -75,7 +75,7 @@ pub(crate) fn step(target: &str, runs: Option<u64>) -> Result<Step> {
 }
 
 /// Fuzzes one target, or each in turn, in the open.
-pub(crate) fn run(target: Option<&str>, runs: u64, minutes: Option<u64>) -> Result<()> {
+pub(crate) fn run(target: Option<&str>, runs: u64, minutes: Option<u64>, seed: u32) -> Result<()> {
     let known = targets()?;
     let chosen = match target.map(|name| name.strip_prefix("fuzz_").unwrap_or(name)) {
         None => known,
@@ -86,8 +86,8 @@ pub(crate) fn run(target: Option<&str>, runs: u64, minutes: Option<u64>) -> Resu
     for target in chosen {
         println!("fuzzing {target}");
         match minutes {
-            None => step(&target, Some(runs))?.show()?,
-            Some(minutes) => plateau::run(step(&target, None)?, minutes)?,
+            None => step(&target, Some(runs), seed)?.show()?,
+            Some(minutes) => plateau::run(step(&target, None, seed)?, minutes)?,
         }
     }
     Ok(())

@@ -70,6 +70,9 @@ enum Verb {
         /// Fuzz for so many minutes of processor time instead, and print coverage by minute
         #[arg(long, conflicts_with = "runs")]
         minutes: Option<u64>,
+        /// What libFuzzer's choices begin with: another number takes another way
+        #[arg(long, default_value_t = 1)]
+        seed: u32,
     },
     /// Format all code
     Fmt,
@@ -118,7 +121,7 @@ fn run(verb: Verb) -> Result<bool> {
             }
         }
         Verb::Guest => guest::make()?,
-        Verb::Fuzz { target, runs, minutes } => fuzz::run(target.as_deref(), runs, minutes)?,
+        Verb::Fuzz { target, runs, minutes, seed } => fuzz::run(target.as_deref(), runs, minutes, seed)?,
         Verb::Fmt => {
             Step::cargo(["fmt", "--all"]).show()?;
             npm::biome("format")?.arg("--write").show()?;

@@ -326,6 +326,11 @@ impl Host {
         self.stack.handle_timeout(now);
     }
 
+    /// See [`Stack::handle_turn`].
+    pub fn handle_turn(&mut self, now: Instant) {
+        self.stack.handle_turn(now);
+    }
+
     /// The next deadline, with its reason, or `None` if the machine waits for nothing.
     #[must_use]
     pub fn poll_timeout(&mut self) -> Option<(Instant, &'static str)> {
@@ -496,8 +501,9 @@ impl Host {
         self.stack.fin(now, id);
     }
 
-    /// Closes both directions in order: what was written is still sent, what arrives is dropped. [`Closed`](crate::Event::Closed) or
-    /// [`Reset`](crate::Event::Reset) follows, after a minute at the latest once the peer has acknowledged everything, even if it does not close.
+    /// Closes both directions in order: what was written is still sent, what arrives is dropped, and a peer that goes on sending once it has
+    /// everything is reset (RFC 1122 4.2.2.13). [`Closed`](crate::Event::Closed) or [`Reset`](crate::Event::Reset) follows, after a minute at the
+    /// latest once the peer has acknowledged everything, even if it does not close.
     pub fn close(&mut self, now: Instant, id: FlowId) {
         self.stack.close(now, id);
     }

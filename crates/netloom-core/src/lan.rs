@@ -88,6 +88,11 @@ impl Lan {
         self.stack.handle_timeout(now);
     }
 
+    /// See [`Stack::handle_turn`].
+    pub fn handle_turn(&mut self, now: Instant) {
+        self.stack.handle_turn(now);
+    }
+
     /// The next deadline, with its reason, or `None` if the machine waits for nothing.
     #[must_use]
     pub fn poll_timeout(&mut self) -> Option<(Instant, &'static str)> {

@@ -88,6 +88,7 @@ impl Queue {
     }
 
     /// Gives the chunk back that all frames have left.
+    #[inline(always)]
     pub(crate) fn release(&mut self, chunks: &mut Chunks) {
         if self.chunks.front().is_some_and(|chunk| chunk.len() == self.head)
             && let Some(chunk) = self.chunks.pop_front()

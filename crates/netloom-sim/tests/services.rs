@@ -245,3 +245,21 @@ fn isolated_guests_do_not_find_each_other() {
     assert!(world.host(0).finished().is_empty());
     assert_eq!(world.host(1).running(), 0);
 }
+
+#[test]
+fn dns_is_answered_from_whatever_address_was_asked_if_so_told() {
+    let mut config = config();
+    if let Some(dns) = &mut config.dns {
+        dns.everywhere = true;
+    }
+    let mut world = World::new(config, Outside::default(), 5);
+    world.join(guest(0), PortConfig::default(), LinkConfig::default());
+    assert!(world.run_until(Instant::from_us(60_000_000), |world| world.host(0).address().is_some()));
+    let server = Ipv4Addr::new(8, 8, 8, 8);
+    let (from, answer) = ask_dns(&mut world, server, &dns_query(7, "printer.lan", 1));
+    assert_eq!(from, SocketAddrV4::new(server, 53).into());
+    assert!(answer.ends_with(&[192, 168, 86, 77]), "{answer:02x?}");
+    let (_, silent) = ask_dns(&mut world, server, &dns_query(8, "example.org", 1));
+    assert_eq!(silent[3] & 15, 2, "SERVFAIL");
+    assert_eq!(world.outside.queries().len(), 1);
+}

@@ -57,9 +57,9 @@ exports! {
         PANIC.with_borrow(|message| message.len() as u32)
     }
 
-    /// Acts on deadlines that have passed.
-    fn handle_timeout(now_us: f64) {
-        with_machine_at(now_us, (), Machine::handle_timeout);
+    /// Acts on deadlines that have passed. `rung`: a timer called, so that guests in the same thread have had their turn.
+    fn handle_timeout(now_us: f64, rung: u32) {
+        with_machine_at(now_us, (), if rung > 0 { Machine::handle_timeout } else { Machine::handle_turn });
         with(collect_events);
     }
 

@@ -17,7 +17,11 @@ describe("a LAN of three guests in two tabs", { timeout: 600_000 }, () => {
     const page = await context.newPage();
     page.on("pageerror", (error) => errors.push(error.message));
     await page.goto(`${site.url}&guests=${guests}`);
-    await page.waitForSelector("body[data-state=ready]", { timeout: 300_000 });
+    const ended = page.waitForSelector("body[data-state]", { timeout: 120_000 });
+    await ended.catch(async (error) => {
+      throw new Error(`${error.message}\n${await page.textContent("#guests")}`);
+    });
+    assert.equal(await page.getAttribute("body", "data-state"), "ready", errors.join("\n"));
     return page;
   }
 

@@ -188,8 +188,8 @@ impl<R: Role> Stack<R> {
         self.flows.get(id).map(|flow| (flow.key.target(), flow.key.guest()))
     }
 
-    /// Closes both directions in order: what was written is still sent, what arrives is dropped. A peer that does not close either
-    /// is given up.
+    /// Closes both directions in order: what was written is still sent, what arrives is dropped. A peer that goes on sending once it has
+    /// everything is reset, and one that does not close either is given up.
     pub fn close(&mut self, now: Instant, id: FlowId) {
         let Some(flow) = self.flows.get_mut(id) else { return };
         let Body::Tcp(tcb) = &mut flow.body else { return };

@@ -189,13 +189,19 @@ impl<R: Role> Stack<R> {
 
     /// Acts on deadlines that have passed. Too early or too often is harmless.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.end_pauses(now);
+        self.handle_turn(now);
+    }
+
+    /// As [`Self::handle_timeout`], where guests may not have had their turn since the last one, as in a page that runs them in the same thread:
+    /// a port with a small ring goes on waiting for its guest, however late it is.
+    pub fn handle_turn(&mut self, now: Instant) {
         self.give_up_fragments(now);
         self.ask_again(now);
         if !R::IS_HOST {
             self.give_up_queries(now);
             self.advertise(now);
         }
-        self.end_pauses(now);
         while let Some(slot) = self.flows.due(now) {
             self.flow_timeout(now, slot);
         }

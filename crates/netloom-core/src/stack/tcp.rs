@@ -158,7 +158,7 @@ impl<R: Role> Stack<R> {
             self.flows.arm(slot);
             return;
         };
-        let (mut over, mut closed, mut stands) = (false, false, false);
+        let (mut over, mut closed, mut stands, mut lost) = (false, false, false, false);
         let told = flow.listener.is_none() && !flow.discards;
         let listener = flow.listener;
         let events = if flow.served { &mut self.stream_events } else { &mut self.events };
@@ -166,7 +166,11 @@ impl<R: Role> Stack<R> {
             let id = flow.id;
             match event {
                 tcp::Event::Established if R::IS_HOST && flow.listener.is_some() => stands = true,
-                tcp::Event::Data(_) if flow.discards => tcb.discard(),
+                tcp::Event::Data(_) if flow.discards => {
+                    tcb.discard();
+                    // A reset before would cost the peer what was written.
+                    lost = tcb.state() == State::FinWait2;
+                }
                 tcp::Event::Data(_) | tcp::Event::Fin | tcp::Event::Writable if !told => {}
                 tcp::Event::Data(bytes) => {
                     flow.fresh_bytes += bytes;
@@ -191,6 +195,9 @@ impl<R: Role> Stack<R> {
                     closed = true;
                 }
             }
+        }
+        if lost {
+            return self.reset_closed(slot);
         }
         if over || tcb.is_closed() {
             self.flows.remove(slot);
@@ -259,6 +266,17 @@ impl<R: Role> Stack<R> {
         if let Some(flow) = self.flows.remove(slot) {
             self.events.push_back(Event::Closed { id: flow.id });
         }
+    }
+
+    /// The peer of a flow that its owner has closed goes on sending: it is told that nobody reads (RFC 1122 4.2.2.13).
+    fn reset_closed(&mut self, slot: u32) {
+        let Some(flow) = self.flows.slot(slot) else { return };
+        let (key, guest) = (flow.key, flow.guest);
+        let Body::Tcp(tcb) = &mut flow.body else { return };
+        if let (Some(reset), Some(guest)) = (tcb.abort(), guest) {
+            self.send_control(guest, &key, &reset);
+        }
+        self.end_closed(slot);
     }
 
     pub(super) fn close_flows_of(&mut self, port: PortId) {

@@ -46,6 +46,7 @@ impl Ring {
     }
 
     /// Like [`Self::put`] right behind the end; returns the Internet checksum's sum of the bytes. They must fit the memory taken.
+    #[inline(always)]
     pub(super) fn put_summed(&mut self, bytes: &[u8]) -> u32 {
         let [front, back] = self.places(0, bytes.len());
         let (first, second) = bytes.split_at(front.len());
@@ -53,6 +54,7 @@ impl Ring {
     }
 
     /// The memory `gap` bytes behind the end.
+    #[inline(always)]
     fn places(&mut self, gap: usize, length: usize) -> [&mut [u8]; 2] {
         let start = self.index(self.len + gap);
         let first = length.min(self.bytes.len() - start);
@@ -99,6 +101,7 @@ impl Ring {
     }
 
     /// Like [`Self::copy_to`]; returns the Internet checksum's sum of the bytes.
+    #[inline(always)]
     pub(super) fn copy_summed(&self, offset: usize, out: &mut [u8]) -> u32 {
         let [first, second] = self.pieces(offset, out.len());
         let (front, back) = out.split_at_mut(first.len());
@@ -106,6 +109,7 @@ impl Ring {
     }
 
     /// The queued bytes from `offset` on, in two parts.
+    #[inline(always)]
     fn pieces(&self, offset: usize, length: usize) -> [&[u8]; 2] {
         debug_assert!(offset + length <= self.len);
         let start = self.index(offset);
@@ -115,6 +119,7 @@ impl Ring {
         }
     }
 
+    #[inline(always)]
     const fn index(&self, offset: usize) -> usize {
         let index = self.head + offset;
         if index >= self.bytes.len() { index - self.bytes.len() } else { index }
@@ -134,6 +139,7 @@ impl Ring {
 }
 
 /// Copies two pieces to places as long; returns the sum of both as one message.
+#[inline(always)]
 fn copy_summed([first, second]: [&[u8]; 2], [front, back]: [&mut [u8]; 2]) -> u32 {
     let sum = checksum::copy(first, front);
     if second.is_empty() {

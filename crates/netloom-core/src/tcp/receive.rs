@@ -38,6 +38,7 @@ impl Tcb {
     /// Puts a payload that is due next behind the end of the receive buffer, where it counts for nothing before
     /// [`Self::handle_segment`], and returns the Internet checksum's sum of it: so the bytes are read once. `None` for any other segment,
     /// which stays as it is.
+    #[inline(always)]
     pub fn stage(&mut self, segment: &mut Segment<'_>) -> Option<u32> {
         let length = segment.payload.len();
         let due = length > 0

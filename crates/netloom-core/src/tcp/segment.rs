@@ -100,6 +100,7 @@ impl<'a> Segment<'a> {
     ///
     /// `None` if the bytes are fewer than the header says or the header is shorter than 20 bytes.
     #[must_use]
+    #[inline(always)]
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let header = bytes.first_chunk::<HEADER_BYTES>()?;
         let header_bytes = usize::from(header[12] >> 4) * 4;
@@ -123,6 +124,7 @@ impl<'a> Segment<'a> {
 
     /// The options.
     #[must_use]
+    #[inline(always)]
     pub fn options(&self) -> Options {
         Options::parse(self.option_bytes)
     }

@@ -101,7 +101,7 @@ impl Template {
     }
 
     /// Writes the headers of a frame whose payload stands behind them.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write(&self, part: Part, frame: &mut [u8]) {
         let packet = frame.len() - self.ip_at;
         let message = frame.len() - self.tcp_at;

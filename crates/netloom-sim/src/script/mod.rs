@@ -96,6 +96,7 @@ enum Call {
     Write(usize, usize),
     Take(usize),
     Fin,
+    Close,
     Reset,
     /// So many bytes go each way, all acknowledged; positions count anew from there.
     Carry(u64),

@@ -15,7 +15,7 @@ use crate::packet::flag;
 /// - `< icmp TYPE CODE [n] [about SEQ]`, `> icmp TYPE CODE`: an error arrives about the last segment that left, with `n` in its second
 ///   word, or about another sequence number; must leave, about the last segment that arrived.
 /// - `! open | established | data n | fin | writable | reset REASON | closed`: must be told. `data` need not be expected.
-/// - `connect PORT`, `accept`, `accept_early`, `refuse WHY`, `write n [takes m]`, `take n`, `fin`, `reset`: is called.
+/// - `connect PORT`, `accept`, `accept_early`, `refuse WHY`, `write n [takes m]`, `take n`, `fin`, `close`, `reset`: is called.
 /// - `carry n`: at least so many bytes go each way and are acknowledged; positions count anew from there. Such a script is run once.
 /// - `hold`, `drain`: frames are not asked for; are asked for again.
 /// - `room n`, `readable n`, `flows n`, `dropped NAME n`: must be so.
@@ -121,6 +121,7 @@ fn act(rest: &str) -> Result<Act, String> {
         "accept_early" => call(Call::AcceptEarly),
         "refuse" => call(Call::Refuse(refusal(tail)?)),
         "fin" => call(Call::Fin),
+        "close" => call(Call::Close),
         "reset" => call(Call::Reset),
         "carry" => call(Call::Carry(number(tail)?)),
         "hold" => call(Call::Hold),

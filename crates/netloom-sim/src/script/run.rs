@@ -394,6 +394,7 @@ impl Stage {
                 self.conversation(pair).taken += n as u64;
             }
             Call::Fin => self.lan.fin(now, flow),
+            Call::Close => self.lan.close(now, flow),
             Call::Reset => self.lan.reset(flow),
             Call::Carry(bytes) => return self.carry(flow, bytes),
             Call::Connect(_) | Call::Hold | Call::Drain => {}

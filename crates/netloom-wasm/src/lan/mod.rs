@@ -34,6 +34,11 @@ impl Machine {
         self.egresses.handle_timeout(now, &mut self.lan);
     }
 
+    pub(crate) fn handle_turn(&mut self, now: Instant) {
+        self.lan.handle_turn(now);
+        self.egresses.handle_timeout(now, &mut self.lan);
+    }
+
     pub(crate) fn poll_timeout(&mut self) -> Option<(Instant, &'static str)> {
         [self.lan.poll_timeout(), self.egresses.poll_timeout()].into_iter().flatten().min()
     }

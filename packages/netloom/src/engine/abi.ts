@@ -11,7 +11,7 @@ export type Exports = {
   words_length(): number;
   panic_pointer(): number;
   panic_length(): number;
-  handle_timeout(now: number): void;
+  handle_timeout(now: number, rung: number): void;
   poll_timeout(): number;
 
   handle_frame(now: number, id: number, length: number): void;

@@ -110,6 +110,11 @@ export class Engine<E extends Exports = HostExports> {
     return this.#now;
   }
 
+  /** Whether a turn is under way, or will be in the next macrotask. */
+  get busy(): boolean {
+    return this.#scheduled || this.#running;
+  }
+
   /** Why nothing works any more, if so. */
   get failure(): NetworkError | undefined {
     return this.#failure;
@@ -188,14 +193,14 @@ export class Engine<E extends Exports = HostExports> {
     return at;
   }
 
-  /** One turn: time, loopback, frames, events. */
-  run(): void {
+  /** One turn: time, loopback, frames, events. `rung` if its timer calls. */
+  run(rung = false): void {
     this.#scheduled = false;
     if (this.#failure) return;
     this.#running = true;
     const now = (this.#now = performance.now() * 1000);
     try {
-      this.exports.handle_timeout(now);
+      this.exports.handle_timeout(now, rung ? 1 : 0);
       if (this.hooks.begin?.(now)) this.wake();
       this.#deliverFrames();
       this.#deliverEvents();

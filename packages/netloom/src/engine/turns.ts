@@ -2,7 +2,7 @@
  * When engines run: each in a macrotask of its own kind, never inside the call that gave it work; and by one timer each.
  */
 
-type Turn = { run(): void };
+type Turn = { run(rung?: boolean): void };
 
 let waiting: Turn[] = [];
 let posted = false;
@@ -95,7 +95,7 @@ export class Alarm {
 
   ring(): void {
     this.clear();
-    (this.#held ?? this.#turn.deref())?.run();
+    (this.#held ?? this.#turn.deref())?.run(true);
   }
 
   #unref(): void {

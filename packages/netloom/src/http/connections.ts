@@ -23,6 +23,8 @@ export type ServerSettings = {
   onError?: ((error: unknown) => void) | undefined;
   /** Connections served at once. */
   maxConnections?: number | undefined;
+  /** Whether clients of HTTP/1.1 may leave Host out, which RFC 9112 3.2 forbids: then the address that they dialled is meant. */
+  hostless?: boolean | undefined;
   /** The field lines that are taken, where other than RFC 9110's; each has a name and a value. */
   field?: RegExp | undefined;
   /** The text, of ISO 8859-1, with which a message that breaks the rules is answered. */
@@ -34,6 +36,7 @@ export class ServedConnections implements ServerContext {
   readonly handler: HttpRequestHandler;
   readonly limits: Limits;
   readonly date: boolean;
+  readonly hostless: boolean;
   closing = false;
   readonly #onError: (error: unknown) => void;
   readonly #maxConnections: number;
@@ -44,12 +47,13 @@ export class ServedConnections implements ServerContext {
   readonly #idle = new Set<Channel>();
   #roomMade: (() => void) | undefined;
 
-  constructor({ handler, limits, date = false, onError, maxConnections = 10_000, field, explain }: ServerSettings) {
+  constructor({ handler, limits, date = false, onError, maxConnections = 10_000, hostless = false, field, explain }: ServerSettings) {
     if (!(Number.isInteger(maxConnections) && maxConnections > 0))
       throw new NetworkError('EINVAL', { message: 'maxConnections is not a whole number above 0' });
     this.handler = handler;
     this.limits = limits;
     this.date = date;
+    this.hostless = hostless;
     this.#onError = onError ?? ((error) => console.error(error));
     this.#maxConnections = maxConnections;
     this.#field = field;

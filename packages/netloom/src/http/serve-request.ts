@@ -31,6 +31,7 @@ export type ServerContext = {
   readonly limits: Limits;
   readonly date: boolean;
   readonly closing: boolean;
+  readonly hostless: boolean;
   onError(error: unknown): void;
 };
 
@@ -38,7 +39,11 @@ export type ServerContext = {
 export async function serveRequest(channel: Channel, head: RequestHead, server: ServerContext): Promise<boolean> {
   const framing = requestFraming(head);
   const { localAddress, localPort } = channel.connection;
-  const url = requestUrl(head, localAddress === undefined ? 'localhost' : `${localAddress.includes(':') ? `[${localAddress}]` : localAddress}:${localPort}`);
+  const url = requestUrl(
+    head,
+    localAddress === undefined ? 'localhost' : `${localAddress.includes(':') ? `[${localAddress}]` : localAddress}:${localPort}`,
+    server.hostless,
+  );
   const expect = head.minor === 0 ? null : head.headers.get('expect');
   if (expect !== null && expect.toLowerCase() !== '100-continue') throw new HttpProtocolError('unknown expectation', 417);
   const exchange = new ServerExchange(channel, head, server, new BodyReader(channel.source, framing, server.limits), expect !== null);

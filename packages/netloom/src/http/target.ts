@@ -7,11 +7,12 @@ const AUTHORITY = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]+)(?::\d{0,5
 /**
  * The URL that a request is for (RFC 9112 3.2 and 3.3). `OPTIONS *` becomes the path `/*`, CONNECT the URL of its authority.
  * @param fallback The authority for a client of HTTP/1.0 that names none.
+ * @param hostless Whether a client of HTTP/1.1 may do so, too.
  */
-export function requestUrl({ method, target, minor, headers }: RequestHead, fallback: string): string {
+export function requestUrl({ method, target, minor, headers }: RequestHead, fallback: string, hostless: boolean): string {
   const host = headers.get('host');
   // Two Host fields are joined by a comma, which no authority has.
-  if (host === null ? minor > 0 : host !== '' && !AUTHORITY.test(host)) throw new HttpProtocolError('missing or invalid Host');
+  if (host === null ? minor > 0 && !hostless : host !== '' && !AUTHORITY.test(host)) throw new HttpProtocolError('missing or invalid Host');
   try {
     if (target.includes('#')) throw new TypeError('fragment');
     if (method === 'CONNECT') {

@@ -223,7 +223,7 @@ export interface Lan extends AsyncDisposable {
   onQuery: ((query: Query) => void) | undefined;
   /** Called when the guests, or what is known of them, may have changed. */
   onGuests: (() => void) | undefined;
-  /** Opens a port. `receive` is called with each frame that it sends, in the LAN's turn; a receiver that throws is an uncaught error, and no fault of the LAN. @throws NetworkError `EINVAL` */
+  /** Opens a port. `receive` is called with each frame that it sends, in the LAN's turn, or inside `send` with what answers the frame at once; a receiver that throws is an uncaught error, and no fault of the LAN. @throws NetworkError `EINVAL` */
   openPort(options: PortOptions, receive: FrameReceiver): Port;
   /** Answers a query: a DNS message, or `undefined` if there is none (the guest gets SERVFAIL). Late and repeated answers have no effect. */
   answer(id: number, message: Uint8Array | undefined): void;

@@ -27,6 +27,23 @@ export type DialOptions = {
 
 /**
  * The network of one emulator: what `attachNetwork` returns, and `emulator.network_adapter`. Dispatches `statechange`.
+ *
+ * @example
+ * ```ts
+ * import type { V86Network } from 'netloom/v86';
+ *
+ * async function visit(network: V86Network) {
+ *   network.addEventListener('statechange', () => console.log(network.state, network.active));
+ *   const connection = await network.dial(7, { timeout: 5_000 });
+ *   await connection.write(new TextEncoder().encode('hello guest'));
+ *   await connection.writable.close();
+ *   for await (const bytes of connection) console.log(new TextDecoder().decode(bytes));
+ *   return (await network.serve(80).fetch('/index.html')).text();
+ * }
+ *
+ * // await visit(attachNetwork(emulator, 'fetch'));
+ * console.log(visit.name); // visit
+ * ```
  */
 export class V86Network extends EventTarget {
   /** Fetches for the guest; may be replaced at any time, as in v86. */

@@ -40,7 +40,25 @@ export type TcpEnds = { sport: number; dport: number; psrc: Uint8Array; pdest: U
 /** Bytes that wait to be taken before `write` answers false. */
 const HIGH_WATER_BYTES = 1 << 20;
 
-/** A TCP connection of a guest, by v86's names. */
+/**
+ * A TCP connection of a guest, by v86's names.
+ *
+ * @example
+ * ```ts
+ * import type { TCPConnection } from 'netloom/v86';
+ *
+ * // What the guest opens to port 7, anywhere, is echoed.
+ * function echo(connection: TCPConnection) {
+ *   if (connection.sport !== 7) return;
+ *   connection.on('data', (bytes) => void connection.write(bytes));
+ *   connection.on('shutdown', () => connection.close());
+ *   connection.accept();
+ * }
+ *
+ * // attachNetwork(emulator, 'fetch').on_tcp_connection = echo;
+ * console.log(echo.name); // echo
+ * ```
+ */
 export class TCPConnection {
   state: TcpConnectionState;
   /** Port of the page's end, as the guest sees it; 0 before a connection of the page is established. */

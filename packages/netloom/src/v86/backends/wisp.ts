@@ -7,10 +7,11 @@ import type { PageLan } from '../../lan/lan.ts';
 import type { Flow, Query } from '../../lan/types.ts';
 import { MAX_MESSAGE_BYTES, WispClient, type WispServer } from '../../lan/wisp.ts';
 import { Backoff } from './backoff.ts';
+import { isOpen, type Socket } from './socket.ts';
 import type { EgressBackend, EgressContext, OpenEgress } from './types.ts';
 import { parseBackendUrl } from './url.ts';
 import { signChallenge } from './wisp/sign.ts';
-import { isOpen, WispDial, type Socket } from './wisp/socket.ts';
+import { WispDial } from './wisp/socket.ts';
 
 /** What may wait in the WebSocket: enough for a fast line, and little for others to wait behind. */
 const MAX_BUFFERED_BYTES = 2 << 20;

@@ -4,6 +4,7 @@
  */
 import { NetworkError } from '../../errors.ts';
 import { Backoff } from './backoff.ts';
+import { isOpen, release, type Socket } from './socket.ts';
 import type { OpenUplink, UplinkBackend, UplinkContext } from './types.ts';
 import { parseBackendUrl } from './url.ts';
 
@@ -15,21 +16,6 @@ const MAX_BUFFERED_BYTES = 4 << 20;
 /** Frames that wait for the socket to open, and for how long one is worth sending: a guest has long sent another by then. */
 const WAITING_FRAMES = 64;
 const WAITING_MS = 2_000;
-
-const OPEN = 1;
-
-/** What is used of a WebSocket. */
-type Socket = {
-  binaryType: string;
-  readonly readyState: number;
-  readonly bufferedAmount: number;
-  onopen: (() => void) | null;
-  onmessage: ((event: { data: unknown }) => void) | null;
-  onclose: ((event: { code?: number; reason?: string }) => void) | null;
-  onerror: (() => void) | null;
-  send(data: Uint8Array): void;
-  close(): void;
-};
 
 /** Opens the WebSocket at once, and again whenever it is lost. */
 export const openWsproxy: OpenUplink = (context) => new Wsproxy(context);
@@ -54,7 +40,7 @@ class Wsproxy implements UplinkBackend {
   send(frame: Uint8Array): void {
     const socket = this.#socket;
     if (this.#closed) return;
-    if (socket?.readyState !== OPEN) {
+    if (!isOpen(socket)) {
       if (this.#waiting.length === WAITING_FRAMES) this.#waiting.shift();
       this.#waiting.push({ frame: frame.slice(), at: performance.now() });
     } else if (socket.bufferedAmount <= MAX_BUFFERED_BYTES) {
@@ -130,13 +116,6 @@ class Wsproxy implements UplinkBackend {
   #drop(): void {
     const socket = this.#socket;
     this.#socket = undefined;
-    if (!socket) return;
-    socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.onerror = () => {};
-    try {
-      socket.close();
-    } catch {
-      // It was not open yet, and its implementation minds.
-    }
+    if (socket) release(socket);
   }
 }

@@ -22,6 +22,19 @@ export interface GuestServer extends Disposable {
   /**
    * As the platform's `fetch`, without the rules of pages: no CORS, cookies or cache. A path alone is for `localhost` at this port.
    * Connections are kept. Rejects as `HttpApi.fetch` does.
+   * @example
+   * ```ts
+   * import type { V86Network } from 'netloom/v86';
+   *
+   * async function title(network: V86Network) {
+   *   using server = network.serve(8080);
+   *   const response = await server.fetch('/');
+   *   return /<title>(.*?)</.exec(await response.text())?.[1];
+   * }
+   *
+   * // await title(attachNetwork(emulator, 'fetch'));
+   * console.log(title.name); // title
+   * ```
    */
   fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
   /** The browser's `WebSocket`, to this server. */
@@ -35,6 +48,20 @@ export interface GuestServer extends Disposable {
    * @param bridge URL of `bridge.html` there. `*` in its host becomes a name of this call's own, so that each guest has its origin.
    * @throws NetworkError `EINVAL` if it is this page's origin, `ETIMEDOUT` if there is no bridge, `ECONNREFUSED` if its page refuses this one
    * or has no service workers; the signal's reason
+   * @example
+   * ```ts
+   * import type { V86Network } from 'netloom/v86';
+   *
+   * async function show(network: V86Network, frame: HTMLIFrameElement) {
+   *   const { url, closed } = await network.serve(8080).expose('https://*.guests.example.com/bridge.html');
+   *   frame.src = url;
+   *   await closed;
+   *   frame.remove();
+   * }
+   *
+   * // await show(attachNetwork(emulator, 'fetch'), document.querySelector('iframe'));
+   * console.log(show.name); // show
+   * ```
    */
   expose(bridge: string | URL, options?: ExposeOptions): Promise<ExposedServer>;
   /** Closes kept connections, and takes back what was exposed. */

@@ -117,8 +117,10 @@ test('fetch: HEAD has its length and no body', async () => {
   equal(body(text), '');
 });
 
-test('fetch: a client of HTTP/1.0 without Host gets what it dialled', async () => {
+test('fetch: a client without Host gets what it dialled', async () => {
   const { ask, calls } = await setUp(async (url) => fromNetwork('hello', { url }));
+  await ask('GET /b HTTP/1.1\r\nConnection: close\r\n\r\n');
+  equal(calls.pop()!.url, `http://${DIALLED}/b`);
   const text = await ask('GET /a HTTP/1.0\r\n\r\n');
   equal(calls[0]!.url, `http://${DIALLED}/a`);
   equal(body(text), 'hello');

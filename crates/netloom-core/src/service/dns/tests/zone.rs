@@ -303,3 +303,26 @@ fn more_addresses_than_a_message_holds_are_cut_not_broken() {
     assert!(reply.len() <= 65_535);
     assert!(Read::of(&reply).of_kind(A).len() > 4000);
 }
+
+#[test]
+fn a_wildcard_is_what_every_other_name_has_and_nothing_is_asked_outside() {
+    let wildcard = Some(Ipv4Addr::new(192, 168, 87, 1));
+    let config = DnsConfig { wildcard, ..config() };
+    let told = |name, kind| match asked(&config, &query(name, kind)) {
+        Answer::Reply(reply) => Read::of(&reply),
+        other => panic!("{name}: {other:?}"),
+    };
+    for name in ["example.org", "8080.external", "printer"] {
+        assert_eq!(addresses(&told(name, A)), [IpAddr::from([192, 168, 87, 1])], "{name}");
+        for kind in [AAAA, PTR, 65] {
+            let read = told(name, kind);
+            assert_eq!((read.rcode(), addresses(&read).len()), (0, 0), "{name} {kind}");
+        }
+    }
+    assert_eq!(
+        addresses(&told("web.lan", A)),
+        [IpAddr::from([192, 168, 86, 100])],
+        "guests keep their names"
+    );
+    assert_eq!(told("nobody.lan", A).rcode(), 3, "the LAN's own domain has no others");
+}

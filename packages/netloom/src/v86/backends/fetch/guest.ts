@@ -38,6 +38,7 @@ export function serveGuest(connection: ConnectionLike, web: GuestWeb): ServedCon
   const served: ServedConnections = new ServedConnections({
     handler: (request) => answer(request, web, (tunnel) => served.add(tunnel)),
     limits: LIMITS,
+    hostless: true,
     field: FIELD,
     explain: ({ line, message }) => (line === undefined ? `${message}\n` : `Invalid header in request: ${line}`),
     // A body that breaks off ends the guest's connection, which is all that is to be told.

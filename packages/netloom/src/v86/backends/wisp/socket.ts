@@ -4,24 +4,9 @@
  */
 import { NetworkError } from '../../../errors.ts';
 import type { WebSocketConstructor } from '../../types.ts';
-
-/** What is used of a WebSocket. `pause`, `resume` and that it calls once a message was written are of npm's `ws`. */
-export type Socket = {
-  binaryType: string;
-  readonly readyState: number;
-  readonly bufferedAmount: number;
-  onopen: (() => void) | null;
-  onmessage: ((event: { data: unknown }) => void) | null;
-  onclose: ((event: { code?: number; reason?: string }) => void) | null;
-  onerror: (() => void) | null;
-  send(data: Uint8Array, written?: () => void): void;
-  close(): void;
-  pause?(): void;
-  resume?(): void;
-};
+import { release, type Socket } from '../socket.ts';
 
 const SUBPROTOCOL = 'wisp-v2';
-const OPEN = 1;
 
 /** Who hears of a WebSocket. */
 export type SocketListener = {
@@ -99,25 +84,5 @@ export class WispDial {
     if (this.#over) return;
     this.close();
     this.#listener.onLost(new NetworkError('ECONNRESET', { message: `the Wisp server ${this.#url}: ${why}` }));
-  }
-}
-
-/** Whether a WebSocket takes messages. */
-export function isOpen(socket: Socket | undefined): socket is Socket {
-  return socket?.readyState === OPEN;
-}
-
-/** Lets a WebSocket go, whatever it does later. */
-function release(socket: Socket): void {
-  socket.onopen = null;
-  socket.onmessage = null;
-  socket.onclose = null;
-  // `ws` throws for want of a listener if it is closed while it opens.
-  socket.onerror = () => {};
-  try {
-    socket.resume?.();
-    socket.close();
-  } catch {
-    // It was never open.
   }
 }
