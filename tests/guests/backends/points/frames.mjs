@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { arp, echo, ethernet, SYN, tcp, udp } from "../frames.mjs";
 import { HOLDS } from "./holds.mjs";
+import { onFetch } from "./setup.mjs";
 
 const ROUTER = "192.168.86.1";
 
@@ -34,35 +35,30 @@ export default [
     point: 1,
     name: "runt, short and lying frames never throw into the card, and the network lives on",
     own: /Offset is outside the bounds|RangeError|Invalid/,
-    async run(make) {
-      const subject = await make({ relay_url: "fetch" });
-      const guest = subject.guest();
+    run: onFetch(async ({ guest }) => {
       for (const frame of garbage(guest)) guest.send(frame);
       await guest.arp(ROUTER);
       await guest.ping(ROUTER);
-    },
+    }),
   },
   {
     point: 8,
     name: "an answer of DNS comes from the server that was asked",
     own: /never came|8\.8\.8\.8/,
-    async run(make) {
-      const subject = await make({ relay_url: "fetch" });
-      assert.equal((await subject.guest().dns("example.test", { server: "8.8.8.8" })).from, "8.8.8.8");
-    },
+    run: onFetch(async ({ guest }) => {
+      assert.equal((await guest.dns("example.test", { server: "8.8.8.8" })).from, "8.8.8.8");
+    }),
   },
   {
     point: 8,
     name: "with static DNS a name has an address, and no IPv6 one",
     own: HOLDS,
-    async run(make) {
-      const subject = await make({ relay_url: "fetch" });
-      const guest = subject.guest();
+    run: onFetch(async ({ guest }) => {
       const a = await guest.dns("example.test");
       assert.deepEqual([a.code, a.answers, [...a.message.slice(-4)]], [0, 1, [192, 168, 87, 1]]);
       const aaaa = await guest.dns("example.test", { type: 28 });
       assert.deepEqual([aaaa.code, aaaa.answers], [0, 0]);
-    },
+    }),
   },
   {
     point: 8,
@@ -78,110 +74,96 @@ export default [
     point: 9,
     name: "an offer has its lease time, the MTU and 300 bytes",
     own: /lease time|300/,
-    async run(make) {
-      const subject = await make({ relay_url: "fetch", mtu: 9000 });
-      const offer = await subject.guest().dhcp(1);
+    run: onFetch(async ({ guest }) => {
+      const offer = await guest.dhcp(1);
       assert.equal(offer.type, 2);
       assert.equal(offer.address, "192.168.86.100");
       assert.ok(offer.options.has(51), "the offer has no lease time");
       assert.deepEqual([...(offer.options.get(26) ?? [])], [9000 >> 8, 9000 & 0xff]);
       assert.ok(offer.length >= 300, `the offer has ${offer.length} bytes, fewer than 300`);
-    },
+    }, { settings: { mtu: 9000 } }),
   },
   {
     point: 9,
     name: "an acknowledgment has T1 and T2",
     own: /T1/,
-    async run(make) {
-      const subject = await make({ relay_url: "fetch" });
-      const guest = subject.guest();
+    run: onFetch(async ({ guest }) => {
       await guest.dhcp(1);
       const ack = await guest.dhcp(3, { options: [[50, 192, 168, 86, 100], [54, 192, 168, 86, 1]] });
       assert.equal(ack.type, 5);
       assert.ok(ack.options.has(58) && ack.options.has(59), "the acknowledgment has no T1 or T2");
-    },
+    }),
   },
   {
     point: 9,
     name: "an address that is not to be had is NAKed",
     own: /Expected values to be strictly equal/,
-    async run(make) {
-      const subject = await make({ relay_url: "fetch" });
-      assert.equal((await subject.guest().dhcp(3, { options: [[50, 10, 1, 2, 3]] })).type, 6);
-    },
+    run: onFetch(async ({ guest }) => {
+      assert.equal((await guest.dhcp(3, { options: [[50, 10, 1, 2, 3]] })).type, 6);
+    }),
   },
   {
     point: 9,
     name: "INFORM is answered without an address",
     own: /Expected values to be strictly equal/,
-    async run(make) {
-      const subject = await make({ relay_url: "fetch" });
-      const guest = subject.guest();
+    run: onFetch(async ({ guest }) => {
       const ack = await guest.dhcp(8, { ciaddr: guest.ip, from: guest.ip });
       assert.equal(ack.type, 5);
       assert.equal(ack.address, "0.0.0.0");
-    },
+    }),
   },
   {
     point: 9,
     name: "RELEASE and DECLINE are not answered",
     own: /answered/,
-    async run(make) {
-      const subject = await make({ relay_url: "fetch" });
-      const guest = subject.guest();
+    run: onFetch(async ({ guest }) => {
       for (const type of [7, 4]) {
         guest.dhcp(type, { options: [[54, 192, 168, 86, 1]], xid: 0x7777 }).catch(() => {});
         await guest.ping(ROUTER);
       }
       assert.equal(guest.frames.filter(({ udp }) => udp?.destinationPort === 68).length, 0, "a release was answered");
-    },
+    }),
   },
   {
     point: 9,
     name: "the broadcast flag is honoured",
     own: /Expected values to be strictly (deep-)?equal/,
-    async run(make) {
-      const subject = await make({ relay_url: "fetch" });
-      const offer = await subject.guest().dhcp(1, { flags: 0x8000 });
+    run: onFetch(async ({ guest }) => {
+      const offer = await guest.dhcp(1, { flags: 0x8000 });
       assert.deepEqual([offer.to, offer.destination], ["255.255.255.255", "ff:ff:ff:ff:ff:ff"]);
-    },
+    }),
   },
   {
     point: 10,
     name: "the gateway does not claim the guest's own address, whatever its last byte",
     own: /claimed/,
-    async run(make) {
-      const subject = await make({ relay_url: "fetch", vm_ip: "192.168.86.15" });
-      const guest = subject.guest({ ip: "192.168.86.15" });
+    run: onFetch(async ({ guest }) => {
       await guest.dhcp(1);
       await guest.dhcp(3, { options: [[50, 192, 168, 86, 15], [54, 192, 168, 86, 1]] });
       // As a guest probes the address that it was leased (RFC 5227).
       guest.arp(guest.ip, { senderIp: "0.0.0.0" }).catch(() => {});
       await guest.ping(ROUTER);
       assert.ok(!guest.frames.some(({ arp }) => arp?.operation === 2 && arp.senderIp === guest.ip), "the guest's address is claimed");
-    },
+    }, { settings: { vm_ip: "192.168.86.15" }, guest: { ip: "192.168.86.15" } }),
   },
   {
     point: 11,
     name: "the echo of UDP is binary-safe",
     own: /Expected values to be (strictly|loosely) deep-equal/,
-    async run(make) {
-      const subject = await make({ relay_url: "fetch" });
-      const { udp } = await subject.guest().udp(ROUTER, 8, Uint8Array.of(0xff, 0xfe, 0, 0x80));
+    run: onFetch(async ({ guest }) => {
+      const { udp } = await guest.udp(ROUTER, 8, Uint8Array.of(0xff, 0xfe, 0, 0x80));
       assert.deepEqual([...udp.payload], [0xff, 0xfe, 0, 0x80]);
-    },
+    }),
   },
   {
     point: 11,
     name: "a datagram that nobody takes is refused by ICMP",
     own: /never came/,
-    async run(make) {
-      const subject = await make({ relay_url: "fetch" });
-      const guest = subject.guest();
+    run: onFetch(async ({ guest }) => {
       const datagram = udp({ ...guest.packet(ROUTER), sourcePort: 5000, destinationPort: 9, payload: Uint8Array.of(1) });
       const { icmp } = await guest.ask(datagram, ({ icmp }) => icmp?.type === 3, "an ICMP unreachable");
       assert.ok([3, 13].includes(icmp.code), `code ${icmp.code}`);
-    },
+    }),
   },
   {
     point: 19,
@@ -202,9 +184,8 @@ export default [
     point: 19,
     name: "a network id other than 0 reaches the card",
     own: /never came/,
-    async run(make) {
-      const subject = await make({ relay_url: "fetch", id: 3 });
-      await subject.guest().ping(ROUTER);
-    },
+    run: onFetch(async ({ guest }) => {
+      await guest.ping(ROUTER);
+    }, { settings: { id: 3 } }),
   },
 ];

@@ -5,6 +5,7 @@ import { WebSocketServer } from "ws";
 import { BROADCAST, ethernet, SYN } from "../frames.mjs";
 import { eventually, LIMIT_MS, within } from "../limit.mjs";
 import { HOLDS } from "./holds.mjs";
+import { onFetch } from "./setup.mjs";
 
 const ETHERTYPE = 0x88b5;
 const NIC_MEMORY = 32 * 1024;
@@ -50,55 +51,47 @@ export default [
     point: 18,
     name: "a probe of a guest that is silent ends",
     own: /never came/,
-    async run(make) {
-      const subject = await make({ relay_url: "fetch" });
-      const guest = subject.guest();
+    run: onFetch(async ({ guest, network }) => {
       await guest.ping();
-      assert.equal(await within(subject.network.tcp_probe(7000), "the end of a probe", 3 * LIMIT_MS), false);
-    },
+      assert.equal(await within(network.tcp_probe(7000), "the end of a probe", 3 * LIMIT_MS), false);
+    }),
   },
   {
     point: 18,
     name: "a probe tells an open port from a closed one",
     own: HOLDS,
-    async run(make) {
-      const subject = await make({ relay_url: "fetch" });
-      const guest = subject.guest();
+    run: onFetch(async ({ guest, network }) => {
       await guest.ping();
-      const open = subject.network.tcp_probe(7001);
+      const open = network.tcp_probe(7001);
       await guest.accept(7001);
       assert.equal(await open, true);
-      const closed = subject.network.tcp_probe(7002);
+      const closed = network.tcp_probe(7002);
       const syn = await guest.until(() => guest.frames.find(({ tcp }) => tcp?.destinationPort === 7002), "a SYN");
       const refusing = guest.dial(syn.ip.from, syn.tcp.sourcePort, { localPort: 7002, seq: 0, next: (syn.tcp.seq + 1) >>> 0 });
       refusing.abort();
       assert.equal(await closed, false);
-    },
+    }),
   },
   {
     point: 18,
     name: "the page's SYN has an MSS, and is sent again when it was lost",
     own: /never came|no MSS/,
-    async run(make) {
-      const subject = await make({ relay_url: "fetch" });
-      const guest = subject.guest();
+    run: onFetch(async ({ guest, network }) => {
       await guest.ping();
-      subject.network.connect(7003);
+      network.connect(7003);
       const syns = () => guest.frames.filter(({ tcp }) => tcp?.destinationPort === 7003 && tcp.flags === SYN);
       await guest.until(() => syns().length > 0, "a SYN");
       assert.ok(syns()[0].tcp.mss, "the SYN has no MSS");
       await guest.until(() => syns().length > 1, "a second SYN");
-    },
+    }),
   },
   {
     point: 18,
     name: "the page and a guest's server talk",
     own: HOLDS,
-    async run(make) {
-      const subject = await make({ relay_url: "fetch" });
-      const guest = subject.guest();
+    run: onFetch(async ({ guest, network }) => {
       await guest.ping();
-      const connection = subject.network.connect(7004);
+      const connection = network.connect(7004);
       let heard = "";
       let connected = false;
       connection.on("connect", () => (connected = true));
@@ -109,7 +102,7 @@ export default [
       await stream.untilText(/from the page/);
       stream.write("from the guest");
       await eventually(() => heard === "from the guest", "the guest's words");
-    },
+    }),
   },
   {
     point: 19,

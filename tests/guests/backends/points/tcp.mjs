@@ -3,14 +3,14 @@ import assert from "node:assert/strict";
 import { ACK, SYN } from "../frames.mjs";
 import { eventually } from "../limit.mjs";
 import { HOLDS } from "./holds.mjs";
+import { onFetch } from "./setup.mjs";
 
 const PORT = 4000;
 const KIB = 1024;
 const noise = (length) => Uint8Array.from({ length }, (_, at) => (at * 31 + (at >> 8)) & 0xff);
 
-/** A guest, and what the page is given when it connects to PORT. */
-async function withPage(make, settings = {}) {
-  const subject = await make({ relay_url: "fetch", ...settings });
+/** A point about a connection of a guest to the page, which takes it as v86's users do; `connection` is the guest's end's options. */
+const withPage = (body, connection) => onFetch(async (subject) => {
   const page = { received: [], text: () => page.received.join("") };
   subject.network.on_tcp_connection = (connection) => {
     if (connection.sport !== PORT) return;
@@ -20,8 +20,8 @@ async function withPage(make, settings = {}) {
   };
   // v86 calls the hook of its prototype; the event of its bus is what it documents.
   subject.emulator.add_listener("tcp-connection", (connection) => page.connection === undefined && subject.network.on_tcp_connection(connection));
-  return { subject, guest: subject.guest(), page };
-}
+  await body({ page, guest: subject.guest, stream: await subject.guest.connect("192.168.86.1", PORT, connection) });
+});
 
 /** A guest that downloads `body` by HTTP from the page's own `fetch`. */
 async function downloading(make, body, { settings, connection, fetched } = {}) {
@@ -84,32 +84,26 @@ export default [
     point: 3,
     name: "data in the segment of a FIN is delivered",
     own: /never came/,
-    async run(make) {
-      const { guest, page } = await withPage(make);
-      const stream = await guest.connect("192.168.86.1", PORT);
+    run: withPage(async ({ page, stream }) => {
       stream.write("the first and the last", { fin: true });
       await eventually(() => page.text() === "the first and the last", "the data of the FIN");
-    },
+    }),
   },
   {
     point: 4,
     name: "the guest's sequence numbers wrap at 32 bits",
     own: /never came/,
-    async run(make) {
-      const { guest, page } = await withPage(make);
-      const stream = await guest.connect("192.168.86.1", PORT, { seq: 0xffff_ff00 });
+    run: withPage(async ({ page, stream }) => {
       for (const part of ["a", "b", "c"]) stream.write(part.repeat(200));
       await eventually(() => page.text().length === 600, "what was sent across the wrap");
       assert.equal(page.text(), ["a", "b", "c"].map((part) => part.repeat(200)).join(""));
-    },
+    }, { seq: 0xffff_ff00 }),
   },
   {
     point: 5,
     name: "an old acknowledgment is ignored",
     own: /reset/,
-    async run(make) {
-      const { guest, page } = await withPage(make);
-      const stream = await guest.connect("192.168.86.1", PORT);
+    run: withPage(async ({ page, stream }) => {
       const old = stream.next;
       page.connection.write(new TextEncoder().encode("forward"));
       await stream.untilText(/forward/);
@@ -120,22 +114,20 @@ export default [
       stream.write("still here");
       await eventually(() => stream.reset || page.text() === "still here", "what came after an old acknowledgment");
       assert.ok(!stream.reset, "an old acknowledgment reset the connection");
-    },
+    }),
   },
   {
     point: 6,
     name: "segments out of order are put in order",
     own: /never came/,
-    async run(make) {
-      const { guest, page } = await withPage(make);
-      const stream = await guest.connect("192.168.86.1", PORT);
+    run: withPage(async ({ page, stream }) => {
       const { seq } = stream;
       stream.write("second", { seq: seq + 6, advance: false });
       stream.write("third!", { seq: seq + 12, advance: false });
       stream.write("first ", { seq, advance: false });
       stream.seq = seq + 18;
       await eventually(() => page.text() === "first secondthird!", "what came out of order");
-    },
+    }),
   },
   {
     point: 7,
@@ -204,13 +196,11 @@ export default [
     point: 7,
     name: "the window and its scale are our own",
     own: /guest's own/,
-    async run(make) {
-      const { guest } = await withPage(make);
-      const stream = await guest.connect("192.168.86.1", PORT, { window: 1234, scale: 7 });
+    run: withPage(async ({ stream, guest }) => {
       assert.notEqual(stream.peer.window, 1234, "the window is the guest's own");
       assert.ok(stream.peer.scale !== undefined, "the window has no scale");
       assert.equal(stream.peer.flags, SYN | ACK);
-    },
+    }, { window: 1234, scale: 7 }),
   },
   {
     point: 15,
