@@ -139,6 +139,7 @@ impl End {
             ntp: false,
             echo_ports: Vec::new(),
             answer_all_pings: false,
+            own_flows: false,
             nagle: true,
             timestamps: setup.timestamps,
             congestion: Congestion::default(),
