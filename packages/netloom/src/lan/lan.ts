@@ -50,6 +50,7 @@ export class PageLan implements Lan {
       opened: (index, generation) => this.#opened(index, generation),
       asked: (low, high) => this.#asked(low, high),
       end: () => this.#endTurn(),
+      alone: () => this.#sendOut(),
     };
     this.#tellTime(engine.now);
   }
@@ -146,8 +147,12 @@ export class PageLan implements Lan {
     if (!onQuery || !guardedly(() => onQuery(query))) this.answer(id, undefined);
   }
 
-  #endTurn(): void {
+  #sendOut(): void {
     for (const end of this.turnEnds) end();
+  }
+
+  #endTurn(): void {
+    this.#sendOut();
     this.#noteGuests();
   }
 
