@@ -28,7 +28,7 @@ export function child(measured, side, options) {
     one.on('close', () => {
       clearTimeout(late);
       const line = said.split('\n').find((text) => text.startsWith('{'));
-      const why = errors.split('\n').find((text) => text.includes('Error')) ?? 'ended without a figure';
+      const why = errors.split('\n').find((text) => /^\w*Error\b/.test(text)) ?? 'ended without a figure';
       resolve(line ? JSON.parse(line) : { error: why });
     });
   });

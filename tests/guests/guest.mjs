@@ -132,7 +132,7 @@ export class Guest {
   /** Has virtio's driver look at its card anew: the saved state knows the MTU of then. */
   async probeCard() {
     const driver = "/sys/bus/virtio/drivers/virtio_net";
-    const address = await this.must("cat /sys/class/net/eth0/address");
+    const address = (await this.must("cat /sys/class/net/eth0/address")).trim();
     await this.must(
       `ip link set eth0 down; echo virtio0 >${driver}/unbind; echo virtio0 >${driver}/bind; ip link set eth0 address ${address} && ip link set eth0 up`,
     );

@@ -15,6 +15,7 @@
 #[macro_use]
 mod boundary;
 pub mod events;
+pub mod frames;
 #[cfg(not(feature = "lan"))]
 pub mod host;
 #[cfg(feature = "lan")]

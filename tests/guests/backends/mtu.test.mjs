@@ -26,7 +26,7 @@ describe("virtio", { timeout: 900_000 }, () => {
           await guest.probeCard();
           // -O mtu: busybox asks for the option only if told.
           await guest.must("udhcpc -i eth0 -n -q -f -t 5 -T 2 -O mtu");
-          assert.equal(await guest.must("cat /sys/class/net/eth0/mtu"), `${mtu}`);
+          assert.equal((await guest.must("cat /sys/class/net/eth0/mtu")).trim(), `${mtu}`);
           await guest.must(way.download);
           assert.equal((await guest.must("sha256sum </tmp/body")).split(" ")[0], sha256(world.body));
           const head = `printf 'POST / HTTP/1.1\\r\\nHost: ${way.host}\\r\\nConnection: close\\r\\nContent-Length: ${world.body.length}\\r\\n\\r\\n'`;

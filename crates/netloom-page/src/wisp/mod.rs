@@ -1,7 +1,7 @@
 //! A Wisp client as a way out of a LAN: one stream for each flow that is handed to it.
 //!
 //! A guest's connect is answered when the server says that the target has answered. A server that does not say is given some time to refuse,
-//! as long as a few round trips to it, before the guest is answered early. Bytes of a guest stay in its flow, and so hold its window, until
+//! as long as two round trips to it, before the guest is answered early. Bytes of a guest stay in its flow, and so hold its window, until
 //! they can leave: there is credit, and the page has asked for a message. Bytes of a server wait here as far as the guest's window is shut.
 //!
 //! Wisp knows no half-close. A guest's FIN is kept from the server until it is silent for a while, so that its answer still comes; between
@@ -28,8 +28,8 @@ use relay::Relay;
 /// How long a server may take to greet.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bounds of the time that a server which does not confirm has to refuse.
-const MIN_REFUSAL_WAIT: Duration = Duration::from_millis(10);
-const MAX_REFUSAL_WAIT: Duration = Duration::from_millis(150);
+const MIN_REFUSAL_WAIT: Duration = Duration::from_millis(2);
+const MAX_REFUSAL_WAIT: Duration = Duration::from_millis(100);
 
 /// What a Wisp client is told.
 #[derive(Clone, Debug)]
@@ -98,8 +98,8 @@ struct Table {
     /// Flows that may have something to send, each listed once.
     senders: VecDeque<FlowId>,
     timers: BinaryHeap<Reverse<(Instant, Waits)>>,
-    /// What a server that does not confirm has to refuse.
-    refusal_wait: Duration,
+    /// The shortest time in which the server has answered on a stream; before it has, a guess.
+    round_trip: Duration,
     /// Bytes that wait for guests.
     backlog_bytes: usize,
 }
@@ -117,7 +117,7 @@ impl Wisp {
                 streams: BTreeMap::new(),
                 senders: VecDeque::new(),
                 timers: BinaryHeap::new(),
-                refusal_wait: MIN_REFUSAL_WAIT,
+                round_trip: Duration::ZERO,
                 backlog_bytes: 0,
             },
             dialed: Instant::ZERO,
@@ -207,8 +207,8 @@ impl Wisp {
         client.handle_message(message, &mut |client, event| match event {
             ClientEvent::Ready => {
                 *state = State::Ready;
-                let wait = now.since(*dialed) / 2;
-                table.refusal_wait = wait.clamp(MIN_REFUSAL_WAIT, MAX_REFUSAL_WAIT);
+                // TCP, TLS and the upgrade take several round trips.
+                table.round_trip = now.since(*dialed) / 8;
                 table.handle_ready(now, lan, client);
             }
             ClientEvent::Challenge => *state = State::Signing,

@@ -9,12 +9,14 @@ use netloom_core::{Duration, Event, FlowId, Instant, Lan, Protocol, Refusal};
 use netloom_proto::wisp::client::{Client, StreamId};
 use netloom_proto::wisp::{Kind, Reason};
 
-use super::{Owner, Table, Waits};
+use super::{MAX_REFUSAL_WAIT, MIN_REFUSAL_WAIT, Owner, Table, Waits};
 
 /// Payload of a DATA packet: every server takes messages as long, and one does not hold the others up.
 const MAX_DATA_BYTES: usize = 32 * 1024;
 /// How long a guest that sends to a target which is gone is not told so, that it gets what was sent before.
 const AFTERMATH: Duration = Duration::from_secs(1);
+/// How much later a connect is answered early than its time was over.
+const SECOND_LOOK: Duration = Duration::from_millis(1);
 /// How long a guest may take nothing while the page does not read because of it.
 const STALL: Duration = Duration::from_secs(30);
 
@@ -46,6 +48,10 @@ pub(super) struct Relay {
     /// The server will send no more, and the guest was told.
     pub(super) server_fin: bool,
     pub(super) guest_told: bool,
+    /// When the stream was opened, until the server has said anything on it.
+    unanswered_since: Option<Instant>,
+    /// Whether the server's time to refuse is over, but for what has arrived and was not read yet.
+    second_look: bool,
     /// When it is to be looked at, and the earliest note of that among the timers.
     deadline: Option<Instant>,
     armed: Option<Instant>,
@@ -116,6 +122,8 @@ impl Table {
             lingers: false,
             server_fin: false,
             guest_told: false,
+            unanswered_since: None,
+            second_look: false,
             deadline: None,
             armed: None,
             listed: false,
@@ -149,11 +157,19 @@ impl Table {
         relay.deadline = None;
         relay.until = client.stream_credit_bytes().unwrap_or(0);
         relay.stage = if kind == Kind::Tcp { Stage::Opening } else { Stage::Open };
+        relay.unanswered_since = (kind == Kind::Tcp).then_some(now);
         self.streams.insert(stream, Owner::Flow(flow));
         if kind == Kind::Udp {
             self.list(flow);
         } else if !client.confirms() {
-            self.set_deadline(flow, now + self.refusal_wait);
+            self.set_deadline(flow, now + (self.round_trip * 2).clamp(MIN_REFUSAL_WAIT, MAX_REFUSAL_WAIT));
+        }
+    }
+
+    /// The server has said something on a stream.
+    pub(super) fn answered(&mut self, now: Instant, flow: FlowId) {
+        if let Some(since) = self.relays.get_mut(&flow).and_then(|relay| relay.unanswered_since.take()) {
+            self.round_trip = self.round_trip.min(now.since(since));
         }
     }
 
@@ -343,6 +359,10 @@ impl Table {
             Stage::Waiting => {
                 self.relays.remove(&flow);
                 lan.refuse(now, flow, Refusal::Unreachable);
+            }
+            // A timer comes before what has arrived meanwhile, where a page was busy.
+            Stage::Opening if !core::mem::replace(&mut relay.second_look, true) => {
+                self.set_deadline(flow, now + SECOND_LOOK);
             }
             Stage::Opening => self.accept(now, lan, flow),
             Stage::Open | Stage::Ending if relay.backlog.bytes > 0 => {

@@ -17,6 +17,7 @@ impl Table {
 
     pub(super) fn handle_opened(&mut self, now: Instant, lan: &mut Lan, stream: StreamId) {
         if let Some(flow) = self.flow_of(stream) {
+            self.answered(now, flow);
             self.accept(now, lan, flow);
         }
     }
@@ -41,6 +42,7 @@ impl Table {
             Some(Owner::Lookup(key)) => return self.handle_answer(now, lan, client, *key, bytes),
             None => return,
         };
+        self.answered(now, flow);
         // A target that speaks has answered.
         self.accept(now, lan, flow);
         let Some(relay) = self.relays.get_mut(&flow) else { return };
@@ -93,6 +95,7 @@ impl Table {
             Some(Owner::Lookup(key)) => return self.handle_lookup_closed(now, lan, client, key),
             None => return,
         };
+        self.answered(now, flow);
         let Some(relay) = self.relays.get_mut(&flow) else { return };
         relay.stream = None;
         // Servers say one or the other of a target's FIN.

@@ -1,19 +1,15 @@
 //! Interfaces and the frames that cross them.
 
-use netloom_core::host::Host;
 use netloom_core::interface::{InterfaceConfig, InterfaceId, Medium};
 use netloom_core::{IpNet, MacAddr, PortConfig};
 
-use super::collect_events;
-use crate::boundary::{address, pointer, with, with_machine, with_machine_at};
+use crate::boundary::{address, with, with_machine};
+use crate::frames::NONE;
 use crate::stats::leave;
 
 /// Length of an address with its prefix in the arena: family, prefix length, address.
 const NET_BYTES: usize = 18;
 const MAC_BYTES: usize = 6;
-
-/// Stands for no interface.
-const NONE: u32 = u32::MAX;
 
 exports! {
     /// Opens an interface; its number. `medium` is 0 loopback, 1 tun, 2 tap, 3 bridge; `burst` 0 is no limit. The arena holds the MAC address,
@@ -74,39 +70,6 @@ exports! {
     fn set_offload(interface: u32, large_segments: u32, trusted: u32) -> u32 {
         let id = InterfaceId::from_number(interface);
         u32::from(with_machine(false, |host| host.set_offload(id, large_segments > 0, trusted > 0)))
-    }
-
-    /// Takes a frame of this length from the arena; for a tun, 14 bytes of any content and a packet.
-    fn handle_frame(now_us: f64, interface: u32, length: u32) {
-        with(|instance| {
-            let now = instance.at(now_us);
-            let frame = instance.arena.get_mut(..length as usize).unwrap_or_default();
-            if let Some(host) = &mut instance.machine {
-                host.handle_frame(now, InterfaceId::from_number(interface), frame);
-            }
-            collect_events(instance);
-        });
-    }
-
-    /// An interface that has frames to send, or 2³² − 1. It is given once until it was drained.
-    fn poll_interface() -> u32 {
-        with_machine(None, Host::poll_interface).map_or(NONE, InterfaceId::number)
-    }
-
-    /// Where the next frame is that an interface sends, or 0; word 0 is its length. For a tun the packet begins after 14 bytes.
-    fn poll_frame(now_us: f64, interface: u32) -> u32 {
-        with(|instance| {
-            let now = instance.at(now_us);
-            let Some(host) = &mut instance.machine else { return 0 };
-            let Some(frame) = host.poll_frame(now, InterfaceId::from_number(interface)) else { return 0 };
-            instance.words[0] = frame.len() as u32;
-            pointer(frame)
-        })
-    }
-
-    /// Drops all that an interface has to send.
-    fn discard_frames(now_us: f64, interface: u32) {
-        with_machine_at(now_us, (), |host, now| while host.poll_frame(now, InterfaceId::from_number(interface)).is_some() {});
     }
 
     /// 1 and the words: an interface's frames and bytes in, frames and bytes out, each in two words, low first; or 0.

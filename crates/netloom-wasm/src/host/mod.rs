@@ -7,9 +7,15 @@ pub mod lifecycle;
 pub mod routes;
 
 pub(crate) use netloom_core::host::{Event, Host as Machine};
+pub(crate) use netloom_core::interface::InterfaceId as Place;
 
 use crate::boundary::{Instance, octets};
 use crate::events::{EventWords, flow_event};
+
+/// An interface that has frames.
+pub(crate) fn poll_place(host: &mut Machine) -> Option<Place> {
+    host.poll_interface()
+}
 
 /// Moves what the machine tells out of it.
 pub(crate) fn collect_events(instance: &mut Instance) {

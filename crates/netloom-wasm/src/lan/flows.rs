@@ -3,7 +3,7 @@
 use netloom_core::{ConnectError, Protocol, Refusal};
 
 use crate::boundary::{leave_address, pointer, socket_address, with, with_machine_at};
-use crate::streams::{OK, SECOND_ADDRESS, flow, flow_parts, leave_addresses, leave_id, options};
+use crate::streams::{OK, SECOND_ADDRESS, flow, flow_parts, leave_addresses, leave_id};
 
 const NO_PORT: u32 = 3;
 const NO_ROUTE: u32 = 4;
@@ -38,20 +38,8 @@ exports! {
     }
 
     /// Answers the guest of a TCP flow, since its target has answered.
-    fn accept_flow(
-        now_us: f64,
-        index: u32,
-        generation: u32,
-        no_delay: u32,
-        keepalive_us: f64,
-        receive_bytes: u32,
-        send_bytes: u32,
-    ) {
-        let options = options(no_delay, keepalive_us, receive_bytes, send_bytes);
-        with_machine_at(now_us, (), |lan, now| {
-            lan.accept(now, flow(index, generation));
-            lan.set_options(now, flow(index, generation), options);
-        });
+    fn accept_flow(now_us: f64, index: u32, generation: u32) {
+        with_machine_at(now_us, (), |lan, now| lan.accept(now, flow(index, generation)));
     }
 
     /// Refuses a flow: 0 refused, 1 unreachable, 2 timeout, 3 denied.
@@ -66,22 +54,13 @@ exports! {
     }
 
     /// Opens a connection from the gateway to the address that begins the arena; 0, and words as of a host's `accept`, or why not.
-    fn connect(
-        now_us: f64,
-        family: u32,
-        port: u32,
-        no_delay: u32,
-        keepalive_us: f64,
-        receive_bytes: u32,
-        send_bytes: u32,
-    ) -> u32 {
+    fn connect(now_us: f64, family: u32, port: u32) -> u32 {
         with(|instance| {
             let now = instance.at(now_us);
             let target = socket_address(&instance.arena, family, port);
             let Some(lan) = &mut instance.machine else { return NO_ROUTE };
             match lan.connect(now, target) {
                 Ok(id) => {
-                    lan.set_options(now, id, options(no_delay, keepalive_us, receive_bytes, send_bytes));
                     leave_id(&mut instance.words, flow_parts(id));
                     leave_addresses(instance, id);
                     OK

@@ -10,6 +10,7 @@ pub mod wisp;
 
 use core::ops::{Deref, DerefMut};
 
+pub(crate) use netloom_core::PortId as Place;
 use netloom_core::{Event as FlowEvent, Instant, Lan, QueryId};
 use netloom_page::Egresses;
 
@@ -62,6 +63,11 @@ impl DerefMut for Machine {
 pub(crate) enum Event {
     Flow(FlowEvent),
     Query(QueryId),
+}
+
+/// A port that has frames.
+pub(crate) fn poll_place(machine: &mut Machine) -> Option<Place> {
+    machine.poll_port()
 }
 
 /// Moves what the machine tells out of it; what concerns a flow of an egress is the egress's.

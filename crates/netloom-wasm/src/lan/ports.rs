@@ -2,11 +2,9 @@
 
 use netloom_core::{MacAddr, PortConfig, PortId};
 
-use super::collect_events;
-use crate::boundary::{pointer, with, with_machine, with_machine_at};
+use crate::boundary::{with, with_machine};
+use crate::frames::NONE;
 
-/// Stands for no port.
-const NONE: u32 = u32::MAX;
 const MULTICAST_TO_UNICAST: u32 = 1;
 const ISOLATED: u32 = 2;
 
@@ -39,38 +37,5 @@ exports! {
                 lan.translate(PortId::from_number(port), (other > 0).then_some(mac));
             }
         });
-    }
-
-    /// Takes a frame of this length from the arena.
-    fn handle_frame(now_us: f64, port: u32, length: u32) {
-        with(|instance| {
-            let now = instance.at(now_us);
-            let frame = instance.arena.get(..length as usize).unwrap_or_default();
-            if let Some(lan) = &mut instance.machine {
-                lan.handle_frame(now, PortId::from_number(port), frame);
-            }
-            collect_events(instance);
-        });
-    }
-
-    /// A port that has frames to send, or 2³² − 1. It is given once until it was drained.
-    fn poll_interface() -> u32 {
-        with_machine(None, |machine| machine.poll_port()).map_or(NONE, PortId::number)
-    }
-
-    /// Where the next frame is that a port sends, or 0; word 0 is its length.
-    fn poll_frame(now_us: f64, port: u32) -> u32 {
-        with(|instance| {
-            let now = instance.at(now_us);
-            let Some(lan) = &mut instance.machine else { return 0 };
-            let Some(frame) = lan.poll_frame(now, PortId::from_number(port)) else { return 0 };
-            instance.words[0] = frame.len() as u32;
-            pointer(frame)
-        })
-    }
-
-    /// Drops all that a port has to send.
-    fn discard_frames(now_us: f64, port: u32) {
-        with_machine_at(now_us, (), |lan, now| while lan.poll_frame(now, PortId::from_number(port)).is_some() {});
     }
 }

@@ -43,6 +43,8 @@ export type TurnHooks = {
   asked?(low: number, high: number): void;
   /** All that happened has been told. */
   end?(): void;
+  /** A frame came while nothing else waited: what it gave to send may leave ahead of the turn. */
+  alone?(): void;
 };
 
 /** An instance of a host's module, or of another role's. */
@@ -126,6 +128,11 @@ export class Engine<E extends Exports = HostExports> {
     if (!this.#running) this.#now = performance.now() * 1000;
     this.#scheduled = true;
     runSoon(this);
+  }
+
+  /** Hands out what frames there are, ahead of the turn that was asked for. */
+  deliver(): void {
+    if (!this.#failure && !this.#running) this.#deliverFrames();
   }
 
   /** Calls once the next turn is over. */

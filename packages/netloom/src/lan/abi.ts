@@ -20,9 +20,9 @@ export type LanExports = Exports & {
   translate(port: number, other: number): void;
 
   describe(index: number, generation: number): number;
-  accept_flow(now: number, index: number, generation: number, noDelay: number, keepalive: number, receiveBytes: number, sendBytes: number): void;
+  accept_flow(now: number, index: number, generation: number): void;
   refuse(now: number, index: number, generation: number, why: number): void;
-  connect(now: number, family: number, port: number, noDelay: number, keepalive: number, receiveBytes: number, sendBytes: number): number;
+  connect(now: number, family: number, port: number): number;
 
   peek_query(low: number, high: number): number;
   answer(now: number, low: number, high: number, bytes: number): void;

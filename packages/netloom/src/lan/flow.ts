@@ -119,7 +119,8 @@ class OpenedConnection extends Opened implements TcpFlow {
     const numbers = numbersOf(options);
     this.begin();
     const { engine, index, generation, source, destination } = this;
-    engine.exports.accept_flow(engine.now, index, generation, ...numbers);
+    engine.exports.accept_flow(engine.now, index, generation);
+    engine.exports.set_options(engine.now, index, generation, ...numbers);
     engine.wake();
     const ends = { localAddress: destination.address, localPort: destination.port, remoteAddress: source.address, remotePort: source.port };
     return new TcpConnection(engine, index, generation, ends, this.#mtu, options);

@@ -50,6 +50,7 @@ export class PageLan implements Lan {
       opened: (index, generation) => this.#opened(index, generation),
       asked: (low, high) => this.#asked(low, high),
       end: () => this.#endTurn(),
+      alone: () => this.#sendOut(),
     };
     this.#tellTime(engine.now);
   }
@@ -73,16 +74,20 @@ export class PageLan implements Lan {
   async connect(host: string, port: number, options: LanConnectOptions = {}): Promise<StreamConnection> {
     const { signal, timeout } = options;
     portOf(port, 1);
-    const numbers = numbersOf(options);
+    numbersOf(options);
     this.#check();
     signal?.throwIfAborted();
     const address = familyOf(host) === 0 ? this.#addressOf(host) : host;
     if (this.address === '') throw new NetworkError('ENETUNREACH', { syscall: 'connect', address, port });
     const { engine } = this;
     const family = putInArena(engine, address, 0);
-    const error = errorOf(engine.exports.connect(engine.now, family, port, ...numbers), 'connect', address, port);
+    const error = errorOf(engine.exports.connect(engine.now, family, port), 'connect', address, port);
     if (error) throw error;
-    return whenEstablished(engine, { signal, timeout }, (established) => connectionOf(engine, () => this.#settings.mtu, options, established));
+    return whenEstablished(engine, { signal, timeout }, (established) => {
+      const connection = connectionOf(engine, () => this.#settings.mtu, options, established);
+      connection.setOptions({});
+      return connection;
+    });
   }
 
   guests(): LanGuest[] {
@@ -142,8 +147,12 @@ export class PageLan implements Lan {
     if (!onQuery || !guardedly(() => onQuery(query))) this.answer(id, undefined);
   }
 
-  #endTurn(): void {
+  #sendOut(): void {
     for (const end of this.turnEnds) end();
+  }
+
+  #endTurn(): void {
+    this.#sendOut();
     this.#noteGuests();
   }
 

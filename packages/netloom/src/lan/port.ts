@@ -50,7 +50,9 @@ export class LanPort implements Port, FrameListener {
     try {
       engine.exports.handle_frame(engine.now, this.number, bytes.length);
       engine.wake();
-      if (alone) this.onFramesReady();
+      if (!alone) return;
+      this.onFramesReady();
+      engine.hooks.alone?.();
     } catch {
       // The module has failed, which all that waits was told; a NIC must not hear of it.
     }

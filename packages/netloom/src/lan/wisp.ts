@@ -116,6 +116,8 @@ export class WispClient implements Egress {
   message(bytes: Uint8Array): WispStatus {
     if (this.#gone) return GONE;
     const { engine } = this.#lan;
+    // As a guest's frame: what comes alone is passed on at once, and more together.
+    const alone = !engine.busy;
     let status = 0;
     let at = 0;
     do {
@@ -125,6 +127,7 @@ export class WispClient implements Egress {
       status = engine.exports.wisp_message(engine.now, this.number, piece.length, Number(at < bytes.length));
     } while (at < bytes.length);
     engine.wake();
+    if (alone) engine.deliver();
     return statusOf(status);
   }
 

@@ -47,11 +47,20 @@ fn a_target_that_does_not_answer_is_silence() {
 #[test]
 fn a_server_that_does_not_confirm_has_some_time_to_refuse() {
     let mut world = World::up(None, ClientConfig::default());
+    // An eighth of the 20 ms that it took to open the WebSocket, twice, and a look at what has arrived meanwhile.
     let flow = world.connect(80);
-    world.run(Duration::from_millis(9));
+    world.run(Duration::from_micros(5_900));
     assert!(!world.connections[&flow].established);
-    world.run(Duration::from_millis(2));
+    world.run(Duration::from_micros(200));
     assert!(world.connections[&flow].established);
+    // A server that has been seen to answer at once has less.
+    let speaking = world.connect(22);
+    let stream = world.stream(22);
+    world.server_sends(stream, b"SSH-2.0");
+    assert!(world.connections[&speaking].established);
+    let quick = world.connect(23);
+    world.run(Duration::from_micros(3_100));
+    assert!(world.connections[&quick].established);
     let stream = world.stream(80);
     world.server_closes(stream, Reason::REFUSED);
     assert_eq!(world.connections[&flow].reset, Some(ResetReason::Reset));

@@ -1,6 +1,6 @@
 /** WebSockets, of browsers and of npm's `ws`. */
 
-/** What is used of a WebSocket. `pause` and `resume` are of npm's `ws`. */
+/** What is used of a WebSocket. `pause`, `resume` and that it calls once a message was written are of npm's `ws`. */
 export type Socket = {
   binaryType: string;
   readonly readyState: number;
@@ -9,7 +9,7 @@ export type Socket = {
   onmessage: ((event: { data: unknown }) => void) | null;
   onclose: ((event: { code?: number; reason?: string }) => void) | null;
   onerror: (() => void) | null;
-  send(data: Uint8Array): void;
+  send(data: Uint8Array, written?: () => void): void;
   close(): void;
   pause?(): void;
   resume?(): void;

@@ -14,8 +14,8 @@ import { signChallenge } from './wisp/sign.ts';
 import { WispDial } from './wisp/socket.ts';
 
 /** What may wait in the WebSocket: enough for a fast line, and little for others to wait behind. */
-const MAX_BUFFERED_BYTES = 1 << 20;
-/** WebSockets do not tell when there is room again. */
+const MAX_BUFFERED_BYTES = 2 << 20;
+/** WebSockets of browsers do not tell when there is room again. */
 const ROOM_CHECK_MS = 4;
 /** Bytes of servers that may wait for guests, and from which on nothing is read where the WebSocket can be paused. */
 const BACKLOG_BYTES = 128 << 20;
@@ -144,13 +144,17 @@ export class Wisp implements EgressBackend {
     while (socket.bufferedAmount < MAX_BUFFERED_BYTES) {
       const message = this.#client.poll();
       if (!message) return;
-      socket.send(message);
+      if (socket.bufferedAmount + message.length < MAX_BUFFERED_BYTES) socket.send(message);
+      else socket.send(message, this.#written);
     }
-    this.#roomTimer ??= setTimeout(() => {
-      this.#roomTimer = undefined;
-      this.#flush();
-    }, ROOM_CHECK_MS);
+    this.#roomTimer ??= setTimeout(this.#written, ROOM_CHECK_MS);
   }
+
+  readonly #written = (): void => {
+    clearTimeout(this.#roomTimer);
+    this.#roomTimer = undefined;
+    if (!this.#closed) this.#flush();
+  };
 
   /** Where it can be, the WebSocket is not read while guests do not take what came. */
   #pause(pause: boolean): void {

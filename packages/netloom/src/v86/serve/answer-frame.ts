@@ -1,7 +1,7 @@
 import type { FrameAnswer, FrameDemand, FrameRequest } from './messages.ts';
 
 /** Asks the guest's server. */
-export type Ask = (path: string, init: RequestInit) => Promise<Response>;
+export type Ask = (url: string, init: RequestInit) => Promise<Response>;
 
 /** Fields of a page's request that are about the page's own way to it. */
 const NOT_ASKED = ['accept-encoding', 'host', 'origin', 'referer', 'upgrade-insecure-requests'];
@@ -12,19 +12,19 @@ export async function answerFrame({ method, path, fields, body }: FrameRequest, 
   const abort = new AbortController();
   const say = (answer: FrameAnswer, transfer: Transferable[] = []) => port.postMessage(answer, transfer);
   let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
-  port.onmessage = ({ data }: MessageEvent<FrameDemand>) => {
-    if (data.type === 'pull' && reader) void next(reader, say);
-    else if (data.type === 'cancel') abort.abort();
+  port.onmessage = ({ data }: MessageEvent<FrameDemand | null>) => {
+    if (data?.type === 'pull' && reader) void next(reader, say);
+    else if (data?.type === 'cancel') abort.abort();
   };
   try {
     const headers = new Headers(fields.filter(([name]) => !NOT_ASKED.includes(name) && !name.startsWith('sec-fetch-')));
     headers.set('accept-encoding', 'identity');
     // What the browser follows is a redirect of its own, so that the frame's address is right.
-    const response = await ask(path, { method, headers, redirect: 'manual', signal: abort.signal, ...(body && { body }) });
+    const response = await ask(base.origin + path, { method, headers, redirect: 'manual', signal: abort.signal, ...(body && { body }) });
     const empty = method === 'HEAD' || EMPTY_STATUSES.includes(response.status) || response.body === null;
     reader = response.body?.getReader();
     abort.signal.addEventListener('abort', () => void reader?.cancel().catch(() => undefined));
-    say({ type: 'head', status: response.status, statusText: response.statusText, fields: shownFields(response.headers, base), empty });
+    say({ type: 'head', status: response.status, statusText: response.statusText, fields: [...fieldsOf(response.headers, base)], empty });
   } catch (error) {
     say({
       type: 'error',
@@ -55,8 +55,4 @@ function* fieldsOf(headers: Headers, base: URL): Generator<[string, string]> {
       yield [name, to.host === base.host && /^https?:$/.test(to.protocol) && /^https?:/i.test(value) ? to.pathname + to.search + to.hash : value];
     }
   }
-}
-
-function shownFields(headers: Headers, base: URL): [string, string][] {
-  return [...fieldsOf(headers, base)];
 }

@@ -105,7 +105,7 @@ class DialledServer implements GuestServer {
   }
 
   async expose(bridge: string | URL, options: ExposeOptions = {}): Promise<ExposedServer> {
-    const exposed = await exposeTo(bridge, this.#base, (path, init) => this.fetch(path, init), options);
+    const exposed = await exposeTo(bridge, this.#base, (url, init) => this.fetch(url, init), options);
     this.#exposed.add(exposed);
     return exposed;
   }

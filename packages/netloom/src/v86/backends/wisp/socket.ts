@@ -57,7 +57,8 @@ export class WispDial {
       return;
     }
     this.#socket = socket;
-    socket.binaryType = 'arraybuffer';
+    // Of `ws`, buffers are views of what it read, and all else copies.
+    socket.binaryType = socket.pause ? 'nodebuffer' : 'arraybuffer';
     let wasOpen = false;
     socket.onopen = () => {
       wasOpen = true;
