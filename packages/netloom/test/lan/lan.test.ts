@@ -1,4 +1,5 @@
 import { serializeQuery } from '../../src/dns/query.ts';
+import { parseMac } from '../../src/engine/address.ts';
 import { createLan } from '../../src/lan/lan.ts';
 import type { DatagramFlow, Flow, TcpFlow } from '../../src/lan/types.ts';
 import { deepEqual, equal, ok, pattern, rejects, test, throws } from '../harness.ts';
@@ -46,6 +47,44 @@ test('lan: guests lease addresses in order, with the gateway and names', async (
   deepEqual([known?.mac, known?.port, known?.name], [web.tap.mac, web.port.number, 'web']);
   await Promise.all([web.unplug(), other.unplug()]);
   deepEqual(lan.guests(), []);
+});
+
+test('lan: guests are told what the options of DHCP and DNS say', async () => {
+  const mac = '02:00:00:00:00:77';
+  await using lan = await createLan({
+    ip: '10.9.0.1/16',
+    ipv6: 'fd00:9::1/64',
+    dhcp: { first: '10.9.1.1', last: '10.9.1.1', lease: 600, domain: 'corp.test', nameServers: ['10.9.0.1', '10.9.0.2'], fixed: { [mac]: '10.9.7.7' } },
+    dns: { domain: 'corp.test', records: { 'printer.corp.test': ['10.9.3.3', 'fd00:9::3'] } },
+  });
+  const [known, any] = [await plugIn(lan, { mac }), await plugIn(lan)];
+  deepEqual([known.address, any.address], ['10.9.7.7', '10.9.1.1']);
+  const { dnsServers, domainName, expiresAt, renewsAt } = any.lease!.binding!;
+  deepEqual([dnsServers, domainName, Math.round((expiresAt - renewsAt) / 1000)], [['10.9.0.1', '10.9.0.2'], 'corp.test', 300]);
+  deepEqual(
+    (await any.dns.client.lookupAll('printer.corp.test')).map((one) => one.address),
+    ['10.9.3.3', 'fd00:9::3'],
+  );
+  await rejects(plugIn(lan, { client: { timeout: 300 } }), { code: 'ETIMEDOUT' });
+  for (const guest of [known, any]) await guest.unplug();
+});
+
+test('lan: an isolated port reaches the gateway alone, and multicast comes in unicast frames where asked', async () => {
+  await using lan = await createLan();
+  const heard: string[] = [];
+  const [a, b] = [await plugIn(lan, { ip: '192.168.86.2/24', multicastToUnicast: true }), await plugIn(lan, { ip: '192.168.86.3/24', isolated: true })];
+  const session = await b.stack.ping.createSession({ host: lan.address });
+  equal((await session.ping()).host, lan.address);
+  const before = a.port.stats().framesSent;
+  await rejects(b.stack.tcp.connect({ host: a.address, port: 80, timeout: 200 }), { code: 'ETIMEDOUT' });
+  equal(a.port.stats().framesSent, before);
+  const hear = lan.openPort({ multicastToUnicast: true }, (frame) => heard.push([...frame.subarray(0, 6)].join()));
+  const source = [2, 0, 0, 0, 0, 9];
+  hear.send(Uint8Array.of(255, 255, 255, 255, 255, 255, ...source, 0x88, 0xb5, ...new Uint8Array(46)));
+  a.port.send(Uint8Array.of(1, 0, 0x5e, 0, 0, 0xfb, ...parseMac(a.tap.mac), 8, 0, ...new Uint8Array(46)));
+  while (heard.length === 0) await macrotask();
+  deepEqual(heard, [source.join()]);
+  for (const guest of [a, b]) await guest.unplug();
 });
 
 test('lan: a connect is answered when the flow is, and carries bytes and half-closes both ways', async () => {

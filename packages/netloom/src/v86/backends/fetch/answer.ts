@@ -1,5 +1,6 @@
 import { utf8 } from '../../../http/bytes.ts';
 import { present } from '../../../http/messages.ts';
+import { endAhead } from './ahead.ts';
 import { peek } from './peek.ts';
 import { inPage } from './platform.ts';
 
@@ -38,6 +39,7 @@ export async function answerOf(given: Response, { method, headers: asked }: Requ
       if (body instanceof Uint8Array) headers.set('content-length', String(body.length));
     }
   }
+  if (!inPage && body instanceof ReadableStream && length !== null && !encoded) body = endAhead(body, Number(length));
   // A phrase that a response of a hook has may be none.
   const phrase = /^[\t\x20-\x7e]*$/.test(statusText ?? '') ? statusText : '';
   // Shown, not given: a page's `Response` would lose Set-Cookie.
