@@ -39,6 +39,8 @@ export type TcpEnds = { sport: number; dport: number; psrc: Uint8Array; pdest: U
 
 /** Bytes that wait to be taken before `write` answers false. */
 const HIGH_WATER_BYTES = 1 << 20;
+/** What is read goes one after the other into slabs, since memory for each read costs as much as the reading: as large as reads turn out to be. */
+const SLAB_BYTES = { least: 1 << 12, most: 1 << 18 };
 
 /**
  * A TCP connection of a guest, by v86's names.
@@ -196,10 +198,18 @@ export class TCPConnection {
   }
 
   async #read(stream: StreamConnection): Promise<void> {
+    let size = SLAB_BYTES.least;
+    let slab = new Uint8Array(size);
     try {
-      for await (const bytes of stream) {
+      for (let count = await stream.readInto(slab); count > 0; count = await stream.readInto(slab)) {
         if (this.#over) return;
-        await Promise.resolve(this.emit('data', bytes)).catch(throwLater);
+        const handled = this.emit('data', slab.subarray(0, count));
+        if (handled instanceof Promise) await handled.catch(throwLater);
+        const filled = count === slab.length;
+        slab = slab.subarray(count);
+        if (slab.length >= size / 4) continue;
+        size = filled ? Math.min(size * 2, SLAB_BYTES.most) : Math.max(size / 2, SLAB_BYTES.least);
+        slab = new Uint8Array(size);
       }
     } catch (error) {
       return this.failed(error);
