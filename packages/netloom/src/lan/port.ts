@@ -44,14 +44,14 @@ export class LanPort implements Port, FrameListener {
     // Longer than any frame, it is counted as such.
     const bytes = frame.length > engine.arenaBytes ? frame.subarray(0, engine.arenaBytes) : frame;
     engine.bytes.set(bytes, engine.arena);
-    // What comes while nothing else waits is answered at once: a guest has its ping before it goes on. More is answered together, in a turn, so that
-    // one acknowledgment tells of many segments.
+    // What comes while nothing else waits goes where it should at once: a guest has its ping before it goes on. More goes together, in a turn, so
+    // that one acknowledgment tells of many segments.
     const alone = !engine.busy;
     try {
       engine.exports.handle_frame(engine.now, this.number, bytes.length);
       engine.wake();
       if (!alone) return;
-      this.onFramesReady();
+      engine.deliver();
       engine.hooks.alone?.();
     } catch {
       // The module has failed, which all that waits was told; a NIC must not hear of it.
