@@ -8,6 +8,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -212,10 +213,11 @@ fn ping_pong(a: (&mut Client, Mac), b: (&mut Client, Mac), rounds: u32) {
     }
 }
 
-/// Floods `target` from a client of its own while `work` runs.
+/// Floods `target` from a client of its own while `work` runs, and some time before.
 fn while_flooded(lab: &Lab, target: Mac, work: impl FnOnce()) {
     let stop = Arc::new(AtomicBool::new(false));
     let mut flooder = join(lab);
+    let (begun, begins) = mpsc::channel();
     let flood = thread::spawn({
         let stop = stop.clone();
         move || {
@@ -223,13 +225,16 @@ fn while_flooded(lab: &Lab, target: Mac, work: impl FnOnce()) {
             let mut sent = 0_u64;
             while !stop.load(Ordering::Relaxed) && flooder.send(&frame).is_ok() {
                 sent += 1;
+                if sent == 1000 {
+                    begun.send(()).unwrap();
+                }
             }
-            sent
         }
     });
+    begins.recv_timeout(PATIENCE).expect("a flood of frames");
     work();
     stop.store(true, Ordering::Relaxed);
-    assert!(flood.join().unwrap() > 1000, "the flood was no flood");
+    flood.join().unwrap();
 }
 
 #[test]
