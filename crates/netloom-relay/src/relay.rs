@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::config::{Config, DEFAULT_LAN, QemuAddress, QemuListen};
+use crate::egress::Egress;
 use crate::lan::{self, LanHandle};
 use crate::listen::{self, Entrance, QemuListener};
 
@@ -50,11 +51,12 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         qemu_listeners.push(listener);
     }
     let own = own(&bound, &qemu_bound);
+    let egress = Egress::new(config, own.clone());
     let (stop, stopped) = watch::channel(false);
     let mut threads = Vec::new();
     let mut lans: Vec<LanHandle> = Vec::new();
     for settings in &config.lans {
-        let (handle, thread) = lan::spawn(settings.clone(), own.clone(), stopped.clone())
+        let (handle, thread) = lan::spawn(settings.clone(), egress.lan(settings), stopped.clone())
             .with_context(|| format!("cannot start LAN {}", settings.name))?;
         lans.push(handle);
         threads.push(thread);
