@@ -5,10 +5,12 @@
 //!                                  forward ─▶
 //! ```
 
+pub mod c2w_net;
 pub mod cli;
 pub mod config;
 mod egress;
 mod forward;
+pub mod guest;
 mod lan;
 mod listen;
 mod random;
