@@ -13,9 +13,10 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::Instant;
 
-use super::{LanTask, NewClient};
+use super::{Encapsulation, LanTask, NewClient};
 use crate::cli::{Cli, Command};
 use crate::config::Config;
+use crate::socket::Detached;
 
 const MASK: [u8; 4] = [1, 2, 3, 4];
 
@@ -41,10 +42,14 @@ async fn serve(manners: Manners, pings: usize) -> (Vec<u64>, Option<u64>) {
     let (_running, stop) = watch::channel(false);
     let permit = || Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a permit");
     let permits = (Arc::new(permit()), permit());
-    assert!(
-        arrivals.send(NewClient { stream, read: Bytes::new(), peer, permits }).is_ok(),
-        "the LAN listens"
-    );
+    let new = NewClient {
+        socket: Detached::Tcp(stream),
+        encapsulation: Encapsulation::Raw,
+        read: Bytes::new(),
+        peer: peer.to_string(),
+        permits,
+    };
+    assert!(arrivals.send(new).is_ok(), "the LAN listens");
     spawn_local(Rc::new(LanTask::new(settings, Vec::new(), [7; 32])).run(receiver, stop));
 
     let began = Instant::now();

@@ -30,8 +30,10 @@ use tracing::{debug, info, warn};
 use crate::config::LanSettings;
 use crate::egress::{self, Flow, dns::Upstream, ping::Complaint};
 use crate::random;
+use crate::socket::Detached;
 use client::Client;
 use clock::Clock;
+pub(crate) use framing::Encapsulation;
 
 /// Bytes that one read of a socket may bring.
 pub(crate) const READ_BYTES: usize = 256 * 1024;
@@ -40,12 +42,14 @@ pub(crate) const READS_PER_TURN: usize = 4;
 /// How often the machine is told the time of day, so that NTP follows when the host's clock is set.
 const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A guest's socket after the upgrade.
+/// A guest's socket, after the upgrade if there is one.
 pub(crate) struct NewClient {
-    pub(crate) stream: std::net::TcpStream,
+    pub(crate) socket: Detached,
+    pub(crate) encapsulation: Encapsulation,
     /// Bytes that were read beyond the request's head.
     pub(crate) read: Bytes,
-    pub(crate) peer: SocketAddr,
+    /// Who it is, for the log.
+    pub(crate) peer: String,
     /// What the client takes of the relay's connections and of the LAN's clients, given back when dropped.
     pub(crate) permits: (Arc<OwnedSemaphorePermit>, OwnedSemaphorePermit),
 }
@@ -166,7 +170,7 @@ impl LanTask {
     }
 
     fn join(self: &Rc<Self>, new: NewClient) {
-        let peer = new.peer;
+        let peer = new.peer.clone();
         let config = machine::port(&self.settings);
         let port = self.machine.borrow_mut().open_port(config);
         match Client::new(new, port) {
