@@ -19,6 +19,7 @@ mod show;
 mod tests;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use netloom_core::{IpNet, Ipv4Net, Ipv6Config, Ipv6Net, MacAddr};
 
@@ -42,10 +43,36 @@ pub struct Config {
     pub public_names: Vec<String>,
     /// Connections that may be open at once, guests included.
     pub max_connections: usize,
+    /// What the paths that name nothing else lead to.
+    pub root: Root,
+    /// The Wisp server, if there is one.
+    pub wisp: Option<WispSettings>,
     /// What to log, as a filter of `tracing`; `None` leaves it to `RUST_LOG`.
     pub log: Option<String>,
     /// The LANs; the first is [`DEFAULT_LAN`].
     pub lans: Vec<LanSettings>,
+}
+
+/// What `/` and every path that names nothing else lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// The LAN [`DEFAULT_LAN`].
+    Lan,
+    /// The Wisp server, for clients that can only be given a host.
+    Wisp,
+}
+
+/// The Wisp server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WispSettings {
+    /// Clients that may be connected at once, plain streams included.
+    pub max_clients: usize,
+    /// Streams that one client may have open.
+    pub max_streams: usize,
+    /// Longest message of a client, in bytes; a longer one ends its connection.
+    pub max_message_bytes: usize,
+    /// How long a UDP stream may be without a datagram.
+    pub udp_idle: Duration,
 }
 
 /// One LAN.

@@ -7,7 +7,7 @@
 mod client;
 mod clock;
 mod framing;
-mod keepalive;
+pub(crate) mod keepalive;
 #[cfg(test)]
 mod keepalive_tests;
 mod machine;
@@ -28,7 +28,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tracing::{debug, info, warn};
 
 use crate::config::LanSettings;
-use crate::egress::{self, Flow, dns::Upstream, ping::Complaint};
+use crate::egress::{self, Flow, LanEgress, ping::Complaint};
 use crate::random;
 use crate::socket::Detached;
 use client::Client;
@@ -77,10 +77,10 @@ impl LanHandle {
     }
 }
 
-/// Starts a LAN's thread. `own` are the relay's listeners, which no guest may reach.
+/// Starts a LAN's thread.
 pub(crate) fn spawn(
     settings: LanSettings,
-    own: Vec<SocketAddr>,
+    egress: LanEgress,
     stop: watch::Receiver<bool>,
 ) -> io::Result<(LanHandle, JoinHandle<()>)> {
     let (sender, receiver) = mpsc::unbounded_channel();
@@ -93,7 +93,7 @@ pub(crate) fn spawn(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let thread = std::thread::Builder::new().name(format!("lan {}", settings.name)).spawn(move || {
         LocalSet::new().block_on(&runtime, async move {
-            let task = Rc::new(LanTask::new(settings, own, seed));
+            let task = Rc::new(LanTask::new(settings, egress, seed));
             task.run(receiver, stop).await;
         });
     })?;
@@ -108,7 +108,7 @@ pub(crate) struct LanTask {
     pub(crate) flows: RefCell<HashMap<FlowId, Flow>>,
     /// Bytes just read from a socket, never kept across an await.
     pub(crate) scratch: RefCell<Box<[u8]>>,
-    pub(crate) upstream: Upstream,
+    pub(crate) egress: LanEgress,
     pub(crate) ping_complaint: Complaint,
     clients: RefCell<HashMap<PortId, Rc<Client>>>,
     /// Frames on their way to a socket, never kept across an await.
@@ -120,12 +120,12 @@ pub(crate) struct LanTask {
 }
 
 impl LanTask {
-    fn new(settings: LanSettings, own: Vec<SocketAddr>, seed: [u8; 32]) -> Self {
-        let mut machine = Lan::new(machine::config(&settings, own), seed);
+    fn new(settings: LanSettings, egress: LanEgress, seed: [u8; 32]) -> Self {
+        let mut machine = Lan::new(machine::config(&settings, egress.dialer.policy().clone()), seed);
         let clock = Clock::start();
         machine.set_wall_clock(clock.now(), clock::unix_us());
         Self {
-            upstream: Upstream::new(settings.resolvers.clone()),
+            egress,
             ping_complaint: Complaint::default(),
             settings,
             machine: RefCell::new(machine),
@@ -235,11 +235,6 @@ impl LanTask {
         if let Some(client) = client {
             client.pump(&mut self.machine.borrow_mut(), self.clock.now(), &mut self.outgoing.borrow_mut());
         }
-    }
-
-    /// How long a target has to answer a dial.
-    pub(crate) const fn dial_timeout() -> Duration {
-        machine::LIMITS.dial_timeout
     }
 
     /// Wakes the machine at its deadlines.

@@ -122,8 +122,8 @@ impl Client {
         // What the kernel holds is ahead of whatever comes next, so it should not be much.
         #[cfg(target_os = "linux")]
         SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_BYTES)?;
-        let (dialect, target) = match new.form {
-            Form::Plain(target) => (Dialect::Plain, Some(target)),
+        let (dialect, decoder, target) = match new.form {
+            Form::Plain(target) => (Dialect::Plain, Decoder::streaming(Role::Server), Some(target)),
             Form::Wisp { version_2 } => {
                 let info = version_2.then(|| ServerInfo {
                     version: (2, 0),
@@ -135,7 +135,8 @@ impl Client {
                 });
                 let config =
                     ServerConfig { info, credit_packets: CREDIT_PACKETS, max_streams: settings.max_streams };
-                (Dialect::Wisp(Box::new(Server::new(config))), None)
+                let decoder = Decoder::new(Role::Server, settings.max_message_bytes);
+                (Dialect::Wisp(Box::new(Server::new(config))), decoder, None)
             }
         };
         let client = Rc::new(Self {
@@ -144,7 +145,7 @@ impl Client {
             key,
             peer: new.peer,
             socket,
-            decoder: RefCell::new(Decoder::new(Role::Server, settings.max_message_bytes)),
+            decoder: RefCell::new(decoder),
             dialect: RefCell::new(dialect),
             streams: RefCell::default(),
             turns: RefCell::default(),

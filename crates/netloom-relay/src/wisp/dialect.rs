@@ -115,10 +115,10 @@ impl Dialect {
         match self {
             Self::Wisp(server) => {
                 let packet = server.send_data(stream, payload_bytes)?;
-                websocket::put_header(&mut headers, Opcode::Binary, HEADER_BYTES + payload_bytes, false);
+                websocket::put_header(&mut headers, Opcode::Binary, HEADER_BYTES + payload_bytes, None);
                 headers.extend_from_slice(&packet);
             }
-            Self::Plain => websocket::put_header(&mut headers, Opcode::Binary, payload_bytes, false),
+            Self::Plain => websocket::put_header(&mut headers, Opcode::Binary, payload_bytes, None),
         }
         let start = HEAD_BYTES - headers.len();
         head[start..].copy_from_slice(&headers);
