@@ -15,16 +15,17 @@ mod ipv6;
 mod parse;
 mod resolve;
 mod show;
+mod wisp;
 #[cfg(test)]
 mod tests;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
 
 use netloom_core::{IpNet, Ipv4Net, Ipv6Config, Ipv6Net, MacAddr};
 
 pub use error::ConfigError;
 pub use parse::Origin;
+pub use wisp::{PublicKey, Root, WispSettings};
 
 use crate::cli::RelayArgs;
 use input::Input;
@@ -51,28 +52,6 @@ pub struct Config {
     pub log: Option<String>,
     /// The LANs; the first is [`DEFAULT_LAN`].
     pub lans: Vec<LanSettings>,
-}
-
-/// What `/` and every path that names nothing else lead to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Root {
-    /// The LAN [`DEFAULT_LAN`].
-    Lan,
-    /// The Wisp server, for clients that can only be given a host.
-    Wisp,
-}
-
-/// The Wisp server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WispSettings {
-    /// Clients that may be connected at once, plain streams included.
-    pub max_clients: usize,
-    /// Streams that one client may have open.
-    pub max_streams: usize,
-    /// Longest message of a client, in bytes; a longer one ends its connection.
-    pub max_message_bytes: usize,
-    /// How long a UDP stream may be without a datagram.
-    pub udp_idle: Duration,
 }
 
 /// One LAN.

@@ -7,7 +7,7 @@ use netloom_core::Ipv4Net;
 use super::error::{ConfigError, Given};
 use super::input::{Input, LanInput};
 use super::parse;
-use super::{Config, DEFAULT_LAN, LanSettings, ipv6};
+use super::{Config, DEFAULT_LAN, LanSettings, Root, ipv6, wisp};
 
 /// Listeners that one relay may have.
 const MAX_LISTENERS: usize = 64;
@@ -36,6 +36,8 @@ pub(super) fn resolve(flags: Input, file: Input) -> Result<Config, ConfigError> 
         origins: each(&either(flags.origins, file.origins), parse::origin)?,
         public_names: each(&either(flags.public_names, file.public_names), parse::host_name)?,
         max_connections: max_connections.unwrap_or(4096),
+        root: one(flags.root.or(file.root), |text| wisp::root(text))?.unwrap_or(Root::Lan),
+        wisp: wisp::resolve(flags.wisp, file.wisp)?,
         log,
         lans: lans(&flags.defaults, flags.lans, file.lans, loopback_only)?,
         listen: addresses,
@@ -122,14 +124,14 @@ fn either(flags: Vec<Given<String>>, file: Vec<Given<String>>) -> Vec<Given<Stri
     if flags.is_empty() { file } else { flags }
 }
 
-fn one<T, U>(
+pub(super) fn one<T, U>(
     given: Option<Given<T>>,
     parse: impl Fn(&T) -> Result<U, String>,
 ) -> Result<Option<U>, ConfigError> {
     given.map(|given| parse(&given.value).map_err(|message| given.wrong(message))).transpose()
 }
 
-fn each<T>(
+pub(super) fn each<T>(
     given: &[Given<String>],
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Result<Vec<T>, ConfigError> {

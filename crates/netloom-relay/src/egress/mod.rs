@@ -7,7 +7,7 @@
 //! task's hop, and only what the other side takes is taken from the one.
 
 mod connect;
-mod dial;
+pub(crate) mod dial;
 pub(crate) mod dns;
 mod error;
 mod hosts;

@@ -220,7 +220,8 @@ impl Client {
                 (true, None) => {
                     let until = Instant::now() + STALL_TIMEOUT;
                     stalled = Some((until, self.taken_bytes.get()));
-                    sleep.as_mut().reset(until.min(sleep.deadline()));
+                    let until = until.min(sleep.deadline());
+                    sleep.as_mut().reset(until);
                 }
                 (true, Some(_)) => {}
             }
@@ -255,8 +256,7 @@ impl Client {
                     if let Some(reason) = self.check(now, began) {
                         return reason;
                     }
-                    if let Some((until, taken)) = stalled.take_if(|(until, _)| *until <= now) {
-                        debug!("{}: stalled until {until:?}", self.peer);
+                    if let Some((_, taken)) = stalled.take_if(|(until, _)| *until <= now) {
                         if self.taken_bytes.get() == taken {
                             self.end_largest();
                         }
@@ -274,7 +274,8 @@ impl Client {
                         Due::Dead => return "no sign of life",
                     }
                     if let Some((until, _)) = stalled {
-                        sleep.as_mut().reset(until.min(sleep.deadline()));
+                        let until = until.min(sleep.deadline());
+                        sleep.as_mut().reset(until);
                     }
                 }
             }

@@ -59,6 +59,7 @@ pub(crate) struct NewClient {
 pub(crate) struct WispHandle {
     workers: Vec<WorkerHandle>,
     slots: Arc<Semaphore>,
+    is_closed: bool,
 }
 
 /// A worker as the listeners see it.
@@ -69,6 +70,21 @@ pub(crate) struct WorkerHandle {
 }
 
 impl WispHandle {
+    /// Whether a client may come in this form.
+    ///
+    /// # Errors
+    /// Why not: to authenticate takes Wisp's version 2.
+    pub(crate) fn admits(&self, form: &Form) -> Result<(), &'static str> {
+        match form {
+            Form::Wisp { version_2: true } => Ok(()),
+            _ if !self.is_closed => Ok(()),
+            Form::Wisp { version_2: false } => {
+                Err("this server wants a password or key: connect by Wisp version 2, with a subprotocol")
+            }
+            Form::Plain(_) => Err("this server wants a password or key, which plain streams cannot give"),
+        }
+    }
+
     /// Room for one more client, if there is any.
     pub(crate) fn slot(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.slots).try_acquire_owned().ok()
@@ -93,7 +109,8 @@ pub(crate) fn spawn(
         threads.push(worker::spawn(n, settings.clone(), Arc::clone(dialer), receiver, stop.clone())?);
         workers.push(WorkerHandle { sender, weight: Arc::new(()) });
     }
-    Ok((WispHandle { workers, slots: Arc::new(Semaphore::new(settings.max_clients)) }, threads))
+    let slots = Arc::new(Semaphore::new(settings.max_clients));
+    Ok((WispHandle { workers, slots, is_closed: settings.is_closed() }, threads))
 }
 
 /// What a client is told of a target that was not reached.
