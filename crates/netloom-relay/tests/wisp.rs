@@ -163,7 +163,8 @@ fn a_target_that_takes_nothing_stops_its_stream_and_no_other() {
     let (mut stream, _) = stalled.accept().expect("the stream's connection");
     let mut got = vec![0; sent as usize * 60_000];
     stream.read_exact(&mut got).expect("all of it");
-    client.until("credit", |client| client.credits.iter().any(|(stream, credit)| *stream == 1 && *credit > 0));
+    client
+        .until("credit", |client| client.credits.iter().any(|(stream, credit)| *stream == 1 && *credit > 0));
 }
 
 #[test]
@@ -192,7 +193,8 @@ fn udp_carries_datagrams_and_their_bounds() {
 #[test]
 fn a_udp_port_that_nobody_has_ends_the_stream() {
     let relay = Relay::start(&LOOPBACK);
-    let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr()).expect("a port");
+    let free =
+        UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr()).expect("a port");
     let mut client = WispClient::version_1(&relay);
     client.open(1, Kind::Udp, free);
     client.send(1, Packet::Data(b"anyone?"));

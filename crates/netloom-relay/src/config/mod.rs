@@ -13,11 +13,12 @@ mod file;
 mod input;
 mod ipv6;
 mod parse;
+mod qemu;
 mod resolve;
 mod show;
-mod wisp;
 #[cfg(test)]
 mod tests;
+mod wisp;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -25,6 +26,7 @@ use netloom_core::{IpNet, Ipv4Net, Ipv6Config, Ipv6Net, MacAddr};
 
 pub use error::ConfigError;
 pub use parse::Origin;
+pub use qemu::{QemuAddress, QemuListen};
 pub use wisp::{PublicKey, Root, WispSettings};
 
 use crate::cli::RelayArgs;
@@ -38,6 +40,8 @@ pub const DEFAULT_LAN: &str = "default";
 pub struct Config {
     /// Addresses to listen on; port 0 takes a free one.
     pub listen: Vec<SocketAddr>,
+    /// Where to listen for QEMU.
+    pub qemu_listen: Vec<QemuListen>,
     /// Origins that are admitted beside the relay's own.
     pub origins: Vec<Origin>,
     /// Host names under which the relay is reached, in lower case.

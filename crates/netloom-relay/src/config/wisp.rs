@@ -100,7 +100,9 @@ pub(super) fn resolve(flags: WispInput, file: WispInput) -> Result<Option<WispSe
     let users = each(&given_users, user)?;
     for (n, (name, _)) in users.iter().enumerate() {
         if users[..n].iter().any(|(other, _)| other == name) {
-            return Err(given_users[n].wrong(format_args!("there are two users named `{name}`; leave one out")));
+            return Err(
+                given_users[n].wrong(format_args!("there are two users named `{name}`; leave one out"))
+            );
         }
     }
     let count = |given| one(given, |n: &i64| parse::count(*n));

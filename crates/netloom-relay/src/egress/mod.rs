@@ -28,8 +28,8 @@ use crate::config::{Config, LanSettings};
 use crate::lan::LanTask;
 pub(crate) use dial::Dialer;
 use dns::Upstream;
-use resolver::Resolver;
 pub(crate) use error::DialError;
+use resolver::Resolver;
 pub(crate) use target::Target;
 
 /// Length of a prefix that is one address, of either family: it is cut to the family's.

@@ -129,7 +129,9 @@ fn reason(error: &DialError) -> Reason {
 fn failure(kind: Kind, error: &io::Error) -> Reason {
     match (kind, error.kind()) {
         (Kind::Udp, io::ErrorKind::ConnectionRefused) => Reason::REFUSED,
-        (Kind::Udp, io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => Reason::UNREACHABLE,
+        (Kind::Udp, io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
+            Reason::UNREACHABLE
+        }
         _ => Reason::NETWORK,
     }
 }
