@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! client ─▶ listen (gate · route · upgrade) ─▶ lan (one thread, one machine) ─▶ egress (dial · tcp · udp · ping · dns)
-//!                                           └▶ wisp (a thread for each core) ─▶ dial
+//!                                  forward ─▶
+//!                                          └─▶ wisp (a thread for each core) ─▶ dial
 //! ```
 
 pub mod cli;
 pub mod config;
 mod egress;
+mod forward;
 mod lan;
 mod listen;
 mod random;
