@@ -129,6 +129,8 @@ pub fn parse(arguments: &[String]) -> Result<C2wNet, UsageError> {
     };
     args.host_loopback = parsed.switch("host-loopback").unwrap_or(is_loopback);
     let mut config = Config::load(&args)?;
+    // A network of containers, and nothing else.
+    config.wisp = None;
     if outgoing.is_some() {
         config.listen.clear();
     }
@@ -182,5 +184,5 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
     let found: Vec<SocketAddr> = (host, port).to_socket_addrs().map_err(|_| wrong())?.collect();
     // As Go: of a name's addresses the first of IPv4.
     let v4 = found.iter().find(|address| matches!(address.ip(), IpAddr::V4(_)));
-    v4.or(found.first()).copied().ok_or_else(wrong)
+    v4.or_else(|| found.first()).copied().ok_or_else(wrong)
 }

@@ -1,6 +1,7 @@
 //! What was written, by flags or in the file, before it is checked.
 
 use super::error::{Given, Place};
+use super::wisp::WispInput;
 use crate::cli::RelayArgs;
 
 /// All that one source said. `None` and empty lists mean that it said nothing.
@@ -11,7 +12,9 @@ pub(crate) struct Input {
     pub(crate) origins: Vec<Given<String>>,
     pub(crate) public_names: Vec<Given<String>>,
     pub(crate) max_connections: Option<Given<i64>>,
+    pub(crate) root: Option<Given<String>>,
     pub(crate) log: Option<Given<String>>,
+    pub(crate) wisp: WispInput,
     /// What holds for every LAN that does not say otherwise.
     pub(crate) defaults: LanInput,
     pub(crate) lans: Vec<LanInput>,
@@ -93,7 +96,14 @@ impl Input {
             origins: all("--origin", &args.origin),
             public_names: all("--public-name", &args.public_name),
             max_connections: None,
+            root: args.root.clone().map(|root| given("--root", root)),
             log: args.log.clone().map(|log| given("--log", log)),
+            wisp: WispInput {
+                enabled: args.no_wisp.then_some(false),
+                users: all("--wisp-user", &args.wisp_user),
+                keys: all("--wisp-key", &args.wisp_key),
+                ..WispInput::default()
+            },
             defaults: LanInput {
                 name: None,
                 preset: args.preset.clone().map(|preset| given("--preset", preset)),
