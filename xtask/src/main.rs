@@ -10,6 +10,7 @@ mod needs;
 mod npm;
 mod plateau;
 mod process;
+mod programs;
 mod psql;
 mod purity;
 mod tally;
@@ -45,7 +46,7 @@ enum Verb {
         /// Everything, at full size
         #[arg(long)]
         full: bool,
-        /// One group: fmt, lint, doc, unit, sim, relay, fuzz, bench, npm, browser, interop, guests, v86-backends, demo
+        /// One group: fmt, lint, doc, unit, sim, relay, fuzz, bench, interop, demo, browser, guests, v86-backends, npm
         #[arg(long, value_name = "GROUP")]
         only: Option<String>,
     },
@@ -91,8 +92,9 @@ fn root() -> PathBuf {
 
 /// Builds the program `netloom`.
 fn build_relay() -> Result<()> {
-    Step::cargo(["build", "--quiet", "--release", "--package", "netloom-relay", "--target-dir", "target"])
-        .quiet()
+    static BUILT: needs::Made = needs::Made::new();
+    let step = Step::cargo(["build", "--quiet", "--release", "--package", "netloom-relay"]);
+    needs::once(&BUILT, || step.args(["--target-dir", "target"]).quiet())
 }
 
 /// Where [`build_relay`] puts it.

@@ -19,20 +19,26 @@ pub(crate) fn script(name: &str) -> Step {
 
 /// Builds the modules, optimises them and leaves them where the package inlines them from.
 pub(crate) fn modules() -> Result<()> {
-    needs::node_modules(&folder())?;
-    let mut step = script("wasm.mjs");
-    for role in [Some("lan"), None] {
-        for features in wasm::Features::ALL {
-            step = step.arg(wasm::module_of("netloom-wasm", features, role)?);
+    static MADE: needs::Made = needs::Made::new();
+    needs::once(&MADE, || {
+        needs::node_modules(&folder())?;
+        let mut step = script("wasm.mjs");
+        for role in [Some("lan"), None] {
+            for features in wasm::Features::ALL {
+                step = step.arg(wasm::module_of("netloom-wasm", features, role)?);
+            }
         }
-    }
-    step.show()
+        step.show()
+    })
 }
 
 /// Builds the package into its `dist`, modules and all.
 pub(crate) fn build() -> Result<()> {
-    modules()?;
-    script("build.mjs").show()
+    static BUILT: needs::Made = needs::Made::new();
+    needs::once(&BUILT, || {
+        modules()?;
+        script("build.mjs").show()
+    })
 }
 
 /// Tells what is shipped weighs; fails what is over its budget. `part` leaves the modules or the entries.

@@ -20,8 +20,18 @@ impl Tally {
         Self::one(success)
     }
 
-    /// What `cargo test` counted, over all its binaries.
+    /// What `cargo test` counted, over all its programs.
     pub(crate) fn of_cargo(output: &str, success: bool) -> Self {
+        Self::of_harness(output).with_end(success)
+    }
+
+    /// What a test program counted; it may hold no test.
+    pub(crate) fn of_program(output: &str, success: bool) -> Self {
+        let tally = Self::of_harness(output);
+        if success { tally } else { tally.with_end(false) }
+    }
+
+    fn of_harness(output: &str) -> Self {
         let mut tally = Self::default();
         for line in output.lines() {
             // test result: ok. 12 passed; 0 failed; 0 ignored; …
@@ -30,7 +40,7 @@ impl Tally {
                 tally.failed += before(rest, " failed");
             }
         }
-        tally.with_end(success)
+        tally
     }
 
     /// What `node --test` counted, in its TAP summary.
@@ -88,6 +98,12 @@ mod tests {
             Tally::of_cargo("test result: ok. 0 passed; 0 failed", true),
             Tally { passed: 0, failed: 1 }
         );
+    }
+
+    #[test]
+    fn a_program_may_hold_no_test_but_not_crash() {
+        assert_eq!(Tally::of_program("test result: ok. 0 passed; 0 failed", true), Tally::default());
+        assert_eq!(Tally::of_program("memory allocation failed", false), Tally { passed: 0, failed: 1 });
     }
 
     #[test]
