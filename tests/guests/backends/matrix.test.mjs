@@ -71,6 +71,19 @@ for (const { scheme, nic, place } of rows) {
       assert.match(output, /refused|reset|Broken pipe/);
     });
 
+    test("a port that answers nothing is never taken for a server, and holds nobody up", { skip: isHttp(scheme) }, async () => {
+      const { output } = await guest.run(
+        `timeout 12 nc ${way.address} ${world.hole.port} </dev/zero >/tmp/hole 2>&1 & ping -c 1 -W 5 ${GATEWAY}; wait $!; echo "ended with $?"; cat /tmp/hole`,
+      );
+      assert.match(output, /1 packets received/);
+      assert.doesNotMatch(output, /refused|ended with 0/);
+    });
+
+    test("a web server that is not there is a 502", { skip: !isHttp(scheme) }, async () => {
+      const { output } = await guest.run(`wget -O - --header 'Host: ${way.absent}' http://192.168.87.1/`);
+      assert.match(output, /502/);
+    });
+
     test("half-closing leaves the answer's way open", { skip: !isUplink(scheme) }, async () => {
       const length = Math.min(world.body.length, 2 << 20);
       const answer = await guest.must(`head -c ${length} /tmp/body | nc ${way.address} ${world.hash.port}`);
@@ -88,4 +101,9 @@ for (const { scheme, nic, place } of rows) {
 /** Whether the gateway is outside. Wisp carries no half-close: there the upload shows that an answer comes after the guest's. */
 function isUplink(scheme) {
   return scheme === "wsproxy" || scheme === "netloom";
+}
+
+/** Whether HTTP alone goes out. */
+function isHttp(scheme) {
+  return scheme.startsWith("fetch");
 }
