@@ -28,7 +28,7 @@ after(async () => {
 });
 
 for (const { scheme, nic, place } of rows) {
-  describe(`${scheme}, ${nic}, in ${place}`, { timeout: 600_000 }, () => {
+  describe(`${scheme}, ${nic}, in ${place}`, { timeout: process.env.NETLOOM_FULL ? 3_600_000 : 600_000 }, () => {
     let guest, way;
 
     before(async () => {
