@@ -5,9 +5,11 @@
 
 mod gate;
 mod page;
+mod qemu;
 mod route;
 
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -27,9 +29,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, warn};
 
 use crate::config::Config;
-use crate::lan::{LanHandle, NewClient};
+use crate::lan::{Encapsulation, LanHandle, NewClient};
+use crate::socket::Detached;
 use gate::{Gate, Refusal};
 use page::Answer;
+pub(crate) use qemu::QemuListener;
 use route::Route;
 
 /// How long a request head may take.
@@ -98,23 +102,22 @@ impl Entrance {
     }
 
     fn receive(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
-            if !self.full_logged.swap(true, Ordering::Relaxed) {
-                warn!("refused {peer}: as many connections are open as max_connections allows");
-            }
-            return;
-        };
+        let Some(permit) = self.permit(&peer) else { return };
         let Ok(local) = stream.local_addr() else { return };
         if let Err(error) = stream.set_nodelay(true) {
             debug!("{peer}: {error}");
         }
-        let visitor = Arc::new(Visitor {
-            entrance: Arc::clone(self),
-            peer,
-            local: local.ip(),
-            permit: Arc::new(permit),
-        });
+        let visitor = Arc::new(Visitor { entrance: Arc::clone(self), peer, local: local.ip(), permit });
         tokio::spawn(visitor.serve(stream));
+    }
+
+    /// Room for one more connection; that there is none is logged once.
+    fn permit(&self, peer: &impl Display) -> Option<Arc<OwnedSemaphorePermit>> {
+        let permit = Arc::clone(&self.connections).try_acquire_owned().ok();
+        if permit.is_none() && !self.full_logged.swap(true, Ordering::Relaxed) {
+            warn!("refused {peer}: as many connections are open as max_connections allows");
+        }
+        permit.map(Arc::new)
     }
 }
 
@@ -145,9 +148,9 @@ impl Visitor {
             return page::text(status, format!("{refusal}\n"));
         }
         match route::route(request.method(), request.uri().path(), request.headers()) {
-            Route::Guest { lan, key, protocol } => {
+            Route::Guest { lan, key, protocol, encapsulation } => {
                 let upgrade = hyper::upgrade::on(&mut request);
-                self.admit(&lan, &key, protocol, upgrade)
+                self.admit(&lan, &key, protocol, encapsulation, upgrade)
             }
             Route::Page => page::page(),
             Route::Health => page::text(StatusCode::OK, "ok\n"),
@@ -159,7 +162,14 @@ impl Visitor {
     }
 
     /// Agrees to the upgrade, and hands the socket to the LAN once the answer is out.
-    fn admit(&self, lan: &str, key: &str, protocol: Option<String>, upgrade: OnUpgrade) -> Answer {
+    fn admit(
+        &self,
+        lan: &str,
+        key: &str,
+        protocol: Option<String>,
+        encapsulation: Encapsulation,
+        upgrade: OnUpgrade,
+    ) -> Answer {
         let Some(lan) = self.entrance.lans.iter().find(|handle| handle.name() == lan) else {
             return page::text(StatusCode::NOT_FOUND, "this relay has no LAN of that name\n");
         };
@@ -192,9 +202,13 @@ impl Visitor {
             let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
             match parts.io.into_inner().into_std() {
                 // A LAN that has stopped drops its channel; the socket closes with it.
-                Ok(stream) => {
-                    drop(lan.send(NewClient { stream, read: parts.read_buf, peer, permits: (permit, slot) }))
-                }
+                Ok(stream) => drop(lan.send(NewClient {
+                    socket: Detached::Tcp(stream),
+                    encapsulation,
+                    read: parts.read_buf,
+                    peer: peer.to_string(),
+                    permits: (permit, slot),
+                })),
                 Err(error) => debug!("{peer}: {error}"),
             }
         });
