@@ -48,13 +48,14 @@ const byHttp = (host, at = "192.168.87.1") => ({ download: `wget -q -O /tmp/body
 
 /**
  * The schemes. `target` is what the page attaches; `names` whether `answer.test` has its address there; `download` and `upload` are the guest's
- * commands, and `address` that of this host, where any port of it may be dialled; `absent` is a web server that is not there.
+ * commands, and `address` that of this host, where any port of it may be dialled; `absent` is a web server that is not there,
+ * and `refusal` what a guest is told of a refused port, if not that: wisp-python calls all that fails unreachable.
  */
 export const SCHEMES = {
   wsproxy: (world) => ({ target: { relay_url: world.relay.url }, names: true, ...direct(RELAY_HOST, world) }),
   netloom: (world) => ({ target: { relay_url: `netloom://${new URL(world.relay.url).host}` }, names: true, ...direct(RELAY_HOST, world) }),
   wisp: (world) => byWisp(world.wisp, world),
-  ...(PYTHON ? { "wisp of wisp-python": (world) => byWisp(world.python, world) } : {}),
+  ...(PYTHON ? { "wisp of wisp-python": (world) => ({ ...byWisp(world.python, world), refusal: /No route to host/ }) } : {}),
   fetch: (world) => ({
     target: { relay_url: "fetch", dns_method: "static" },
     gateway: true,
