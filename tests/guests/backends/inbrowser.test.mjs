@@ -4,8 +4,9 @@ import { after, before, describe, test } from "node:test";
 import { Guest, nics } from "../guest.mjs";
 import { chromiumPlace, nodePlace } from "./places.mjs";
 
-const MIB = 1 << 20;
-const LENGTH = (process.env.NETLOOM_FULL ? 16 : 2) * MIB;
+const LENGTH = (process.env.NETLOOM_FULL ? 16 : 2) << 20;
+/** Where it is not the transfer that is new. */
+const LITTLE = process.env.NETLOOM_FULL ? LENGTH : 256 << 10;
 let network = 100;
 /** A network of its own for each test: its number is the channel's. */
 const fresh = (more) => ({ relay_url: "inbrowser", id: (network += 1), ...more });
@@ -15,8 +16,8 @@ async function address(guest, ip) {
 }
 
 /** What `server` serves arrives whole at `client`. */
-async function transfers(server, client, host) {
-  await server.must(`head -c ${LENGTH} /dev/urandom >/www/file; httpd -p 80 -h /www`);
+async function transfers(server, client, host, length = LITTLE) {
+  await server.must(`head -c ${length} /dev/urandom >/www/file; httpd -p 80 -h /www`);
   const sent = await server.must("sha256sum </www/file");
   assert.equal(await client.must(`wget -q -O - http://${host}/file | sha256sum`), sent);
 }
@@ -61,8 +62,8 @@ for (const [name, open] of Object.entries({ Node: nodePlace, Chromium: chromiumP
       await address(one, "10.5.0.2");
       await address(two, "10.5.0.3");
       assert.match(await one.must("ping -c 2 -W 10 10.5.0.3"), /2 packets received/);
-      await transfers(one, two, "10.5.0.2");
-      await transfers(two, one, "10.5.0.3");
+      await transfers(one, two, "10.5.0.2", LENGTH);
+      await transfers(two, one, "10.5.0.3", LENGTH);
     });
 
     test("a gateway leases addresses and knows the guests' names", async () => {

@@ -72,7 +72,7 @@ for (const { scheme, nic, place } of rows) {
     });
 
     test("a port that answers nothing is never taken for a server, and holds nobody up", { skip: isHttp(scheme) }, async () => {
-      const dial = `timeout 12 nc ${way.address} ${world.hole.port} </dev/zero >/tmp/hole 2>&1`;
+      const dial = `timeout 3 nc ${way.address} ${world.hole.port} </dev/zero >/tmp/hole 2>&1`;
       // In a shell of its own: the guest's tells of jobs that have ended, whatever runs then.
       const { output } = await guest.run(`(${dial} & ping -c 1 -W 5 ${GATEWAY}; wait $!; echo "ended with $?"; cat /tmp/hole)`);
       assert.match(output, /1 packets received/);
@@ -85,7 +85,7 @@ for (const { scheme, nic, place } of rows) {
     });
 
     test("half-closing leaves the answer's way open", { skip: !isUplink(scheme) }, async () => {
-      const length = Math.min(world.body.length, 2 << 20);
+      const length = 256 << 10;
       const answer = await guest.must(`head -c ${length} /tmp/body | nc ${way.address} ${world.hash.port}`);
       assert.equal(answer.trim(), sha256(world.body.subarray(0, length)));
     });

@@ -10,9 +10,9 @@ const RELAY_HOST = "192.168.86.254";
 const PYTHON = process.env.NETLOOM_WISP_PYTHON;
 const NAMES = { "answer.test": [{ type: "A", data: [198, 51, 100, 7] }] };
 
-/** Starts all of it. */
-export async function startWorld() {
-  const body = noise((process.env.NETLOOM_FULL ? 16 : 2) * MIB);
+/** Starts all of it; `length` is that of the body which its web server serves. */
+export async function startWorld(length = (process.env.NETLOOM_FULL ? 16 : 2) * MIB) {
+  const body = noise(length);
   const [dns, doh, web, hash, hole, wisp, cors] = await Promise.all([
     dnsServer(NAMES),
     dohServer(NAMES),
