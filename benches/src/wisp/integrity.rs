@@ -1,0 +1,66 @@
+//! Whether what a client that keeps to its credit sends to a slow target arrives, all of it and unharmed.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use rustix::event::PollFlags;
+
+use super::client::Client;
+use super::server::Server;
+use super::slow::{SlowSink, byte_at};
+
+/// A target that takes nothing more for so long will not.
+const SILENCE: Duration = Duration::from_secs(3);
+/// What may wait in the client, that it hears of its credit in time.
+const WAITING_BYTES: usize = 256 * 1024;
+
+/// What arrived of an upload.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// Bytes that did not arrive, or not at their place.
+    pub lost: u64,
+    /// The largest credit that the server has set, and that with which it began.
+    pub credit: (u32, u32),
+}
+
+/// Sends `length` bytes on each of so many streams, in DATA packets of `packet_bytes`, and waits until the target has them or gets no more.
+///
+/// # Errors
+/// When the connection breaks.
+pub fn upload(server: &Server, streams: usize, length: u64, packet_bytes: usize) -> Result<Arrival> {
+    let sink = SlowSink::start()?;
+    let mut client = Client::connect(server.address, server.path)?;
+    let mut positions = vec![0; streams];
+    for _ in 0..streams {
+        client.open(sink.address().port());
+    }
+    let all = length * streams as u64;
+    let (mut quiet, mut taken) = (Instant::now(), 0);
+    loop {
+        for (stream, position) in positions.iter_mut().enumerate() {
+            while *position < length
+                && client.waiting_bytes() < WAITING_BYTES
+                && client.streams()[stream].credit > 0
+                && client.streams()[stream].closed.is_none()
+            {
+                let end = length.min(*position + packet_bytes as u64);
+                let payload: Vec<u8> = (*position..end).map(byte_at).collect();
+                client.send(stream, &payload);
+                *position = end;
+            }
+        }
+        let mut flags = PollFlags::IN;
+        flags.set(PollFlags::OUT, client.wants_write(false));
+        client.wait(flags, SILENCE / 100)?;
+        client.write(false)?;
+        client.read()?;
+        let (right, wrong) = sink.taken();
+        if right + wrong > taken {
+            (quiet, taken) = (Instant::now(), right + wrong);
+        }
+        if right + wrong >= all || quiet.elapsed() > SILENCE {
+            let most = client.streams().iter().map(|stream| stream.most_credit).max().unwrap_or_default();
+            return Ok(Arrival { lost: all - right, credit: (most, client.first_credit()) });
+        }
+    }
+}
