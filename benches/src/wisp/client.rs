@@ -23,8 +23,6 @@ const BATCH_MESSAGES: usize = 512;
 pub struct Stream {
     /// DATA packets that may be sent.
     pub credit: u32,
-    /// The largest credit that the server has set.
-    pub most_credit: u32,
     /// Bytes that arrived.
     pub received: u64,
     /// Why it ended, if it has.
@@ -90,12 +88,6 @@ impl Client {
         Ok(client)
     }
 
-    /// The credit of a new stream.
-    #[must_use]
-    pub fn first_credit(&self) -> u32 {
-        self.first_credit.unwrap_or_default()
-    }
-
     /// The streams so far, in order.
     #[must_use]
     pub fn streams(&self) -> &[Stream] {
@@ -110,7 +102,7 @@ impl Client {
 
     /// Opens a TCP stream to a port of this host; gives its index.
     pub fn open(&mut self, port: u16) -> usize {
-        let stream = Stream { credit: self.first_credit(), ..Stream::default() };
+        let stream = Stream { credit: self.first_credit.unwrap_or_default(), ..Stream::default() };
         self.streams.push(stream);
         let index = self.streams.len() - 1;
         self.put(wire::CONNECT, index, &wire::connect(port, "127.0.0.1"));
@@ -157,9 +149,7 @@ impl Client {
     /// Whether a message waits to be sent, or with `bulk` could be.
     #[must_use]
     pub fn wants_write(&self, bulk: bool) -> bool {
-        !self.out.is_empty()
-            || self.cut.is_some()
-            || bulk && self.streams.iter().any(Stream::may_send)
+        !self.out.is_empty() || self.cut.is_some() || bulk && self.streams.iter().any(Stream::may_send)
     }
 
     /// Sends what waits, and with `bulk` as many prepared messages as there is credit for, streams in turn; false if it would block.
@@ -191,7 +181,8 @@ impl Client {
         batch.extend(cut.map(|(index, _)| index));
         let offset = cut.map_or(0, |(_, offset)| offset);
         let mut passed_over = 0;
-        while bulk && bytes < BATCH_BYTES && batch.len() < BATCH_MESSAGES && passed_over < self.streams.len() {
+        while bulk && bytes < BATCH_BYTES && batch.len() < BATCH_MESSAGES && passed_over < self.streams.len()
+        {
             self.turn = (self.turn + 1) % self.streams.len();
             let stream = &mut self.streams[self.turn];
             if !stream.may_send() {
@@ -270,7 +261,6 @@ impl Client {
             Event::Continue(stream, credit) => {
                 if let Some(stream) = at(streams, stream) {
                     stream.credit = credit;
-                    stream.most_credit = stream.most_credit.max(credit);
                 }
             }
             Event::Close(stream, reason) => {

@@ -10,8 +10,7 @@ use rustix::event::PollFlags;
 use super::client::{Client, PATIENCE};
 use super::server::Server;
 use super::target::{Behaviour, Targets};
-use crate::cpu;
-use crate::relay::place::{Placed, Placement};
+use crate::relay::place::Placement;
 
 /// Of a round trip.
 const MESSAGE: [u8; 64] = [0x5a; 64];
@@ -40,7 +39,7 @@ impl Times {
 /// # Errors
 /// When an answer does not come.
 pub fn round_trips(server: &Server, rounds: usize) -> Result<Times> {
-    let _placed = Placed::place(server.process().pid(), Placement::Together)?;
+    let _placed = server.place(Placement::Together)?;
     let targets = Targets::start()?;
     let mut client = Client::connect(server.address, server.path)?;
     let echo = client.open(targets.port(Behaviour::Echo));
@@ -62,7 +61,7 @@ pub fn round_trips(server: &Server, rounds: usize) -> Result<Times> {
 /// # Errors
 /// When an answer does not come.
 pub fn round_trips_of_proxy(proxy: &Server, rounds: usize) -> Result<Times> {
-    let _placed = Placed::place(proxy.process().pid(), Placement::Together)?;
+    let _placed = proxy.place(Placement::Together)?;
     let mut stream = TcpStream::connect(proxy.address)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -83,7 +82,7 @@ pub fn round_trips_of_proxy(proxy: &Server, rounds: usize) -> Result<Times> {
 /// # Errors
 /// When the connection breaks, or no answer comes at all.
 pub fn round_trips_beside_bulk(server: &Server, time: Duration) -> Result<(Times, f64)> {
-    let _placed = Placed::place(server.process().pid(), Placement::Apart)?;
+    let _placed = server.place(Placement::Apart)?;
     let targets = Targets::start()?;
     let mut client = Client::connect(server.address, server.path)?;
     let bulk = client.open(targets.port(Behaviour::Source));
@@ -129,12 +128,11 @@ pub struct Opens {
 /// # Errors
 /// When one is not answered.
 pub fn opens(server: &Server, count: usize) -> Result<Opens> {
-    let pid = server.process().pid();
-    let _placed = Placed::place(pid, Placement::Apart)?;
+    let _placed = server.place(Placement::Apart)?;
     let targets = Targets::start()?;
     let mut client = Client::connect(server.address, server.path)?;
     let (mut begun, mut times, mut opening) = (Vec::new(), Vec::new(), Vec::new());
-    let (cpu_before, begin) = (cpu::used_by(pid)?, Instant::now());
+    let (cpu_before, begin) = (server.processor_time()?, Instant::now());
     while times.len() < count {
         while opening.len() < OPENING && begun.len() < count {
             let stream = client.open(targets.port(Behaviour::Echo));
@@ -154,7 +152,7 @@ pub fn opens(server: &Server, count: usize) -> Result<Opens> {
         }
     }
     let elapsed = begin.elapsed();
-    let spent = cpu::used_by(pid)?.saturating_sub(cpu_before);
+    let spent = server.processor_time()?.saturating_sub(cpu_before);
     Ok(Opens {
         per_s: count as f64 / elapsed.as_secs_f64(),
         times: Times::of(times),

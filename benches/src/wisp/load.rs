@@ -10,8 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::client::{Client, PATIENCE};
 use super::server::Server;
 use super::target::{Behaviour, Targets};
-use crate::cpu;
-use crate::relay::place::{Placed, Placement};
+use crate::relay::place::Placement;
 
 /// Which way the bytes go, as the client sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +46,7 @@ pub struct Rate {
 /// # Errors
 /// When a connection breaks, or nothing moves.
 pub fn run(server: &Server, load: Load, time: Duration) -> Result<Rate> {
-    let pid = server.process().pid();
-    let _placed = Placed::place(pid, Placement::Apart)?;
+    let _placed = server.place(Placement::Apart)?;
     let targets = Targets::start()?;
     let behaviour = if load.way == Way::Down { Behaviour::Source } else { Behaviour::Sink };
     let mut clients = Vec::new();
@@ -69,10 +67,10 @@ pub fn run(server: &Server, load: Load, time: Duration) -> Result<Rate> {
     };
     let streams = load.clients * load.streams;
     turn(&mut clients, bulk, time / 10, || targets.accepted() == streams)?;
-    let (bytes_before, cpu_before, begin) = (moved(&clients), cpu::used_by(pid)?, Instant::now());
+    let (bytes_before, cpu_before, begin) = (moved(&clients), server.processor_time()?, Instant::now());
     turn(&mut clients, bulk, time, || true)?;
     let (bytes, elapsed) = (moved(&clients) - bytes_before, begin.elapsed());
-    let spent = cpu::used_by(pid)?.saturating_sub(cpu_before);
+    let spent = server.processor_time()?.saturating_sub(cpu_before);
     if bytes == 0 {
         bail!("nothing moved");
     }

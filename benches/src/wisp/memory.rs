@@ -27,7 +27,7 @@ pub fn idle_stream_bytes(server: &Server, count: usize) -> Result<f64> {
     let warm = client.open(targets.port(Behaviour::Echo));
     client.send(warm, &[1]);
     client.wait_until(|client| client.streams()[warm].received > 0)?;
-    let before = server.process().resident_bytes()?;
+    let before = server.resident_bytes()?;
     for _ in 0..count {
         client.open(targets.port(Behaviour::Stalled));
     }
@@ -40,7 +40,7 @@ pub fn idle_stream_bytes(server: &Server, count: usize) -> Result<f64> {
         client.wait(PollFlags::IN, Duration::from_millis(10))?;
         client.read()?;
     }
-    Ok(server.process().resident_bytes()?.saturating_sub(before) as f64 / count as f64)
+    Ok(server.resident_bytes()?.saturating_sub(before) as f64 / count as f64)
 }
 
 /// What a target that takes nothing came to.
@@ -64,7 +64,7 @@ pub fn stalled_target(server: &Server) -> Result<Stalled> {
     let echo = client.open(targets.port(Behaviour::Echo));
     client.send(echo, &[1]);
     client.wait_until(|client| client.streams()[echo].received > 0)?;
-    let before = server.process().resident_bytes()?;
+    let before = server.resident_bytes()?;
     for _ in 0..STALLED {
         client.open(targets.port(Behaviour::Stalled));
     }
@@ -82,7 +82,7 @@ pub fn stalled_target(server: &Server) -> Result<Stalled> {
             quiet = Instant::now();
         }
     }
-    let grown_bytes = server.process().resident_bytes()?.saturating_sub(before);
+    let grown_bytes = server.resident_bytes()?.saturating_sub(before);
     let packets = client.sent_messages() / STALLED as u64;
     client.send(echo, &[1]);
     let deadline = Instant::now() + SILENCE * 4;
@@ -101,7 +101,7 @@ pub fn stalled_target(server: &Server) -> Result<Stalled> {
 pub fn stalled_client_bytes(server: &Server, time: Duration) -> Result<u64> {
     let targets = Targets::start()?;
     let mut client = Client::connect(server.address, server.path)?;
-    let before = server.process().resident_bytes()?;
+    let before = server.resident_bytes()?;
     for _ in 0..STALLED {
         client.open(targets.port(Behaviour::Source));
     }
@@ -110,7 +110,7 @@ pub fn stalled_client_bytes(server: &Server, time: Duration) -> Result<u64> {
     let mut most = before;
     while begin.elapsed() < time {
         std::thread::sleep(time / 20);
-        most = most.max(server.process().resident_bytes()?);
+        most = most.max(server.resident_bytes()?);
     }
     Ok(most - before)
 }

@@ -34,7 +34,8 @@ fn join(mut client: TcpStream, mut server: TcpStream) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
         let ready = {
-            let mut fds = [client.as_fd(), server.as_fd()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+            let mut fds =
+                [client.as_fd(), server.as_fd()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
             poll(&mut fds, None)?;
             fds.map(|fd| !fd.revents().is_empty())
         };

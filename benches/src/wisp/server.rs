@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use netloom_interop::namespace::Namespace;
-use netloom_interop::process::Process;
+use netloom_interop::process::{Process, resident_bytes};
 use netloom_interop::relay::Relay;
 
 use super::proxy;
+use crate::cpu;
+use crate::relay::place::{Placed, Placement};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -25,7 +27,7 @@ pub enum Kind {
 }
 
 /// All, ours first.
-pub const KINDS: [Kind; 3] = [Kind::WispJs, Kind::WispJs, Kind::WispPython];
+pub const KINDS: [Kind; 3] = [Kind::Ours, Kind::WispJs, Kind::WispPython];
 
 impl Kind {
     /// What it is called in tables.
@@ -85,13 +87,48 @@ impl Server {
         Ok(Self { running, address, path: kind.path() })
     }
 
-    /// The process.
-    #[must_use]
-    pub fn process(&self) -> &Process {
-        match &self.running {
-            Running::Relay(relay) => relay,
-            Running::Other(process) => process,
+    /// Its processes: wisp-python has one for each of its workers.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn processes(&self) -> Result<Vec<u32>> {
+        let first = match &self.running {
+            Running::Relay(relay) => relay.pid(),
+            Running::Other(process) => process.pid(),
+        };
+        let mut all = vec![first];
+        let mut at = 0;
+        while let Some(pid) = all.get(at) {
+            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+            all.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+            at += 1;
         }
+        Ok(all)
+    }
+
+    /// Processor time that it has used so far.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn processor_time(&self) -> Result<Duration> {
+        let each: std::io::Result<Vec<_>> = self.processes()?.into_iter().map(cpu::used_by).collect();
+        Ok(each?.into_iter().sum())
+    }
+
+    /// Resident memory in bytes; pages that processes share count for each.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        self.processes()?.into_iter().map(resident_bytes).sum()
+    }
+
+    /// Puts server and load on their processors.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn place(&self, placement: Placement) -> Result<Placed> {
+        Placed::place_all(&self.processes()?, placement)
     }
 
     /// A [`proxy`] to a port of this host.
@@ -108,8 +145,7 @@ impl Server {
 
 fn start(command: &mut std::process::Command) -> Result<(Process, SocketAddr)> {
     let mut process = Process::start(command)?;
-    let address =
-        process.wait_for_line(PATIENCE, |line| line.strip_prefix("listening on ")?.parse().ok())?;
+    let address = process.wait_for_line(PATIENCE, |line| line.strip_prefix("listening on ")?.parse().ok())?;
     Ok((process, address))
 }
 
