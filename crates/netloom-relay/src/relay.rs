@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::config::{Config, DEFAULT_LAN};
+use crate::egress::Egress;
 use crate::lan::{self, LanHandle};
 use crate::listen::{self, Entrance};
 
@@ -40,11 +41,12 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         listeners.push(TcpListener::from_std(listener)?);
     }
     let own = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
+    let egress = Egress::new(config, own.clone());
     let (stop, stopped) = watch::channel(false);
     let mut threads = Vec::new();
     let mut lans: Vec<LanHandle> = Vec::new();
     for settings in &config.lans {
-        let (handle, thread) = lan::spawn(settings.clone(), own.clone(), stopped.clone())
+        let (handle, thread) = lan::spawn(settings.clone(), egress.lan(settings), stopped.clone())
             .with_context(|| format!("cannot start LAN {}", settings.name))?;
         lans.push(handle);
         threads.push(thread);

@@ -1,10 +1,12 @@
 //! DNS queries of guests passed to the host's resolvers as they came (RFC 1035): by UDP from a fresh port and under a fresh identifier
 //! (RFC 5452), by TCP if the answer was cut (RFC 7766), to the next server if one is silent or fails.
 
-use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use netloom_core::Query;
@@ -37,13 +39,13 @@ pub(crate) struct Upstream {
     /// Configured; empty: the host's.
     fixed: Vec<SocketAddr>,
     /// The host's, with the time of the file they were read from.
-    host: RefCell<(Option<SystemTime>, Vec<SocketAddr>)>,
-    complained: Cell<bool>,
+    host: Mutex<(Option<SystemTime>, Vec<SocketAddr>)>,
+    complained: AtomicBool,
 }
 
 impl Upstream {
     pub(crate) fn new(fixed: Vec<SocketAddr>) -> Self {
-        Self { fixed, host: RefCell::default(), complained: Cell::new(false) }
+        Self { fixed, host: Mutex::default(), complained: AtomicBool::new(false) }
     }
 
     /// The servers now: those configured, else those of the host, read again when its file has changed.
@@ -52,15 +54,20 @@ impl Upstream {
             return self.fixed.clone();
         }
         let modified = std::fs::metadata(RESOLV_CONF).and_then(|meta| meta.modified()).ok();
-        let mut host = self.host.borrow_mut();
+        let mut host = self.host.lock().unwrap_or_else(PoisonError::into_inner);
         if host.0 != modified || modified.is_none() {
             let text = std::fs::read(RESOLV_CONF).unwrap_or_default();
             *host = (modified, resolvers(&String::from_utf8_lossy(&text)));
         }
-        if host.1.is_empty() && !self.complained.replace(true) {
+        if host.1.is_empty() && !self.complained.swap(true, Ordering::Relaxed) {
             warn!("no DNS server in {RESOLV_CONF}: name one with --dns IP");
         }
         host.1.clone()
+    }
+
+    /// The answer to a query, if there is one in time.
+    pub(super) async fn ask(&self, query: &[u8]) -> Option<Vec<u8>> {
+        timeout(TIMEOUT, ask_all(&self.servers(), query)).await.ok().flatten()
     }
 }
 
@@ -73,10 +80,10 @@ fn resolvers(text: &str) -> Vec<SocketAddr> {
 
 /// Asks for a guest, and gives the machine the answer.
 pub(crate) fn handle_query(lan: &Rc<LanTask>, query: Query) {
-    let servers = lan.upstream.servers();
+    let upstream = Arc::clone(&lan.egress.upstream);
     let lan = Rc::clone(lan);
     spawn_local(async move {
-        let answer = timeout(TIMEOUT, ask_all(&servers, &query.message)).await.ok().flatten();
+        let answer = upstream.ask(&query.message).await;
         lan.machine.borrow_mut().handle_answer(lan.clock.now(), query.id, answer.as_deref());
         lan.drain();
     });
@@ -175,7 +182,7 @@ fn question(query: &[u8]) -> Option<&[u8]> {
     }
 }
 
-fn rcode(message: &[u8]) -> u8 {
+pub(super) fn rcode(message: &[u8]) -> u8 {
     message.get(3).map_or(SERVFAIL, |flags| flags & 0x0f)
 }
 

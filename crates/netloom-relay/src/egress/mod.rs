@@ -1,23 +1,100 @@
 //! The way out: flows of guests joined to sockets of this host.
 //!
+//! - [`dial`]: the one way to a socket, for flows and streams alike: [`target`] ─▶ [`resolver`] ─▶ policy ─▶ [`connect`]
+//! - [`tcp`], [`udp`], [`ping`], [`dns`]: what a LAN's guests send out
+//!
 //! A flow's state is in the machine; here is its socket and the task that waits for it. Bytes move on the machine's events without a
 //! task's hop, and only what the other side takes is taken from the one.
 
+mod connect;
+#[allow(dead_code, reason = "Wisp streams dial by name")]
+pub(crate) mod dial;
 pub(crate) mod dns;
+#[allow(dead_code, reason = "Wisp streams dial by name")]
+pub(crate) mod error;
+mod hosts;
 pub(crate) mod ping;
+mod resolver;
+#[allow(dead_code, reason = "Wisp streams dial by name")]
+pub(crate) mod target;
 mod tcp;
 mod udp;
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 
-use netloom_core::addr::unwrap_embedded_ipv4;
-use netloom_core::{Event, FlowId, Policy, Protocol, Refusal, Rule, Verdict};
-use rustix::io::Errno;
+use netloom_core::{Event, FlowId, IpNet, Policy, Protocol, Refusal};
 use tracing::debug;
 
+use crate::config::{Config, LanSettings};
 use crate::lan::LanTask;
+use dial::Dialer;
+use dns::Upstream;
+use resolver::Resolver;
+use target::Target;
+
+/// Length of a prefix that is one address, of either family: it is cut to the family's.
+const HOST_PREFIX: u8 = 128;
+
+/// What all ways out share.
+pub(crate) struct Egress {
+    /// The relay's listeners, which nobody may reach.
+    own: Vec<SocketAddr>,
+    streams: Arc<Dialer>,
+}
+
+/// What a LAN's guests go out by.
+pub(crate) struct LanEgress {
+    pub(crate) dialer: Arc<Dialer>,
+    pub(crate) upstream: Arc<Upstream>,
+}
+
+impl Egress {
+    /// `own` are the relay's listeners.
+    pub(crate) fn new(config: &Config, own: Vec<SocketAddr>) -> Self {
+        // Streams have no LAN; what the flags say of the default LAN's way out holds for them too, but for private networks.
+        let settings = config.lans.first();
+        let policy = Policy {
+            allow: settings.map(|lan| lan.allow.clone()).unwrap_or_default(),
+            deny: settings.map(|lan| lan.deny.clone()).unwrap_or_default(),
+            own: own.clone(),
+            host: Vec::new(),
+            private: false,
+        };
+        let records = settings.map(|lan| lan.records.clone()).unwrap_or_default();
+        let servers = settings.map(|lan| lan.resolvers.clone()).unwrap_or_default();
+        let resolver = Resolver::new(records, Arc::new(Upstream::new(servers)));
+        Self { own, streams: Arc::new(Dialer::new(policy, Arc::new(resolver))) }
+    }
+
+    /// For Wisp streams and plain streams.
+    #[allow(dead_code, reason = "the Wisp server dials here")]
+    pub(crate) fn streams(&self) -> Arc<Dialer> {
+        Arc::clone(&self.streams)
+    }
+
+    /// For a LAN's guests.
+    pub(crate) fn lan(&self, settings: &LanSettings) -> LanEgress {
+        let host = settings.host_addresses().filter(|_| settings.host_loopback);
+        let policy = Policy {
+            allow: settings
+                .allow
+                .iter()
+                .copied()
+                .chain(host.map(|address| IpNet::new(address, HOST_PREFIX)))
+                .collect(),
+            deny: settings.deny.clone(),
+            own: self.own.clone(),
+            // The host's addresses change; the dialler asks the kernel.
+            host: Vec::new(),
+            private: settings.private,
+        };
+        let upstream = Arc::new(Upstream::new(settings.resolvers.clone()));
+        let resolver = Resolver::new(settings.records.clone(), Arc::clone(&upstream));
+        LanEgress { dialer: Arc::new(Dialer::new(policy, Arc::new(resolver))), upstream }
+    }
+}
 
 /// A flow's socket.
 pub(crate) enum Flow {
@@ -70,55 +147,25 @@ fn flow(lan: &LanTask, id: FlowId) -> Option<Flow> {
 }
 
 fn open(lan: &Rc<LanTask>, id: FlowId, protocol: Protocol, source: SocketAddr, destination: SocketAddr) {
-    let to_host = lan.settings.host_addresses().any(|host| host == destination.ip());
-    let target = match destination.ip() {
-        _ if !to_host => destination,
-        IpAddr::V4(_) => (Ipv4Addr::LOCALHOST, destination.port()).into(),
-        IpAddr::V6(_) => (Ipv6Addr::LOCALHOST, destination.port()).into(),
+    let is_host =
+        lan.settings.host_loopback && lan.settings.host_addresses().any(|host| host == destination.ip());
+    let target = if is_host {
+        Target::loopback(destination.ip(), destination.port())
+    } else {
+        Target::address(destination, Vec::new())
     };
-    let verdict =
-        judge(lan.machine.borrow().policy(), target, protocol, to_host && lan.settings.host_loopback);
-    if let Verdict::Deny(rule) = verdict {
-        debug!("{source} to {destination} denied: {rule}");
-        return lan.machine.borrow_mut().refuse(lan.clock.now(), id, Refusal::Denied);
-    }
-    let flow = match protocol {
+    let flow = lan.egress.dialer.judge_address(&target, protocol).and_then(|address| match protocol {
         Protocol::Tcp => Ok(Flow::Tcp(tcp::dial(lan, id, target))),
-        Protocol::Udp => udp::open(lan, id, target).map(Flow::Datagrams),
-        Protocol::Ping => ping::open(lan, id, target).map(Flow::Datagrams),
-    };
+        Protocol::Udp => Ok(udp::open(lan, id, address).map(Flow::Datagrams)?),
+        Protocol::Ping => Ok(ping::open(lan, id, address).map(Flow::Datagrams)?),
+    });
     match flow {
         Ok(flow) => drop(lan.flows.borrow_mut().insert(id, flow)),
         Err(error) => {
             debug!("{source} to {destination}: {error}");
-            lan.machine.borrow_mut().refuse(lan.clock.now(), id, refusal(&error));
+            lan.machine.borrow_mut().refuse(lan.clock.now(), id, Refusal::from(&error));
         }
     }
-}
-
-/// The policy on the address that is about to be dialled. The host's own addresses are asked of the kernel, since they change.
-fn judge(policy: &Policy, target: SocketAddr, protocol: Protocol, host_loopback: bool) -> Verdict {
-    let probe = policy.own.iter().any(|own| own.ip().is_unspecified() && own.port() == target.port());
-    let forms = [target.ip(), unwrap_embedded_ipv4(target.ip())];
-    let verdict = if probe && let Some(here) = forms.into_iter().find(|address| is_this_host(*address)) {
-        let known = Policy { host: vec![here], ..policy.clone() };
-        known.check(None, target.ip(), target.port(), protocol)
-    } else {
-        policy.check(None, target.ip(), target.port(), protocol)
-    };
-    match verdict {
-        Verdict::Deny(Rule::Loopback) if host_loopback => Verdict::Allow,
-        verdict => verdict,
-    }
-}
-
-/// Whether the kernel would reach an address from that same address. Nothing is sent.
-fn is_this_host(address: IpAddr) -> bool {
-    let local = UdpSocket::bind(any_for(address)).and_then(|socket| {
-        socket.connect((address, 9))?;
-        socket.local_addr()
-    });
-    local.is_ok_and(|local| local.ip() == address)
 }
 
 /// Where a socket toward an address is bound: any address of its family, any port.
@@ -126,23 +173,4 @@ fn any_for(address: IpAddr) -> SocketAddr {
     let any: IpAddr =
         if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     SocketAddr::new(any, 0)
-}
-
-/// What a guest is told of an error of its socket.
-fn refusal(error: &io::Error) -> Refusal {
-    use io::ErrorKind::{
-        AddrNotAvailable, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkDown,
-        NetworkUnreachable, PermissionDenied, TimedOut,
-    };
-    match error.kind() {
-        ConnectionRefused | ConnectionReset => Refusal::Refused,
-        HostUnreachable | NetworkUnreachable | NetworkDown => Refusal::Unreachable,
-        // This host has no address or no port to come from, or speaks no IPv6 at all.
-        AddrNotAvailable => Refusal::Unreachable,
-        _ if error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error()) => Refusal::Unreachable,
-        TimedOut => Refusal::Timeout,
-        PermissionDenied => Refusal::Denied,
-        // No descriptor: the guest may try again.
-        _ => Refusal::Refused,
-    }
 }

@@ -3,18 +3,18 @@
 
 use std::cell::{Cell, OnceCell};
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::rc::Rc;
 use std::time::Duration;
 
 use netloom_core::{FlowId, Refusal};
 use socket2::SockRef;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tracing::debug;
 
-use super::refusal;
+use super::target::Target;
 use crate::lan::{LanTask, READS_PER_TURN};
 use crate::socket;
 
@@ -46,7 +46,7 @@ enum Turn {
 }
 
 /// Dials `target` for a flow, and answers the flow when the target does.
-pub(super) fn dial(lan: &Rc<LanTask>, id: FlowId, target: SocketAddr) -> Rc<Stream> {
+pub(super) fn dial(lan: &Rc<LanTask>, id: FlowId, target: Target) -> Rc<Stream> {
     let stream = Rc::new(Stream {
         id,
         socket: OnceCell::new(),
@@ -61,31 +61,23 @@ pub(super) fn dial(lan: &Rc<LanTask>, id: FlowId, target: SocketAddr) -> Rc<Stre
     stream
 }
 
-async fn connect(target: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if target.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    let stream = socket.connect(target).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
 impl Stream {
-    async fn run(self: Rc<Self>, lan: Rc<LanTask>, target: SocketAddr) {
+    async fn run(self: Rc<Self>, lan: Rc<LanTask>, target: Target) {
         let dialled = tokio::select! {
-            dialled = tokio::time::timeout(LanTask::dial_timeout(), connect(target)) => dialled,
+            dialled = lan.egress.dialer.dial_tcp(&target) => dialled,
             () = self.ended() => return,
         };
         match dialled {
-            Ok(Ok(socket)) => {
+            Ok(socket) => {
                 if self.over.get() || self.socket.set(socket).is_err() {
                     return;
                 }
                 lan.machine.borrow_mut().accept(lan.clock.now(), self.id);
             }
-            Ok(Err(error)) => {
+            Err(error) => {
                 debug!("{target}: {error}");
-                return self.refuse(&lan, refusal(&error));
+                return self.refuse(&lan, Refusal::from(&error));
             }
-            Err(_) => return self.refuse(&lan, Refusal::Timeout),
         }
         lan.drain();
         // A guest may have sent with its SYN's answer still out.

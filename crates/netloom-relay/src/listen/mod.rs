@@ -27,7 +27,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, warn};
 
 use crate::config::Config;
-use crate::lan::{LanHandle, NewClient};
+use crate::lan::{Encapsulation, LanHandle, NewClient};
+use crate::socket::Detached;
 use gate::{Gate, Refusal};
 use page::Answer;
 use route::Route;
@@ -145,9 +146,9 @@ impl Visitor {
             return page::text(status, format!("{refusal}\n"));
         }
         match route::route(request.method(), request.uri().path(), request.headers()) {
-            Route::Guest { lan, key, protocol } => {
+            Route::Guest { lan, key, protocol, encapsulation } => {
                 let upgrade = hyper::upgrade::on(&mut request);
-                self.admit(&lan, &key, protocol, upgrade)
+                self.admit(&lan, &key, protocol, encapsulation, upgrade)
             }
             Route::Page => page::page(),
             Route::Health => page::text(StatusCode::OK, "ok\n"),
@@ -159,7 +160,14 @@ impl Visitor {
     }
 
     /// Agrees to the upgrade, and hands the socket to the LAN once the answer is out.
-    fn admit(&self, lan: &str, key: &str, protocol: Option<String>, upgrade: OnUpgrade) -> Answer {
+    fn admit(
+        &self,
+        lan: &str,
+        key: &str,
+        protocol: Option<String>,
+        encapsulation: Encapsulation,
+        upgrade: OnUpgrade,
+    ) -> Answer {
         let Some(lan) = self.entrance.lans.iter().find(|handle| handle.name() == lan) else {
             return page::text(StatusCode::NOT_FOUND, "this relay has no LAN of that name\n");
         };
@@ -192,9 +200,13 @@ impl Visitor {
             let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
             match parts.io.into_inner().into_std() {
                 // A LAN that has stopped drops its channel; the socket closes with it.
-                Ok(stream) => {
-                    drop(lan.send(NewClient { stream, read: parts.read_buf, peer, permits: (permit, slot) }))
-                }
+                Ok(stream) => drop(lan.send(NewClient {
+                    socket: Detached::Tcp(stream),
+                    encapsulation,
+                    read: parts.read_buf,
+                    peer: peer.to_string(),
+                    permits: (permit, slot),
+                })),
                 Err(error) => debug!("{peer}: {error}"),
             }
         });

@@ -4,18 +4,24 @@ use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WE
 use http::{HeaderMap, Method};
 
 use crate::config::DEFAULT_LAN;
+use crate::lan::Encapsulation;
+
+/// The subprotocol by which pages of QEMU ask for its framing.
+const QEMU_PROTOCOL: &str = "binary";
 
 /// Where a request goes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// A guest, as raw frames, to the LAN of this name.
+    /// A guest, to the LAN of this name.
     Guest {
         /// The LAN's name.
         lan: String,
         /// The client's `Sec-WebSocket-Key`.
         key: String,
-        /// The subprotocol to agree to: the first offered.
+        /// The subprotocol to agree to: `binary` for QEMU's framing if it was offered, else the first.
         protocol: Option<String>,
+        /// How its frames lie in messages.
+        encapsulation: Encapsulation,
     },
     /// The page at `/`.
     Page,
@@ -33,12 +39,13 @@ pub(crate) enum Route {
 
 /// Routes a request.
 pub(crate) fn route(method: &Method, path: &str, headers: &HeaderMap) -> Route {
-    let lan = path.strip_prefix("/lan/").map(|name| name.strip_suffix('/').unwrap_or(name));
+    let qemu = path.strip_prefix("/qemu").filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let lan = qemu.unwrap_or(path).strip_prefix("/lan/").map(|name| name.strip_suffix('/').unwrap_or(name));
     if !headers.contains_key(UPGRADE) {
         return match (method, path) {
             (&Method::GET | &Method::HEAD, "/") => Route::Page,
             (&Method::GET | &Method::HEAD, "/healthz") => Route::Health,
-            (&Method::GET | &Method::HEAD, _) if lan.is_some() => Route::UpgradeRequired,
+            (&Method::GET | &Method::HEAD, _) if lan.or(qemu).is_some() => Route::UpgradeRequired,
             (&Method::GET | &Method::HEAD, _) => Route::NotFound,
             _ => Route::Method,
         };
@@ -59,17 +66,18 @@ pub(crate) fn route(method: &Method, path: &str, headers: &HeaderMap) -> Route {
     else {
         return Route::BadUpgrade("a WebSocket needs a Sec-WebSocket-Key of 16 bytes");
     };
-    // `binary` is how pages of QEMU ask for its framing, which would be garbage as raw frames.
-    let protocol = tokens(headers, &SEC_WEBSOCKET_PROTOCOL).find(|offered| *offered != "binary");
-    if protocol.is_none() && headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
-        return Route::BadUpgrade(
-            "subprotocol `binary` (QEMU framing) is not served; connect without a subprotocol, one frame a message",
-        );
-    }
+    let mut offered = tokens(headers, &SEC_WEBSOCKET_PROTOCOL).peekable();
+    let first = offered.peek().copied();
+    let binary = offered.find(|protocol| *protocol == QEMU_PROTOCOL);
+    let encapsulation = match qemu.or(binary) {
+        Some(_) => Encapsulation::QemuInWebSocket,
+        None => Encapsulation::Raw,
+    };
     Route::Guest {
         lan: lan.unwrap_or(DEFAULT_LAN).to_owned(),
         key: key.to_owned(),
-        protocol: protocol.map(str::to_owned),
+        protocol: binary.or(first).map(str::to_owned),
+        encapsulation,
     }
 }
 
