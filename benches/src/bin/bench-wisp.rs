@@ -11,9 +11,9 @@ use netloom_bench::cpu::median;
 use netloom_bench::table::{self, Row};
 use netloom_bench::wisp::load::{Load, Way};
 use netloom_bench::wisp::server::{KINDS, Server};
-use netloom_bench::wisp::target::{Behaviour, Targets};
 use netloom_bench::wisp::{integrity, latency, load, memory, proxy};
 use netloom_interop::namespace::Namespace;
+use netloom_interop::wisp::target::{Behaviour, Targets};
 
 const BENCH: &str = "wisp";
 const LIMIT: &str = "limit";

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use rustix::event::PollFlags;
 
-use super::client::Client;
 use super::server::Server;
-use super::slow::{SlowSink, byte_at};
+use netloom_interop::wisp::client::Client;
+use netloom_interop::wisp::slow::{SlowSink, byte_at};
 
 /// A target that takes nothing more for so long will not.
 const SILENCE: Duration = Duration::from_secs(3);

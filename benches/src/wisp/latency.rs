@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use rustix::event::PollFlags;
 
-use super::client::{Client, PATIENCE};
 use super::server::Server;
-use super::target::{Behaviour, Targets};
 use crate::relay::place::Placement;
+use netloom_interop::wisp::client::{Client, PATIENCE};
+use netloom_interop::wisp::target::{Behaviour, Targets};
 
 /// Of a round trip.
 const MESSAGE: [u8; 64] = [0x5a; 64];

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::client::{Client, PATIENCE};
 use super::server::Server;
-use super::target::{Behaviour, Targets};
 use crate::relay::place::Placement;
+use netloom_interop::wisp::client::{Client, PATIENCE};
+use netloom_interop::wisp::target::{Behaviour, Targets};
 
 /// Which way the bytes go, as the client sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

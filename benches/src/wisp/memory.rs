@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use rustix::event::PollFlags;
 
-use super::client::{Client, PATIENCE};
 use super::server::Server;
-use super::target::{Behaviour, Targets};
+use netloom_interop::wisp::client::{Client, PATIENCE};
+use netloom_interop::wisp::target::{Behaviour, Targets};
 
 /// Bytes of a DATA packet towards a target that stalls.
 const PACKET_BYTES: usize = 16 * 1024;

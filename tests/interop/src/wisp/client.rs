@@ -6,10 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use netloom_interop::websocket::{Handshake, Opcode, ask, encode};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::wire::{self, Event, Incoming};
+use crate::websocket::{Handshake, Opcode, ask, encode};
 
 /// How long an answer may take before the run is given up.
 pub const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,6 +1,6 @@
 //! Wisp packets in WebSocket messages (RFC 6455 section 5.2), however a server cuts its bytes: headers are read, payload is passed on.
 
-use netloom_interop::websocket::{Opcode, encode};
+use crate::websocket::{Opcode, encode};
 
 /// Opens a stream.
 pub const CONNECT: u8 = 1;
