@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use netloom_interop::namespace::Namespace;
 use netloom_interop::process::{Process, resident_bytes};
 use netloom_interop::relay::Relay;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::proxy;
 use crate::cpu;
@@ -140,6 +141,19 @@ impl Server {
         let mut command = namespace.command(program);
         let (process, address) = start(command.arg(proxy::ARGUMENT).arg(target.to_string()))?;
         Ok(Self { running: Running::Other(process), address, path: "" })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // The first of them ends with its handle, and those that it made would outlive it.
+        let Ok(all) = self.processes() else { return };
+        for pid in all.into_iter().skip(1) {
+            let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+            if let Some(Err(error)) = pid.map(|pid| kill_process(pid, Signal::KILL)) {
+                eprintln!("a process of a server stays behind: {error}");
+            }
+        }
     }
 }
 
