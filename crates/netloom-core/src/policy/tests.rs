@@ -344,7 +344,7 @@ fn patterns_are_written_and_read() {
         ("127.1", ParsePatternError::Host),
         ("10.0.0.0/33", ParsePatternError::Host),
         ("[::1]80", ParsePatternError::Host),
-        ("https://a.example/", ParsePatternError::Host),
+        ("https://a.example/", ParsePatternError::Port),
         ("a:0", ParsePatternError::Port),
         ("a:", ParsePatternError::Port),
         ("a:65536", ParsePatternError::Port),
