@@ -148,6 +148,28 @@ impl Policy {
         }
     }
 
+    /// Whether a host may be reached by a name that somebody else resolves. What has an address here is judged by that.
+    #[must_use]
+    pub fn check_name(&self, name: &str, port: u16, protocol: Protocol) -> Verdict {
+        let about = |pattern: &&Pattern| {
+            pattern.has_port(port, protocol) && (pattern.is_of_all() || pattern.has_name(name))
+        };
+        if let Some(pattern) = self.deny.iter().find(about) {
+            return Verdict::Deny(Rule::Denied(pattern.to_string()));
+        }
+        let mut allows = self.allow.iter().filter(|pattern| pattern.has_port(port, protocol));
+        if allows.clone().any(|pattern| pattern.has_name(name)) {
+            return Verdict::Allow;
+        }
+        if !self.private && !is_public(name) {
+            return Verdict::Deny(Rule::Private);
+        }
+        if self.closed && !allows.any(Pattern::is_of_all) {
+            return Verdict::Deny(Rule::Closed);
+        }
+        Verdict::Allow
+    }
+
     /// Whether a rule is about hosts of this name.
     #[must_use]
     pub fn mentions(&self, name: &str) -> bool {

@@ -11,9 +11,21 @@ pub(crate) struct Input {
     pub(crate) public_names: Vec<Given<String>>,
     pub(crate) max_connections: Option<Given<i64>>,
     pub(crate) log: Option<Given<String>>,
+    pub(crate) egress: EgressInput,
     /// What holds for every LAN that does not say otherwise.
     pub(crate) defaults: LanInput,
     pub(crate) lans: Vec<LanInput>,
+}
+
+/// What was said about all ways out.
+#[derive(Debug, Default)]
+pub(crate) struct EgressInput {
+    pub(crate) allow: Vec<Given<String>>,
+    pub(crate) deny: Vec<Given<String>>,
+    pub(crate) allow_only: Option<bool>,
+    pub(crate) upstream: Option<Given<String>>,
+    pub(crate) resolvers: Vec<Given<String>>,
+    pub(crate) records: Vec<Given<String>>,
 }
 
 /// What was said about a LAN.
@@ -31,6 +43,7 @@ pub(crate) struct LanInput {
     pub(crate) private: Option<bool>,
     pub(crate) allow: Vec<Given<String>>,
     pub(crate) deny: Vec<Given<String>>,
+    pub(crate) allow_only: Option<bool>,
     pub(crate) resolvers: Vec<Given<String>>,
     pub(crate) records: Vec<Given<String>>,
     pub(crate) leases: Vec<Given<String>>,
@@ -56,6 +69,7 @@ impl LanInput {
             private: self.private.or(other.private),
             allow: list(self.allow, &other.allow),
             deny: list(self.deny, &other.deny),
+            allow_only: self.allow_only.or(other.allow_only),
             resolvers: list(self.resolvers, &other.resolvers),
             records: list(self.records, &other.records),
             leases: list(self.leases, &other.leases),
@@ -82,8 +96,15 @@ impl Input {
             public_names: all("--public-name", &args.public_name),
             max_connections: None,
             log: args.log.clone().map(|log| given("--log", log)),
+            egress: EgressInput {
+                allow: all("--allow", &args.allow),
+                deny: all("--deny", &args.deny),
+                allow_only: args.allow_only.then_some(true),
+                upstream: args.upstream.clone().map(|url| given("--upstream", url)),
+                resolvers: all("--dns", &args.dns),
+                records: all("--record", &args.record),
+            },
             defaults: LanInput {
-                name: None,
                 subnet: args.subnet.clone().map(|subnet| given("--subnet", subnet)),
                 ipv6: args.ipv6.clone().map(|ipv6| given("--ipv6", ipv6)),
                 mtu: args.mtu.map(|mtu| given("--mtu", mtu)),
@@ -92,13 +113,8 @@ impl Input {
                 dns: args.no_dns.then_some(false),
                 isolate: args.isolate.then_some(true),
                 host_loopback: args.host_loopback.then_some(true),
-                private: None,
-                allow: all("--allow", &args.allow),
-                deny: all("--deny", &args.deny),
-                resolvers: all("--dns", &args.dns),
-                records: all("--record", &args.record),
                 leases: all("--lease", &args.lease),
-                max_clients: None,
+                ..LanInput::default()
             },
             lans: lans.collect(),
         }

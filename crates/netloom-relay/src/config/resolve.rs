@@ -7,7 +7,8 @@ use netloom_core::Ipv4Net;
 use super::error::{ConfigError, Given};
 use super::input::{Input, LanInput};
 use super::parse;
-use super::{Config, DEFAULT_LAN, LanSettings, ipv6};
+use super::{Config, DEFAULT_LAN, EgressSettings, LanSettings, ipv6};
+use crate::egress::proxy;
 
 /// Listeners that one relay may have.
 const MAX_LISTENERS: usize = 64;
@@ -32,12 +33,25 @@ pub(super) fn resolve(flags: Input, file: Input) -> Result<Config, ConfigError> 
         Ok(_) => Ok(text.clone()),
         Err(_) => Err(format!("`{text}` is not a log filter; write error, warn, info, debug or trace")),
     })?;
+    let resolvers = either(flags.egress.resolvers, file.egress.resolvers);
+    let records = either(flags.egress.records, file.egress.records);
+    let egress = EgressSettings {
+        allow: each(&either(flags.egress.allow, file.egress.allow), parse::pattern)?,
+        deny: each(&either(flags.egress.deny, file.egress.deny), parse::pattern)?,
+        allow_only: flags.egress.allow_only.or(file.egress.allow_only).unwrap_or(false),
+        upstream: one(flags.egress.upstream.or(file.egress.upstream), |url| proxy::parse(url))?,
+        resolvers: each(&resolvers, parse::resolver)?,
+        records: each(&records, parse::record)?,
+    };
+    // What a LAN does not say of DNS is said for all.
+    let defaults = flags.defaults.or(&LanInput { resolvers, records, ..LanInput::default() });
     Ok(Config {
+        egress,
         origins: each(&either(flags.origins, file.origins), parse::origin)?,
         public_names: each(&either(flags.public_names, file.public_names), parse::host_name)?,
         max_connections: max_connections.unwrap_or(4096),
         log,
-        lans: lans(&flags.defaults, flags.lans, file.lans, loopback_only)?,
+        lans: lans(&defaults, flags.lans, file.lans, loopback_only)?,
         listen: addresses,
     })
 }
@@ -96,8 +110,9 @@ fn lan(input: LanInput, loopback_only: bool) -> Result<LanSettings, ConfigError>
         isolate: input.isolate.unwrap_or(false),
         host_loopback: input.host_loopback.unwrap_or(false),
         private: input.private.unwrap_or(loopback_only),
-        allow: each(&input.allow, parse::net)?,
-        deny: each(&input.deny, parse::net)?,
+        allow: each(&input.allow, parse::pattern)?,
+        deny: each(&input.deny, parse::pattern)?,
+        allow_only: input.allow_only.unwrap_or(false),
         resolvers: each(&input.resolvers, parse::resolver)?,
         records: each(&input.records, parse::record)?,
         leases: each(&input.leases, parse::lease)?,
