@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use netloom_core::Ipv4Net;
 
 use super::error::{ConfigError, Given};
-use super::input::{Input, LanInput};
+use super::input::{EgressInput, Input, LanInput};
 use super::parse;
-use super::{Config, DEFAULT_LAN, EgressSettings, LanSettings, ipv6};
+use super::{Config, DEFAULT_LAN, EgressSettings, LanSettings, QemuAddress, ipv6, qemu};
 use crate::egress::proxy;
 
 /// Listeners that one relay may have.
@@ -27,38 +27,60 @@ pub(super) fn resolve(flags: Input, file: Input) -> Result<Config, ConfigError> 
             return Err(listen[n].wrong(format_args!("{address} is given twice; leave one out")));
         }
     }
-    let loopback_only = addresses.iter().all(|address| address.ip().is_loopback());
+    let given = either(flags.qemu_listen, file.qemu_listen);
+    let qemu_listen = each(&given, qemu::parse)?;
+    let qemu_addresses = qemu_listen.iter().filter_map(|listen| match listen.address {
+        QemuAddress::Tcp(address) => Some(address),
+        QemuAddress::Unix(_) => None,
+    });
+    let loopback_only =
+        addresses.iter().copied().chain(qemu_addresses).all(|address| address.ip().is_loopback());
+    // What a LAN does not say of DNS is said for every way out.
+    let of_dns = |egress: &EgressInput, lan: LanInput| LanInput {
+        resolvers: egress.resolvers.clone(),
+        records: egress.records.clone(),
+        ..lan
+    };
+    let defaults = of_dns(&flags.egress, flags.defaults);
+    let common = of_dns(&file.egress, LanInput::default());
+    let lans = lans(&defaults, &common, flags.lans, file.lans, loopback_only)?;
+    for (n, listen) in qemu_listen.iter().enumerate() {
+        if !lans.iter().any(|lan| lan.name == listen.lan) {
+            return Err(given[n].wrong(format_args!("there is no LAN `{0}`; add --lan {0}", listen.lan)));
+        }
+    }
     let max_connections = one(flags.max_connections.or(file.max_connections), |n| parse::count(*n))?;
     let log = one(flags.log.or(file.log), |text| match tracing_subscriber::EnvFilter::try_new(text) {
         Ok(_) => Ok(text.clone()),
         Err(_) => Err(format!("`{text}` is not a log filter; write error, warn, info, debug or trace")),
     })?;
-    let resolvers = either(flags.egress.resolvers, file.egress.resolvers);
-    let records = either(flags.egress.records, file.egress.records);
-    let egress = EgressSettings {
-        allow: each(&either(flags.egress.allow, file.egress.allow), parse::pattern)?,
-        deny: each(&either(flags.egress.deny, file.egress.deny), parse::pattern)?,
-        allow_only: flags.egress.allow_only.or(file.egress.allow_only).unwrap_or(false),
-        upstream: one(flags.egress.upstream.or(file.egress.upstream), |url| proxy::parse(url))?,
-        resolvers: each(&resolvers, parse::resolver)?,
-        records: each(&records, parse::record)?,
-    };
-    // What a LAN does not say of DNS is said for all.
-    let defaults = flags.defaults.or(&LanInput { resolvers, records, ..LanInput::default() });
     Ok(Config {
-        egress,
+        egress: egress(flags.egress, file.egress)?,
         origins: each(&either(flags.origins, file.origins), parse::origin)?,
         public_names: each(&either(flags.public_names, file.public_names), parse::host_name)?,
         max_connections: max_connections.unwrap_or(4096),
         log,
-        lans: lans(&defaults, flags.lans, file.lans, loopback_only)?,
+        lans,
         listen: addresses,
+        qemu_listen,
+    })
+}
+
+fn egress(flags: EgressInput, file: EgressInput) -> Result<EgressSettings, ConfigError> {
+    Ok(EgressSettings {
+        allow: each(&either(flags.allow, file.allow), parse::pattern)?,
+        deny: each(&either(flags.deny, file.deny), parse::pattern)?,
+        allow_only: flags.allow_only.or(file.allow_only).unwrap_or(false),
+        upstream: one(flags.upstream.or(file.upstream), |url| proxy::parse(url))?,
+        resolvers: each(&either(flags.resolvers, file.resolvers), parse::resolver)?,
+        records: each(&either(flags.records, file.records), parse::record)?,
     })
 }
 
 /// All LANs, the default first. One that both flags and file name is one LAN, and the flags win.
 fn lans(
     defaults: &LanInput,
+    common: &LanInput,
     flags: Vec<LanInput>,
     file: Vec<LanInput>,
     loopback_only: bool,
@@ -88,7 +110,7 @@ fn lans(
     let others = LanInput { leases: Vec::new(), ..defaults.clone() };
     let resolved = inputs.into_iter().enumerate().map(|(n, input)| {
         let merged = if n == 0 { defaults.clone().or(&input) } else { input.or(&others) };
-        lan(merged, loopback_only)
+        lan(merged.or(common), loopback_only)
     });
     resolved.collect()
 }
