@@ -29,13 +29,13 @@ fn told(leased: &mut Leased, to: Ipv4Addr, protocol: u8, payload: &[u8]) -> Told
     let mut told = Told::Nothing;
     loop {
         let frame = leased.guest.next().expect("the connection lives");
-        if ethertype(&frame) != 0x0800 || frame.len() < 48 {
+        if ethertype(&frame) != 0x0800 || frame.len() < 36 {
             continue;
         }
         match (frame[23], frame[34], frame[35]) {
             (1, 0, _) => return told,
             (1, 3, 13) => told = Told::Prohibited,
-            (6, ..) if frame[47] & 4 != 0 => told = Told::Reset,
+            (6, ..) if frame.get(47).is_some_and(|flags| flags & 4 != 0) => told = Told::Reset,
             (6 | 17, ..) => told = Told::Answered,
             _ => {}
         }
@@ -98,7 +98,7 @@ fn a_rule_by_name_is_about_whom_dns_gave_the_address() {
     let address = Ipv4Addr::new(127, 0, 0, 2);
     let datagram = common::packet::udp(4000, port, b"hello");
     let mut leased = Leased::new(&relay, 1);
-    let mut lookup = |leased: &mut Leased, name: &str| {
+    let lookup = |leased: &mut Leased, name: &str| {
         leased.udp(1, 5000, (GATEWAY, 53).into(), &query(7, name));
         let mut buffer = [0; 2000];
         let (read, from) = dns.recv_from(&mut buffer).expect("the query arrives");
