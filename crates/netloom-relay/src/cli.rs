@@ -69,6 +69,13 @@ pub struct RelayArgs {
     /// Keep guests from each other: each reaches only the gateway
     #[arg(long)]
     pub isolate: bool,
+    /// A LAN as other programs lay it out, with their addresses: `c2w`, `v86` or `websockproxy`. What is said beside it wins
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// Lead a TCP port of this host to a guest: `8080=first:80`, `127.0.0.1:8080=192.168.86.100:80`, or a guest by MAC address or name.
+    /// Repeatable
+    #[arg(long, value_name = "LISTEN=GUEST:PORT")]
+    pub forward: Vec<String>,
     /// No gateway: guests reach each other and the services, nothing outside
     #[arg(long)]
     pub no_gateway: bool,

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! client ─▶ listen (gate · route · upgrade) ─▶ lan (one thread, one machine) ─▶ egress (tcp · udp · ping · dns)
+//!                                  forward ─▶
 //! ```
 
 pub mod cli;
 pub mod config;
 mod egress;
+mod forward;
 mod lan;
 mod listen;
 mod random;

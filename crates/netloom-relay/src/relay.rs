@@ -13,8 +13,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::config::{Config, DEFAULT_LAN, QemuAddress, QemuListen};
+use crate::config::{Config, DEFAULT_LAN, Forward, QemuAddress, QemuListen};
 use crate::egress::Egress;
+use crate::forward;
 use crate::lan::{self, LanHandle};
 use crate::listen::{self, Entrance, QemuListener};
 
@@ -50,19 +51,31 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         qemu_bound.push(listener.bound()?);
         qemu_listeners.push(listener);
     }
-    let own = own(&bound, &qemu_bound);
+    let mut forwards = Vec::new();
+    let mut forwards_bound = Vec::new();
+    for lan in &config.lans {
+        let mut listeners = Vec::new();
+        for forward in &lan.forwards {
+            let listener = forward::Listener::bind(forward)
+                .map_err(|error| explain_bind(&forward.listen, "--forward", &error))?;
+            forwards_bound.push((lan.name.as_str(), listener.bound()?));
+            listeners.push(listener);
+        }
+        forwards.push(listeners);
+    }
+    let own = own(&bound, &qemu_bound, &forwards_bound);
     let egress = Egress::new(config, own.clone());
     let (stop, stopped) = watch::channel(false);
     let mut threads = Vec::new();
     let mut lans: Vec<LanHandle> = Vec::new();
-    for settings in &config.lans {
-        let (handle, thread) = lan::spawn(settings.clone(), egress.lan(settings), stopped.clone())
+    for (settings, forwards) in config.lans.iter().zip(forwards) {
+        let (handle, thread) = lan::spawn(settings.clone(), egress.lan(settings), forwards, stopped.clone())
             .with_context(|| format!("cannot start LAN {}", settings.name))?;
         lans.push(handle);
         threads.push(thread);
     }
     drop(stopped);
-    announce(config, &bound, &qemu_bound)?;
+    announce(config, &bound, &qemu_bound, &forwards_bound)?;
 
     let entrance = Arc::new(Entrance::new(config, lans));
     let mut accepting: Vec<_> =
@@ -102,7 +115,12 @@ pub(crate) const fn stop_timeout() -> Duration {
 }
 
 /// Says where the relay listens and what to paste into v86. Programs wait for the lines `listening on …`.
-fn announce(config: &Config, bound: &[SocketAddr], qemu: &[QemuListen]) -> io::Result<()> {
+fn announce(
+    config: &Config,
+    bound: &[SocketAddr],
+    qemu: &[QemuListen],
+    forwards: &[(&str, Forward)],
+) -> io::Result<()> {
     let mut text = String::new();
     for address in bound {
         text += &format!("listening on ws://{address}/\n");
@@ -114,6 +132,12 @@ fn announce(config: &Config, bound: &[SocketAddr], qemu: &[QemuListen]) -> io::R
         };
         text += &format!("listening on {} for QEMU, LAN {}\n", listen.address, listen.lan);
         text += &format!("  in QEMU: -netdev stream,id=n0,server=off,{}\n", address.netdev());
+    }
+    for (lan, forward) in forwards {
+        text += &format!(
+            "forwarding {} to port {} of guest {}, LAN {lan}\n",
+            forward.listen, forward.port, forward.guest
+        );
     }
     let reachable = bound.first().map(|address| reachable(*address));
     for (lan, address) in config.lans.iter().zip(std::iter::repeat(reachable).flatten()) {
@@ -148,12 +172,12 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 /// The addresses of ours that no guest may reach.
-fn own(bound: &[SocketAddr], qemu: &[QemuListen]) -> Vec<SocketAddr> {
+fn own(bound: &[SocketAddr], qemu: &[QemuListen], forwards: &[(&str, Forward)]) -> Vec<SocketAddr> {
     let qemu = qemu.iter().filter_map(|listen| match listen.address {
         QemuAddress::Tcp(address) => Some(address),
         QemuAddress::Unix(_) => None,
     });
-    bound.iter().copied().chain(qemu).collect()
+    bound.iter().copied().chain(qemu).chain(forwards.iter().map(|(_, forward)| forward.listen)).collect()
 }
 
 fn explain_bind(address: &impl Display, flag: &str, error: &io::Error) -> anyhow::Error {

@@ -51,9 +51,13 @@ struct Egress {
 #[serde(deny_unknown_fields)]
 struct Lan {
     name: Spanned<String>,
+    preset: Option<Spanned<String>>,
     subnet: Option<Spanned<String>>,
     ipv6: Option<Spanned<String>>,
     mtu: Option<Spanned<i64>>,
+    gateway_mac: Option<Spanned<String>>,
+    pool: Option<Spanned<String>>,
+    lease_s: Option<Spanned<i64>>,
     gateway: Option<bool>,
     dhcp: Option<bool>,
     dns: Option<bool>,
@@ -71,6 +75,8 @@ struct Lan {
     records: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
     leases: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
+    forwards: Vec<Spanned<String>>,
     max_clients: Option<Spanned<i64>>,
 }
 
@@ -83,9 +89,13 @@ const FORMS: &[(&str, &str)] = &[
     ("max_connections", "max_connections = 4096"),
     ("filter", "filter = \"info\""),
     ("name", "name = \"default\""),
+    ("preset", "preset = \"c2w\""),
     ("subnet", "subnet = \"192.168.86.0/24\""),
     ("ipv6", "ipv6 = \"ula\""),
     ("mtu", "mtu = 1500"),
+    ("gateway_mac", "gateway_mac = \"02:4e:65:74:6c:01\""),
+    ("pool", "pool = \"192.168.86.100-192.168.86.253\""),
+    ("lease_s", "lease_s = 86400"),
     ("gateway", "gateway = true"),
     ("dhcp", "dhcp = true"),
     ("dns", "dns = true"),
@@ -99,6 +109,7 @@ const FORMS: &[(&str, &str)] = &[
     ("resolvers", "resolvers = [\"192.0.2.53\"]"),
     ("records", "records = { \"web.lan\" = \"192.168.86.10\" }"),
     ("leases", "leases = { \"52:54:00:12:34:56\" = \"192.168.86.10\" }"),
+    ("forwards", "forwards = [\"8080=first:80\"]"),
     ("max_clients", "max_clients = 1024"),
     ("listen", "[listen]"),
     ("log", "[log]"),
@@ -157,9 +168,13 @@ impl Source {
     fn lan(&self, lan: Lan) -> LanInput {
         LanInput {
             name: Some(self.given("name", lan.name)),
+            preset: lan.preset.map(|value| self.given("preset", value)),
             subnet: lan.subnet.map(|value| self.given("subnet", value)),
             ipv6: lan.ipv6.map(|value| self.given("ipv6", value)),
             mtu: lan.mtu.map(|value| self.given("mtu", value)),
+            gateway_mac: lan.gateway_mac.map(|value| self.given("gateway_mac", value)),
+            pool: lan.pool.map(|value| self.given("pool", value)),
+            lease_s: lan.lease_s.map(|value| self.given("lease_s", value)),
             gateway: lan.gateway,
             dhcp: lan.dhcp,
             dns: lan.dns,
@@ -172,6 +187,7 @@ impl Source {
             resolvers: self.all("resolvers", lan.resolvers),
             records: self.pairs("records", lan.records),
             leases: self.pairs("leases", lan.leases),
+            forwards: self.all("forwards", lan.forwards),
             max_clients: lan.max_clients.map(|value| self.given("max_clients", value)),
         }
     }

@@ -33,9 +33,13 @@ pub(crate) struct EgressInput {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LanInput {
     pub(crate) name: Option<Given<String>>,
+    pub(crate) preset: Option<Given<String>>,
     pub(crate) subnet: Option<Given<String>>,
     pub(crate) ipv6: Option<Given<String>>,
     pub(crate) mtu: Option<Given<i64>>,
+    pub(crate) gateway_mac: Option<Given<String>>,
+    pub(crate) pool: Option<Given<String>>,
+    pub(crate) lease_s: Option<Given<i64>>,
     pub(crate) gateway: Option<bool>,
     pub(crate) dhcp: Option<bool>,
     pub(crate) dns: Option<bool>,
@@ -48,6 +52,7 @@ pub(crate) struct LanInput {
     pub(crate) resolvers: Vec<Given<String>>,
     pub(crate) records: Vec<Given<String>>,
     pub(crate) leases: Vec<Given<String>>,
+    pub(crate) forwards: Vec<Given<String>>,
     pub(crate) max_clients: Option<Given<i64>>,
 }
 
@@ -59,9 +64,13 @@ impl LanInput {
         };
         Self {
             name: self.name.or_else(|| other.name.clone()),
+            preset: self.preset.or_else(|| other.preset.clone()),
             subnet: self.subnet.or_else(|| other.subnet.clone()),
             ipv6: self.ipv6.or_else(|| other.ipv6.clone()),
             mtu: self.mtu.or_else(|| other.mtu.clone()),
+            gateway_mac: self.gateway_mac.or_else(|| other.gateway_mac.clone()),
+            pool: self.pool.or_else(|| other.pool.clone()),
+            lease_s: self.lease_s.or_else(|| other.lease_s.clone()),
             gateway: self.gateway.or(other.gateway),
             dhcp: self.dhcp.or(other.dhcp),
             dns: self.dns.or(other.dns),
@@ -74,6 +83,7 @@ impl LanInput {
             resolvers: list(self.resolvers, &other.resolvers),
             records: list(self.records, &other.records),
             leases: list(self.leases, &other.leases),
+            forwards: list(self.forwards, &other.forwards),
             max_clients: self.max_clients.or_else(|| other.max_clients.clone()),
         }
     }
@@ -107,15 +117,20 @@ impl Input {
                 records: all("--record", &args.record),
             },
             defaults: LanInput {
+                preset: args.preset.clone().map(|preset| given("--preset", preset)),
                 subnet: args.subnet.clone().map(|subnet| given("--subnet", subnet)),
                 ipv6: args.ipv6.clone().map(|ipv6| given("--ipv6", ipv6)),
                 mtu: args.mtu.map(|mtu| given("--mtu", mtu)),
+                gateway_mac: None,
+                pool: None,
+                lease_s: None,
                 gateway: args.no_gateway.then_some(false),
                 dhcp: args.no_dhcp.then_some(false),
                 dns: args.no_dns.then_some(false),
                 isolate: args.isolate.then_some(true),
                 host_loopback: args.host_loopback.then_some(true),
                 leases: all("--lease", &args.lease),
+                forwards: all("--forward", &args.forward),
                 ..LanInput::default()
             },
             lans: lans.collect(),

@@ -10,9 +10,11 @@
 
 mod error;
 mod file;
+mod forward;
 mod input;
 mod ipv6;
 mod parse;
+mod preset;
 mod qemu;
 mod resolve;
 mod show;
@@ -24,6 +26,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use netloom_core::{Ipv4Net, Ipv6Config, Ipv6Net, MacAddr, Pattern};
 
 pub use error::ConfigError;
+pub use forward::{Forward, ForwardGuest};
 pub use parse::Origin;
 pub use qemu::{QemuAddress, QemuListen};
 
@@ -84,6 +87,12 @@ pub struct LanSettings {
     pub ipv6: Option<Ipv6Net>,
     /// Its MTU in bytes: 576 to 65,535.
     pub mtu: u16,
+    /// The gateway's MAC address.
+    pub gateway_mac: MacAddr,
+    /// First and last address that DHCP leases.
+    pub pool: (Ipv4Addr, Ipv4Addr),
+    /// How long a lease lasts, in seconds.
+    pub lease_s: u32,
     /// Whether guests reach anything outside.
     pub gateway: bool,
     /// Whether our DHCP server serves.
@@ -108,6 +117,8 @@ pub struct LanSettings {
     pub records: Vec<(String, Vec<IpAddr>)>,
     /// Fixed DHCP leases.
     pub leases: Vec<(MacAddr, Ipv4Addr)>,
+    /// Ports of this host that lead to guests.
+    pub forwards: Vec<Forward>,
     /// Clients that may be connected at once.
     pub max_clients: usize,
 }
@@ -128,22 +139,13 @@ impl LanSettings {
     /// The IPv4 address that stands for the host: the subnet's last.
     #[must_use]
     pub fn host_address(&self) -> Ipv4Addr {
-        Ipv4Addr::from_bits(self.subnet.broadcast().to_bits().saturating_sub(1))
+        host_address(self.subnet)
     }
 
     /// The addresses that stand for the host: the subnet's last, and in the IPv6 prefix the interface identifier `254`.
     pub fn host_addresses(&self) -> impl Iterator<Item = IpAddr> {
         let v6 = self.ipv6.and_then(|prefix| prefix.host(0x254));
         [Some(self.host_address().into()), v6.map(IpAddr::V6)].into_iter().flatten()
-    }
-
-    /// First and last address of the DHCP pool: from the hundredth address where there are 256, and up to the host's address.
-    #[must_use]
-    pub fn pool(&self) -> (Ipv4Addr, Ipv4Addr) {
-        let size = 1_u32 << (32 - u32::from(self.subnet.prefix())).min(31);
-        let first = self.subnet.network().to_bits() + if size >= 256 { 100 } else { (size / 4).max(2) };
-        let last = (self.host_address().to_bits() - 1).min(first + 65_535);
-        (Ipv4Addr::from_bits(first), Ipv4Addr::from_bits(last))
     }
 }
 
@@ -163,4 +165,9 @@ impl Config {
     pub fn to_toml(&self) -> String {
         show::to_toml(self)
     }
+}
+
+/// The address of a subnet that stands for the host.
+fn host_address(subnet: Ipv4Net) -> Ipv4Addr {
+    Ipv4Addr::from_bits(subnet.broadcast().to_bits().saturating_sub(1))
 }

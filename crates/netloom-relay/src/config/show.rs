@@ -47,6 +47,9 @@ fn lan(lan: &LanSettings) -> Value {
         ("subnet".to_owned(), lan.subnet.to_string().into()),
         ("ipv6".to_owned(), lan.ipv6.map_or_else(|| "off".to_owned(), |prefix| prefix.to_string()).into()),
         ("mtu".to_owned(), i64::from(lan.mtu).into()),
+        ("gateway_mac".to_owned(), lan.gateway_mac.to_string().into()),
+        ("pool".to_owned(), format!("{}-{}", lan.pool.0, lan.pool.1).into()),
+        ("lease_s".to_owned(), i64::from(lan.lease_s).into()),
         ("gateway".to_owned(), lan.gateway.into()),
         ("dhcp".to_owned(), lan.dhcp.into()),
         ("dns".to_owned(), lan.dns.into()),
@@ -57,6 +60,7 @@ fn lan(lan: &LanSettings) -> Value {
         ("deny".to_owned(), texts(&lan.deny)),
         ("allow_only".to_owned(), lan.allow_only.into()),
         ("resolvers".to_owned(), texts(&lan.resolvers)),
+        ("forwards".to_owned(), texts(&lan.forwards)),
         ("max_clients".to_owned(), number(lan.max_clients)),
         ("records".to_owned(), records(&lan.records)),
         (

@@ -28,7 +28,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use netloom_core::{Event, FlowId, Guest, IpNet, Pattern, Policy, Protocol, Refusal};
+use netloom_core::{ConnectError, Event, FlowId, Guest, IpNet, Pattern, Policy, Protocol, Refusal};
+use tokio::net::TcpStream;
 use tracing::{debug, info};
 
 use crate::config::{Config, EgressSettings, LanSettings};
@@ -170,9 +171,24 @@ pub(crate) fn handle_event(lan: &Rc<LanTask>, event: Event) {
                 stream.end();
             }
         }
-        // Only connections that the relay opens to guests are established, and it opens none.
-        Event::Established { .. } => {}
+        Event::Established { id } => {
+            if let Some(Flow::Tcp(stream)) = flow(lan, id) {
+                stream.establish();
+            }
+        }
     }
+}
+
+/// Opens a connection to a guest for a socket of this host, which shares its fate.
+pub(crate) fn connect_guest(
+    lan: &Rc<LanTask>,
+    guest: SocketAddr,
+    socket: TcpStream,
+) -> Result<(), ConnectError> {
+    let id = lan.machine.borrow_mut().connect(lan.clock.now(), guest)?;
+    lan.flows.borrow_mut().insert(id, Flow::Tcp(tcp::join(lan, id, socket)));
+    lan.drain();
+    Ok(())
 }
 
 fn flow(lan: &LanTask, id: FlowId) -> Option<Flow> {
