@@ -40,6 +40,18 @@ pub struct RelayArgs {
     /// Host name under which the relay is reached, beside localhost and addresses. Repeatable
     #[arg(long, value_name = "NAME")]
     pub public_name: Vec<String>,
+    /// What / and every path that names nothing else lead to: `lan`, or `wisp` for clients that can only be given a host [default: lan]
+    #[arg(long, value_name = "lan|wisp")]
+    pub root: Option<String>,
+    /// No Wisp server at /wisp/
+    #[arg(long)]
+    pub no_wisp: bool,
+    /// Who may use the Wisp server, by password; others may not. Repeatable
+    #[arg(long, value_name = "NAME=PASSWORD")]
+    pub wisp_user: Vec<String>,
+    /// Public key (Ed25519, in base64) of who may use the Wisp server; others may not. Repeatable
+    #[arg(long, value_name = "KEY")]
+    pub wisp_key: Vec<String>,
     /// A further LAN, reached at /lan/NAME. Repeatable
     #[arg(long, value_name = "NAME[=SUBNET]")]
     pub lan: Vec<String>,

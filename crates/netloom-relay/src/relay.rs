@@ -18,6 +18,7 @@ use crate::egress::Egress;
 use crate::forward;
 use crate::lan::{self, LanHandle};
 use crate::listen::{self, Entrance, QemuListener};
+use crate::wisp;
 
 /// How long guests have to answer the closing of their connections.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
@@ -74,10 +75,19 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         lans.push(handle);
         threads.push(thread);
     }
+    let wisp = match &config.wisp {
+        Some(settings) => {
+            let (handle, workers) =
+                wisp::spawn(settings, &egress.streams(), &stopped).context("cannot start the Wisp server")?;
+            threads.extend(workers);
+            Some(handle)
+        }
+        None => None,
+    };
     drop(stopped);
     announce(config, &bound, &qemu_bound, &forwards_bound)?;
 
-    let entrance = Arc::new(Entrance::new(config, lans));
+    let entrance = Arc::new(Entrance::new(config, lans, wisp));
     let mut accepting: Vec<_> =
         listeners.into_iter().map(|listener| tokio::spawn(Arc::clone(&entrance).accept(listener))).collect();
     accepting.extend(
@@ -97,13 +107,13 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     tokio::select! {
         // Every LAN's thread holds the other end until it has ended.
         () = stop.closed() => {}
-        () = tokio::time::sleep(STOP_TIMEOUT * 2) => warn!("a LAN did not end in time"),
+        () = tokio::time::sleep(STOP_TIMEOUT * 2) => warn!("a LAN or the Wisp server did not end in time"),
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     }
     for thread in threads.into_iter().filter(std::thread::JoinHandle::is_finished) {
         if thread.join().is_err() {
-            warn!("a LAN's thread panicked");
+            warn!("a thread panicked");
         }
     }
     Ok(())

@@ -10,6 +10,7 @@ use toml::Spanned;
 
 use super::error::{ConfigError, Given, Place};
 use super::input::{EgressInput, Input, LanInput};
+use super::wisp::WispInput;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -17,6 +18,7 @@ struct File {
     listen: Listen,
     log: Log,
     egress: Egress,
+    wisp: Wisp,
     lan: Vec<Lan>,
 }
 
@@ -28,6 +30,21 @@ struct Listen {
     origins: Vec<Spanned<String>>,
     public_names: Vec<Spanned<String>>,
     max_connections: Option<Spanned<i64>>,
+    root: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Wisp {
+    enabled: Option<bool>,
+    users: BTreeMap<String, Spanned<String>>,
+    keys: Vec<Spanned<String>>,
+    motd: Option<Spanned<String>>,
+    udp: Option<bool>,
+    max_clients: Option<Spanned<i64>>,
+    max_streams: Option<Spanned<i64>>,
+    max_message_bytes: Option<Spanned<i64>>,
+    udp_idle_s: Option<Spanned<i64>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -111,6 +128,16 @@ const FORMS: &[(&str, &str)] = &[
     ("leases", "leases = { \"52:54:00:12:34:56\" = \"192.168.86.10\" }"),
     ("forwards", "forwards = [\"8080=first:80\"]"),
     ("max_clients", "max_clients = 1024"),
+    ("root", "root = \"lan\""),
+    ("enabled", "enabled = true"),
+    ("users", "users = { \"NAME\" = \"PASSWORD\" }"),
+    ("keys", "keys = [\"BASE64\"]"),
+    ("motd", "motd = \"TEXT\""),
+    ("udp", "udp = true"),
+    ("max_streams", "max_streams = 1024"),
+    ("max_message_bytes", "max_message_bytes = 1048576"),
+    ("udp_idle_s", "udp_idle_s = 120"),
+    ("wisp", "[wisp]"),
     ("listen", "[listen]"),
     ("log", "[log]"),
     ("egress", "[egress]"),
@@ -165,6 +192,21 @@ impl Source {
         }
     }
 
+    fn wisp(&self, wisp: Wisp) -> WispInput {
+        let number = |key: &str, value: Option<Spanned<i64>>| value.map(|value| self.given(key, value));
+        WispInput {
+            enabled: wisp.enabled,
+            users: self.pairs("users", wisp.users),
+            keys: self.all("keys", wisp.keys),
+            motd: wisp.motd.map(|value| self.given("motd", value)),
+            udp: wisp.udp,
+            max_clients: number("max_clients", wisp.max_clients),
+            max_streams: number("max_streams", wisp.max_streams),
+            max_message_bytes: number("max_message_bytes", wisp.max_message_bytes),
+            udp_idle_s: number("udp_idle_s", wisp.udp_idle_s),
+        }
+    }
+
     fn lan(&self, lan: Lan) -> LanInput {
         LanInput {
             name: Some(self.given("name", lan.name)),
@@ -214,6 +256,8 @@ pub(crate) fn read(path: &Path) -> Result<Input, ConfigError> {
             resolvers: source.all("resolvers", file.egress.resolvers),
             records: source.pairs("records", file.egress.records),
         },
+        root: file.listen.root.map(|value| source.given("root", value)),
+        wisp: source.wisp(file.wisp),
         defaults: LanInput::default(),
         lans: file.lan.into_iter().map(|lan| source.lan(lan)).collect(),
     })

@@ -1,6 +1,7 @@
 //! What was written, by flags or in the file, before it is checked.
 
 use super::error::{Given, Place};
+use super::wisp::WispInput;
 use crate::cli::RelayArgs;
 
 /// All that one source said. `None` and empty lists mean that it said nothing.
@@ -11,8 +12,10 @@ pub(crate) struct Input {
     pub(crate) origins: Vec<Given<String>>,
     pub(crate) public_names: Vec<Given<String>>,
     pub(crate) max_connections: Option<Given<i64>>,
+    pub(crate) root: Option<Given<String>>,
     pub(crate) log: Option<Given<String>>,
     pub(crate) egress: EgressInput,
+    pub(crate) wisp: WispInput,
     /// What holds for every LAN that does not say otherwise.
     pub(crate) defaults: LanInput,
     pub(crate) lans: Vec<LanInput>,
@@ -107,6 +110,7 @@ impl Input {
             origins: all("--origin", &args.origin),
             public_names: all("--public-name", &args.public_name),
             max_connections: None,
+            root: args.root.clone().map(|root| given("--root", root)),
             log: args.log.clone().map(|log| given("--log", log)),
             egress: EgressInput {
                 allow: all("--allow", &args.allow),
@@ -115,6 +119,12 @@ impl Input {
                 upstream: args.upstream.clone().map(|url| given("--upstream", url)),
                 resolvers: all("--dns", &args.dns),
                 records: all("--record", &args.record),
+            },
+            wisp: WispInput {
+                enabled: args.no_wisp.then_some(false),
+                users: all("--wisp-user", &args.wisp_user),
+                keys: all("--wisp-key", &args.wisp_key),
+                ..WispInput::default()
             },
             defaults: LanInput {
                 preset: args.preset.clone().map(|preset| given("--preset", preset)),

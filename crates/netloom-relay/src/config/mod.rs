@@ -20,6 +20,7 @@ mod resolve;
 mod show;
 #[cfg(test)]
 mod tests;
+mod wisp;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -29,6 +30,7 @@ pub use error::ConfigError;
 pub use forward::{Forward, ForwardGuest};
 pub use parse::Origin;
 pub use qemu::{QemuAddress, QemuListen};
+pub use wisp::{PublicKey, Root, WispSettings};
 
 pub use crate::egress::proxy::Proxy;
 
@@ -51,6 +53,10 @@ pub struct Config {
     pub public_names: Vec<String>,
     /// Connections that may be open at once, guests included.
     pub max_connections: usize,
+    /// What the paths that name nothing else lead to.
+    pub root: Root,
+    /// The Wisp server, if there is one.
+    pub wisp: Option<WispSettings>,
     /// What to log, as a filter of `tracing`; `None` leaves it to `RUST_LOG`.
     pub log: Option<String>,
     /// What holds for every way out.

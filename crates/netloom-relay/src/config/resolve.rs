@@ -7,8 +7,8 @@ use netloom_core::{Ipv4Net, MacAddr};
 use super::error::{ConfigError, Given};
 use super::input::{EgressInput, Input, LanInput};
 use super::parse;
-use super::{Config, DEFAULT_LAN, EgressSettings, ForwardGuest, LanSettings, QemuAddress};
-use super::{forward, host_address, ipv6, preset, qemu};
+use super::{Config, DEFAULT_LAN, EgressSettings, ForwardGuest, LanSettings, QemuAddress, Root};
+use super::{forward, host_address, ipv6, preset, qemu, wisp};
 use crate::egress::proxy;
 
 /// MAC address of every gateway that is told no other: locally administered, and the same after a restart, so that guests' ARP caches stay
@@ -63,6 +63,8 @@ pub(super) fn resolve(flags: Input, file: Input) -> Result<Config, ConfigError> 
         origins: each(&either(flags.origins, file.origins), parse::origin)?,
         public_names: each(&either(flags.public_names, file.public_names), parse::host_name)?,
         max_connections: max_connections.unwrap_or(4096),
+        root: one(flags.root.or(file.root), |text| wisp::root(text))?.unwrap_or(Root::Lan),
+        wisp: wisp::resolve(flags.wisp, file.wisp)?,
         log,
         lans,
         listen: addresses,
@@ -186,14 +188,14 @@ fn either(flags: Vec<Given<String>>, file: Vec<Given<String>>) -> Vec<Given<Stri
     if flags.is_empty() { file } else { flags }
 }
 
-fn one<T, U>(
+pub(super) fn one<T, U>(
     given: Option<Given<T>>,
     parse: impl Fn(&T) -> Result<U, String>,
 ) -> Result<Option<U>, ConfigError> {
     given.map(|given| parse(&given.value).map_err(|message| given.wrong(message))).transpose()
 }
 
-fn each<T>(
+pub(super) fn each<T>(
     given: &[Given<String>],
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Result<Vec<T>, ConfigError> {

@@ -14,8 +14,10 @@ pub(super) fn to_toml(config: &Config) -> String {
     listen.insert("origins".into(), texts(&config.origins));
     listen.insert("public_names".into(), texts(&config.public_names));
     listen.insert("max_connections".into(), number(config.max_connections));
+    listen.insert("root".into(), config.root.to_string().into());
     let mut root = Table::new();
     root.insert("listen".into(), listen.into());
+    root.insert("wisp".into(), super::wisp::show(config.wisp.as_ref()).into());
     if let Some(filter) = &config.log {
         root.insert(
             "log".into(),
@@ -78,7 +80,7 @@ fn records(records: &[(String, Vec<IpAddr>)]) -> Value {
     pairs(records.iter().map(|(name, addresses)| (name.clone(), joined(addresses))).collect())
 }
 
-fn texts<T: Display>(values: &[T]) -> Value {
+pub(super) fn texts<T: Display>(values: &[T]) -> Value {
     values.iter().map(|value| Value::from(value.to_string())).collect::<Vec<_>>().into()
 }
 
@@ -86,6 +88,6 @@ fn joined(addresses: &[IpAddr]) -> String {
     addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(",")
 }
 
-fn number(value: usize) -> Value {
+pub(super) fn number(value: usize) -> Value {
     Value::from(i64::try_from(value).unwrap_or(i64::MAX))
 }

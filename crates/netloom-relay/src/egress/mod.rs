@@ -7,11 +7,9 @@
 //! task's hop, and only what the other side takes is taken from the one.
 
 mod connect;
-#[allow(dead_code, reason = "Wisp streams dial by name")]
 pub(crate) mod dial;
 pub(crate) mod dns;
-#[allow(dead_code, reason = "Wisp streams dial by name")]
-pub(crate) mod error;
+mod error;
 #[cfg(test)]
 mod fixture;
 mod hosts;
@@ -19,8 +17,7 @@ pub(crate) mod ping;
 pub(crate) mod proxy;
 mod refusals;
 mod resolver;
-#[allow(dead_code, reason = "Wisp streams dial by name")]
-pub(crate) mod target;
+mod target;
 mod tcp;
 mod udp;
 
@@ -34,11 +31,12 @@ use tracing::{debug, info};
 
 use crate::config::{Config, EgressSettings, LanSettings};
 use crate::lan::LanTask;
-use dial::Dialer;
+pub(crate) use dial::Dialer;
 use dns::Upstream;
+pub(crate) use error::DialError;
 use refusals::{Refusals, Way};
 use resolver::Resolver;
-use target::Target;
+pub(crate) use target::Target;
 
 /// Length of a prefix that is one address, of either family: it is cut to the family's.
 const HOST_PREFIX: u8 = 128;
@@ -85,7 +83,6 @@ impl Egress {
     }
 
     /// For Wisp streams and plain streams.
-    #[allow(dead_code, reason = "the Wisp server dials here")]
     pub(crate) fn streams(&self) -> Arc<Dialer> {
         Arc::clone(&self.streams)
     }

@@ -7,7 +7,7 @@
 mod client;
 mod clock;
 mod framing;
-mod keepalive;
+pub(crate) mod keepalive;
 #[cfg(test)]
 mod keepalive_tests;
 mod machine;
