@@ -93,7 +93,7 @@ fn unit(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     for package in ["netloom-core", "netloom-proto", "netloom-page", "xtask"] {
         rust(package, tier, reports)?;
     }
-    push("examples of the documentation", programs::examples().capture()?, Tally::of_cargo, reports);
+    push("examples of the documentation", programs::examples().capture()?, Tally::of_rust, reports);
     Ok(())
 }
 
@@ -220,7 +220,7 @@ fn rust(package: &str, tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     for program in programs::of(package)? {
         let step = program.step().env("NETLOOM_BIN", crate::relay_program());
         let step = if tier == Tier::Full { step.env("NETLOOM_FULL", "1") } else { step };
-        push(&format!("{package}: {}", program.target), step.capture()?, Tally::of_program, reports);
+        push(&format!("{package}: {}", program.target), step.capture()?, Tally::of_rust, reports);
     }
     Ok(())
 }

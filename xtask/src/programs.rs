@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::process::Step;
@@ -27,16 +27,19 @@ impl Program {
     }
 }
 
-/// The test programs of a package, built at the first call for any.
+/// The test programs of a package, of which there is at least one; built at the first call for any.
 pub(crate) fn of(package: &str) -> Result<Vec<&'static Program>> {
     static PROGRAMS: OnceLock<Option<Vec<Program>>> = OnceLock::new();
     let mut trouble = None;
     let all = PROGRAMS.get_or_init(|| build().map_err(|error| trouble = Some(error)).ok());
-    match (all, trouble) {
-        (Some(all), _) => Ok(all.iter().filter(|program| program.package == package).collect()),
-        (None, Some(error)) => Err(error),
+    let all = match (all, trouble) {
+        (Some(all), _) => all,
+        (None, Some(error)) => return Err(error),
         (None, None) => bail!("the tests do not build; the group that needed them first says why"),
-    }
+    };
+    let programs: Vec<_> = all.iter().filter(|program| program.package == package).collect();
+    ensure!(!programs.is_empty(), "{package} has no tests");
+    Ok(programs)
 }
 
 /// The examples in the documentation of all packages.
