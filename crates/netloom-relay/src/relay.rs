@@ -115,6 +115,7 @@ async fn serve(config: &Config, outgoing: Option<Outgoing>) -> anyhow::Result<Op
     for task in accepting {
         task.abort();
     }
+    egress.log_refusals();
     stop.send_replace(true);
     tokio::select! {
         // Every LAN's thread holds the other end until it has ended.
