@@ -81,6 +81,8 @@ pub(super) struct Client {
     paused: Cell<bool>,
     /// Bytes that targets have taken.
     taken_bytes: Cell<u64>,
+    /// Just now, by what it said of itself.
+    refused: Cell<bool>,
     state: Cell<State>,
     wake: Notify,
     tally: RefCell<Tally>,
@@ -125,13 +127,16 @@ impl Client {
         let (dialect, decoder, target) = match new.form {
             Form::Plain(target) => (Dialect::Plain, Decoder::streaming(Role::Server), Some(target)),
             Form::Wisp { version_2 } => {
+                let (password, key) = worker.auth.offer()?;
                 let info = version_2.then(|| ServerInfo {
                     version: (2, 0),
-                    udp: true,
+                    udp: settings.udp,
+                    password,
+                    key,
+                    motd: settings.motd.clone(),
                     confirms: true,
                     half_close: true,
                     stream_credit: true,
-                    ..ServerInfo::default()
                 });
                 let config =
                     ServerConfig { info, credit_packets: CREDIT_PACKETS, max_streams: settings.max_streams };
@@ -155,6 +160,7 @@ impl Client {
             held_bytes: Cell::new(0),
             paused: Cell::new(false),
             taken_bytes: Cell::new(0),
+            refused: Cell::new(false),
             state: Cell::new(State::Open),
             wake: Notify::new(),
             tally: RefCell::default(),
@@ -351,6 +357,9 @@ impl Client {
         for stream in touched {
             stream.flush(self);
         }
+        if self.refused.take() {
+            closing = Some(CloseCode::POLICY);
+        }
         if let Err(error) = result {
             debug!("{}: broke the WebSocket protocol: {error}", self.peer);
             closing = Some(CloseCode::PROTOCOL_ERROR);
@@ -368,9 +377,16 @@ impl Client {
     ) {
         let stream = |id| self.streams.borrow().get(&id).cloned();
         match event {
-            Event::Hello(_) => {
-                if let Some(server) = server {
-                    server.admit();
+            Event::Hello(info) => {
+                let Some(server) = server else { return };
+                let challenge = server.info().and_then(|info| info.key.as_ref());
+                match self.worker.auth.judge(&info, server.old_password(), challenge) {
+                    Ok(()) => server.admit(),
+                    Err(reason) => {
+                        info!("{}: not admitted: {}", self.peer, reason.text());
+                        server.refuse(reason);
+                        self.refused.set(true);
+                    }
                 }
             }
             Event::Connect { stream, kind, host, port } => {
