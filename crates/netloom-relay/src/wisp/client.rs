@@ -392,6 +392,14 @@ impl Client {
             Event::Connect { stream, kind, host, port } => {
                 self.open(stream, kind, Target::parse(host.as_bytes(), port).ok());
             }
+            // More than any client sends that heeds its credit.
+            Event::Data(id, _) if server.as_ref().is_some_and(|server| is_flooded(server, id, &stream(id))) => {
+                debug!("{}: stream {id} does not heed its credit", self.peer);
+                if let Some((stream, server)) = self.streams.borrow_mut().remove(&id).zip(server) {
+                    server.close(id, Reason::CLIENT);
+                    stream.detach(false);
+                }
+            }
             Event::Data(id, bytes) => match stream(id) {
                 Some(Stream::Tcp(tcp)) => {
                     if tcp.receive(self, bytes) {
@@ -656,6 +664,12 @@ impl Client {
         let pending = self.pending.take();
         self.write(&pending);
     }
+}
+
+/// Whether more packets wait on a TCP stream than a client may have sent: its credit is set anew while packets are under way, so
+/// twice the credit.
+fn is_flooded(server: &Server, id: u32, stream: &Option<Stream>) -> bool {
+    matches!(stream, Some(Stream::Tcp(_))) && server.queued(id) > 2 * CREDIT_PACKETS
 }
 
 impl Stream {
