@@ -393,7 +393,9 @@ impl Client {
                 self.open(stream, kind, Target::parse(host.as_bytes(), port).ok());
             }
             // More than any client sends that heeds its credit.
-            Event::Data(id, _) if server.as_ref().is_some_and(|server| is_flooded(server, id, &stream(id))) => {
+            Event::Data(id, _)
+                if server.as_ref().is_some_and(|server| is_flooded(server, id, &stream(id))) =>
+            {
                 debug!("{}: stream {id} does not heed its credit", self.peer);
                 if let Some((stream, server)) = self.streams.borrow_mut().remove(&id).zip(server) {
                     server.close(id, Reason::CLIENT);
