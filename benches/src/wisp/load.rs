@@ -96,7 +96,7 @@ pub fn download_through_proxy(proxy: &Server, time: Duration) -> Result<Rate> {
     let mut stream = TcpStream::connect(proxy.address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut buffer = vec![0; 128 * 1024];
-    let mut drain = |time: Duration| {
+    let mut drain = |time: Duration| -> io::Result<u64> {
         let (begin, mut bytes) = (Instant::now(), 0);
         while begin.elapsed() < time {
             match stream.read(&mut buffer)? {
