@@ -60,7 +60,7 @@ pub(crate) fn module(package: &str, features: Features) -> Result<PathBuf> {
 /// As [`module`], with a feature of the package that makes another module of it.
 pub(crate) fn module_of(package: &str, features: Features, role: Option<&str>) -> Result<PathBuf> {
     let step = rustc()?.args(role.map(|role| format!("--features={role}")));
-    let built = build(package, step, features.name(), features.rustflags())?;
+    let built = build(package, step, "wasm", features.name(), features.rustflags())?;
     let Some(role) = role else { return Ok(built) };
     // The next build of the package puts its module in the same place.
     let own = built.with_extension(format!("{role}.wasm"));
@@ -73,7 +73,7 @@ pub(crate) fn module_with_ring(package: &str) -> Result<PathBuf> {
     needs::packages(RING_PACKAGES)?;
     let step =
         rustc()?.env("CC_wasm32_unknown_unknown", "clang-19").env("AR_wasm32_unknown_unknown", "llvm-ar-19");
-    build(package, step, "ring", RING_FLAGS)
+    build(package, step, "wasm-small", "ring", RING_FLAGS)
 }
 
 /// The compiler's command.
@@ -86,16 +86,16 @@ fn rustc() -> Result<Step> {
     })
 }
 
-/// Has `rustc` build a package's library, in a folder of its flags.
-fn build(package: &str, rustc: Step, folder: &str, flags: &str) -> Result<PathBuf> {
+/// Has `rustc` build a package's library by a profile, in a folder of its flags.
+fn build(package: &str, rustc: Step, profile: &str, folder: &str, flags: &str) -> Result<PathBuf> {
     let folder = crate::root().join("target/wasm").join(folder);
     rustc
-        .args(["--quiet", "--lib", "--crate-type", "cdylib", "--profile", "wasm", "--target", TARGET])
+        .args(["--quiet", "--lib", "--crate-type", "cdylib", "--profile", profile, "--target", TARGET])
         .args(["--package", package, "--target-dir"])
         .arg(&folder)
         .env("RUSTFLAGS", format!("{INLINING} {flags}"))
         .quiet()?;
-    Ok(folder.join(TARGET).join("wasm").join(package.replace('-', "_") + ".wasm"))
+    Ok(folder.join(TARGET).join(profile).join(package.replace('-', "_") + ".wasm"))
 }
 
 enum Toolchain {

@@ -2,21 +2,17 @@
 
 use std::sync::Arc;
 
-use der::Decode as _;
-use der::asn1::OctetString;
-use der::pem::{LineEnding, encode_string};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SigningKey};
-use x509_cert::certificate::Certificate;
-use x509_cert::ext::pkix::{BasicConstraints, SubjectKeyIdentifier};
-use x509_cert::name::Name;
 
 use crate::UnixSeconds;
-use crate::certificate::{SCHEMES, SignError, Statement, public_key};
+use crate::certificate::{Read, SCHEMES, Statement, public_key, read};
 
 /// Bytes of a name, beside its digits (RFC 5280, `ub-common-name`).
 const MAX_NAME: usize = 64 - " 01234567".len();
@@ -72,13 +68,12 @@ pub struct Authority {
     key: Arc<dyn SigningKey>,
     key_pem: String,
     certificate: CertificateDer<'static>,
-    name: Name,
-    identifier: Option<OctetString>,
+    about: Arc<Read>,
 }
 
 impl core::fmt::Debug for Authority {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Authority").field("name", &self.name.to_string()).finish_non_exhaustive()
+        f.debug_struct("Authority").field("about", &self.about).finish_non_exhaustive()
     }
 }
 
@@ -96,14 +91,9 @@ impl Authority {
         let (key, pkcs8) = generate_key().ok_or(GenerateError::Random)?;
         let until = now + AUTHORITY_DAYS * DAY;
         let certificate = Statement::of_authority(name, &*key, earlier(now), until)
-            .and_then(|statement| {
-                let issuer = statement.subject.clone();
-                statement.sign(&issuer, &*key)
-            })
-            .map_err(|_| GenerateError::Random)?;
-        let key_pem =
-            encode_string("PRIVATE KEY", LineEnding::LF, &pkcs8).map_err(|_| GenerateError::Random)?;
-        Self::new(key, key_pem, certificate.into()).map_err(|_| GenerateError::Random)
+            .and_then(|statement| statement.sign(&statement.subject(), &*key))
+            .ok_or(GenerateError::Random)?;
+        Self::new(key, pem("PRIVATE KEY", &pkcs8), certificate.into()).map_err(|_| GenerateError::Random)
     }
 
     /// Reads what [`to_pem`](Self::to_pem) wrote, or an authority from elsewhere: its certificate and its key, in any order.
@@ -120,10 +110,10 @@ impl Authority {
             PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
             _ => "PRIVATE KEY",
         };
-        let key_pem = encode_string(label, LineEnding::LF, key.secret_der()).map_err(|_| ImportError::Key)?;
+        let key_pem = self::pem(label, key.secret_der());
         let signing = any_supported_type(&key).map_err(|_| ImportError::Key)?;
         let authority = Self::new(signing, key_pem, certificate)?;
-        if authority.until().ok_or(ImportError::Certificate)? <= now {
+        if authority.about.until <= now {
             return Err(ImportError::Expired);
         }
         Ok(authority)
@@ -134,20 +124,17 @@ impl Authority {
         key_pem: String,
         certificate: CertificateDer<'static>,
     ) -> Result<Self, ImportError> {
-        let read = Certificate::from_der(&certificate).map_err(|_| ImportError::Certificate)?.tbs_certificate;
+        let about = read(&certificate).ok_or(ImportError::Certificate)?;
         if key.choose_scheme(&SCHEMES).is_none() {
             return Err(ImportError::Key);
         }
-        if public_key(&*key).map_err(|_| ImportError::Key)? != read.subject_public_key_info {
+        if public_key(&*key).ok_or(ImportError::Key)? != about.public_key {
             return Err(ImportError::Mismatch);
         }
-        match read.get::<BasicConstraints>() {
-            Ok(Some((_, BasicConstraints { ca: true, .. }))) => {}
-            _ => return Err(ImportError::NotAuthority),
+        if !about.is_authority {
+            return Err(ImportError::NotAuthority);
         }
-        let identifier =
-            read.get::<SubjectKeyIdentifier>().ok().flatten().map(|(_, identifier)| identifier.0);
-        Ok(Self { key, key_pem, certificate, name: read.subject, identifier })
+        Ok(Self { key, key_pem, certificate, about: Arc::new(about) })
     }
 
     /// The certificate and the private key, as PEM (RFC 7468). Who has this text can sign for any name.
@@ -159,7 +146,7 @@ impl Authority {
     /// The certificate alone, as PEM.
     #[must_use]
     pub fn certificate_pem(&self) -> String {
-        encode_string("CERTIFICATE", LineEnding::LF, &self.certificate).unwrap_or_default()
+        pem("CERTIFICATE", &self.certificate)
     }
 
     /// The certificate alone, as DER.
@@ -168,24 +155,19 @@ impl Authority {
         &self.certificate
     }
 
-    /// Until when its certificate holds.
-    fn until(&self) -> Option<UnixSeconds> {
-        let certificate = Certificate::from_der(&self.certificate).ok()?;
-        Some(certificate.tbs_certificate.validity.not_after.to_unix_duration().as_secs())
-    }
-
-    /// A certificate for a server of a name, with the server's key.
+    /// A certificate for a server of a name, with the server's key; `None` if the random source fails.
     pub(crate) fn issue(
         &self,
         server: &ServerName<'_>,
         key: &Arc<dyn SigningKey>,
         now: UnixSeconds,
-    ) -> Result<CertifiedKey, SignError> {
+    ) -> Option<CertifiedKey> {
         let until = now + LEAF_DAYS * DAY;
-        let statement = Statement::of_server(server, &**key, self.identifier.clone(), earlier(now), until)?;
-        let leaf = statement.sign(&self.name, &*self.key)?;
+        let issuer = self.about.identifier.as_deref();
+        let statement = Statement::of_server(server, &**key, issuer, earlier(now), until)?;
+        let leaf = statement.sign(&self.about.subject, &*self.key)?;
         // The root as well: some guests look for it there when they say whom they do not trust.
-        Ok(CertifiedKey::new(vec![leaf.into(), self.certificate.clone()], key.clone()))
+        Some(CertifiedKey::new(vec![leaf.into(), self.certificate.clone()], key.clone()))
     }
 }
 
@@ -200,4 +182,15 @@ pub(crate) fn generate_key() -> Option<(Arc<dyn SigningKey>, Vec<u8>)> {
     let pkcs8 = document.as_ref().to_vec();
     let key = any_supported_type(&PrivatePkcs8KeyDer::from(pkcs8.clone()).into()).ok()?;
     Some((key, pkcs8))
+}
+
+/// Bytes as text (RFC 7468).
+fn pem(label: &str, der: &[u8]) -> String {
+    let base64 = BASE64_STANDARD.encode(der);
+    let mut lines = format!("-----BEGIN {label}-----\n");
+    for line in base64.as_bytes().chunks(64) {
+        lines.extend(line.iter().map(|&byte| char::from(byte)));
+        lines.push('\n');
+    }
+    lines + &format!("-----END {label}-----\n")
 }

@@ -15,6 +15,7 @@
 mod authority;
 mod certificate;
 mod connection;
+mod der;
 mod leaves;
 mod terminator;
 

@@ -44,7 +44,8 @@ fn run(client: &mut ClientConnection, server: &mut Connection, step: usize) -> R
             client.write_tls(&mut records).unwrap();
         }
         for piece in records.chunks(step) {
-            result = result.and(server.handle_records(piece, now()));
+            let taken = server.handle_records(piece, now());
+            result = result.and(taken);
         }
         let answer = server.take_outgoing();
         if records.is_empty() && answer.is_empty() {
