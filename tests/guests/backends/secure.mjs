@@ -6,8 +6,8 @@ import tls from "node:tls";
 /** What a card sends in one segment. */
 const SEGMENT_BYTES = 1460;
 
-/** A connection of the ideal guest as a stream of Node's. */
-function duplexOf(connection) {
+/** A connection of the ideal guest as a stream of Node's, of what comes after its first `from` bytes. */
+function duplexOf(connection, from) {
   const stream = new Duplex({
     read() {},
     write(chunk, _encoding, done) {
@@ -20,7 +20,7 @@ function duplexOf(connection) {
     },
   });
   const receive = connection.receive.bind(connection);
-  let given = 0;
+  let given = from;
   let ended = false;
   const give = () => {
     if (connection.length > given) stream.push(connection.bytes().subarray(given));
@@ -36,12 +36,12 @@ function duplexOf(connection) {
   return stream;
 }
 
-/** Does the handshake as a guest that trusts `ca`; rejects with what it says of the certificate. */
-export async function secured(connection, options) {
-  const socket = tls.connect({ socket: duplexOf(connection), ALPNProtocols: ["h2", "http/1.1"], ...options });
+/** Does the handshake as a guest that trusts `ca`, after the first `from` bytes of the connection; rejects with what it says of the certificate. */
+export async function secured(connection, { from = 0, ...options }) {
+  const socket = tls.connect({ socket: duplexOf(connection, from), ALPNProtocols: ["h2", "http/1.1"], ...options });
   await once(socket, "secureConnect");
   let text = "";
-  socket.setEncoding("latin1").on("data", (chunk) => (text += chunk));
+  socket.on("data", (chunk) => (text += chunk.toString("latin1")));
   return {
     socket,
     /** Resolves with all that came once `pattern` is in it. */

@@ -16,7 +16,7 @@ export type BackendContext = {
   readonly device: DeviceSettings;
   readonly WebSocket: WebSocketConstructor | undefined;
   readonly credentials: WispCredentials | undefined;
-  readonly tls: AttachOptions['tls'];
+  readonly tls?: AttachOptions['tls'];
   readonly timeouts: Required<NetworkTimeouts>;
   /** Tells a change of state, with why if it is for the worse. It is `connecting` before the first call. */
   report(state: BackendState, error?: Error): void;
