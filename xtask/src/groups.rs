@@ -90,7 +90,7 @@ fn doc(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
 }
 
 fn unit(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
-    for package in ["netloom-core", "netloom-proto", "netloom-page", "xtask"] {
+    for package in ["netloom-core", "netloom-proto", "netloom-page", "netloom-tls", "xtask"] {
         cargo_test(package, Step::cargo(["test", "--quiet", "--package", package]), reports)?;
     }
     Ok(())
