@@ -3,6 +3,7 @@
 pub mod frame;
 pub mod host;
 pub mod machine;
+pub mod qemu;
 pub mod replay;
 pub mod tcp;
 pub mod template;

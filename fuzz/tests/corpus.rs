@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use netloom_fuzz::{frame, machine, replay, tcp, websocket, wisp};
+use netloom_fuzz::{frame, machine, qemu, replay, tcp, websocket, wisp};
 
 fn corpus(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name)
@@ -17,6 +17,12 @@ fn frame_corpus() {
 #[test]
 fn machine_corpus() {
     let count = replay::files(machine::run, &mut [corpus("machine").as_path()].into_iter()).unwrap();
+    assert!(count >= 20, "{count}");
+}
+
+#[test]
+fn qemu_corpus() {
+    let count = replay::files(qemu::run, &mut [corpus("qemu").as_path()].into_iter()).unwrap();
     assert!(count >= 20, "{count}");
 }
 

@@ -30,12 +30,28 @@ pub struct RelayArgs {
     /// one. Repeatable [default: 127.0.0.1:8086]
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Vec<String>,
+    /// Listen for QEMU itself, `-netdev stream`: on ADDRESS:PORT or a port alone over TCP, or on a unix socket. For the LAN `default`, or
+    /// the one named before. Repeatable
+    #[arg(long, value_name = "[LAN=]ADDRESS|unix:PATH")]
+    pub qemu_listen: Vec<String>,
     /// Origin of web pages that may connect, such as `https://example.com`; `*` admits all. Repeatable
     #[arg(long, value_name = "URL")]
     pub origin: Vec<String>,
     /// Host name under which the relay is reached, beside localhost and addresses. Repeatable
     #[arg(long, value_name = "NAME")]
     pub public_name: Vec<String>,
+    /// What / and every path that names nothing else lead to: `lan`, or `wisp` for clients that can only be given a host [default: lan]
+    #[arg(long, value_name = "lan|wisp")]
+    pub root: Option<String>,
+    /// No Wisp server at /wisp/
+    #[arg(long)]
+    pub no_wisp: bool,
+    /// Who may use the Wisp server, by password; others may not. Repeatable
+    #[arg(long, value_name = "NAME=PASSWORD")]
+    pub wisp_user: Vec<String>,
+    /// Public key (Ed25519, in base64) of who may use the Wisp server; others may not. Repeatable
+    #[arg(long, value_name = "KEY")]
+    pub wisp_key: Vec<String>,
     /// A further LAN, reached at /lan/NAME. Repeatable
     #[arg(long, value_name = "NAME[=SUBNET]")]
     pub lan: Vec<String>,
@@ -48,15 +64,30 @@ pub struct RelayArgs {
     /// The LAN's MTU in bytes, 576 to 65535 [default: 1500]
     #[arg(long, value_name = "BYTES")]
     pub mtu: Option<i64>,
-    /// Network or address that guests may reach whatever the defaults say. Repeatable
-    #[arg(long, value_name = "CIDR")]
+    /// What guests and streams may reach whatever the defaults say: a network, an address, a host name, `*.NAME` for those below it,
+    /// `.NAME` for both, or `*`; then `:PORT` or `:PORT-PORT`, and `/tcp`, `/udp` or `/ping`. Repeatable
+    #[arg(long, value_name = "RULE")]
     pub allow: Vec<String>,
-    /// Network or address that guests may not reach; wins over --allow. Repeatable
-    #[arg(long, value_name = "CIDR")]
+    /// What guests and streams may not reach, written as for --allow; wins over it. Repeatable
+    #[arg(long, value_name = "RULE")]
     pub deny: Vec<String>,
+    /// Nothing is reached but what --allow names
+    #[arg(long)]
+    pub allow_only: bool,
+    /// Proxy that all TCP goes out by: socks5://, socks5h:// (the proxy resolves names) or http://, then [USER:PASSWORD@]HOST:PORT.
+    /// UDP and ping are refused then
+    #[arg(long, value_name = "URL")]
+    pub upstream: Option<String>,
     /// Keep guests from each other: each reaches only the gateway
     #[arg(long)]
     pub isolate: bool,
+    /// A LAN as other programs lay it out, with their addresses: `c2w`, `v86` or `websockproxy`. What is said beside it wins
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// Lead a TCP port of this host to a guest: `8080=first:80`, `127.0.0.1:8080=192.168.86.100:80`, or a guest by MAC address or name.
+    /// Repeatable
+    #[arg(long, value_name = "LISTEN=GUEST:PORT")]
+    pub forward: Vec<String>,
     /// No gateway: guests reach each other and the services, nothing outside
     #[arg(long)]
     pub no_gateway: bool,

@@ -1,5 +1,6 @@
 //! The relay as a whole: binds, starts a thread per LAN, says how to connect, serves until it is told to stop.
 
+use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,9 +13,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::config::{Config, DEFAULT_LAN};
+use crate::config::{Config, DEFAULT_LAN, Forward, QemuAddress, QemuListen};
+use crate::egress::Egress;
+use crate::forward;
 use crate::lan::{self, LanHandle};
-use crate::listen::{self, Entrance};
+use crate::listen::{self, Entrance, QemuListener};
+use crate::wisp;
 
 /// How long guests have to answer the closing of their connections.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
@@ -36,25 +40,59 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut listeners = Vec::new();
     for address in &config.listen {
-        let listener = listen::bind(*address).map_err(|error| explain_bind(*address, &error))?;
+        let listener = listen::bind(*address).map_err(|error| explain_bind(address, "--listen", &error))?;
         listeners.push(TcpListener::from_std(listener)?);
     }
-    let own = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
+    let bound = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
+    let mut qemu_listeners = Vec::new();
+    let mut qemu_bound = Vec::new();
+    for listen in &config.qemu_listen {
+        let listener = QemuListener::bind(listen)
+            .map_err(|error| explain_bind(&listen.address, "--qemu-listen", &error))?;
+        qemu_bound.push(listener.bound()?);
+        qemu_listeners.push(listener);
+    }
+    let mut forwards = Vec::new();
+    let mut forwards_bound = Vec::new();
+    for lan in &config.lans {
+        let mut listeners = Vec::new();
+        for forward in &lan.forwards {
+            let listener = forward::Listener::bind(forward)
+                .map_err(|error| explain_bind(&forward.listen, "--forward", &error))?;
+            forwards_bound.push((lan.name.as_str(), listener.bound()?));
+            listeners.push(listener);
+        }
+        forwards.push(listeners);
+    }
+    let own = own(&bound, &qemu_bound, &forwards_bound);
+    let egress = Egress::new(config, own.clone());
     let (stop, stopped) = watch::channel(false);
     let mut threads = Vec::new();
     let mut lans: Vec<LanHandle> = Vec::new();
-    for settings in &config.lans {
-        let (handle, thread) = lan::spawn(settings.clone(), own.clone(), stopped.clone())
+    for (settings, forwards) in config.lans.iter().zip(forwards) {
+        let (handle, thread) = lan::spawn(settings.clone(), egress.lan(settings), forwards, stopped.clone())
             .with_context(|| format!("cannot start LAN {}", settings.name))?;
         lans.push(handle);
         threads.push(thread);
     }
+    let wisp = match &config.wisp {
+        Some(settings) => {
+            let (handle, workers) =
+                wisp::spawn(settings, &egress.streams(), &stopped).context("cannot start the Wisp server")?;
+            threads.extend(workers);
+            Some(handle)
+        }
+        None => None,
+    };
     drop(stopped);
-    announce(config, &own)?;
+    announce(config, &bound, &qemu_bound, &forwards_bound)?;
 
-    let entrance = Arc::new(Entrance::new(config, lans));
-    let accepting: Vec<_> =
+    let entrance = Arc::new(Entrance::new(config, lans, wisp));
+    let mut accepting: Vec<_> =
         listeners.into_iter().map(|listener| tokio::spawn(Arc::clone(&entrance).accept(listener))).collect();
+    accepting.extend(
+        qemu_listeners.into_iter().map(|listener| tokio::spawn(Arc::clone(&entrance).accept_qemu(listener))),
+    );
     drop(entrance);
     tokio::select! {
         _ = terminate.recv() => {}
@@ -64,17 +102,18 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     for task in accepting {
         task.abort();
     }
+    egress.log_refusals();
     stop.send_replace(true);
     tokio::select! {
         // Every LAN's thread holds the other end until it has ended.
         () = stop.closed() => {}
-        () = tokio::time::sleep(STOP_TIMEOUT * 2) => warn!("a LAN did not end in time"),
+        () = tokio::time::sleep(STOP_TIMEOUT * 2) => warn!("a LAN or the Wisp server did not end in time"),
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     }
     for thread in threads.into_iter().filter(std::thread::JoinHandle::is_finished) {
         if thread.join().is_err() {
-            warn!("a LAN's thread panicked");
+            warn!("a thread panicked");
         }
     }
     Ok(())
@@ -86,12 +125,31 @@ pub(crate) const fn stop_timeout() -> Duration {
 }
 
 /// Says where the relay listens and what to paste into v86. Programs wait for the lines `listening on …`.
-fn announce(config: &Config, own: &[SocketAddr]) -> io::Result<()> {
+fn announce(
+    config: &Config,
+    bound: &[SocketAddr],
+    qemu: &[QemuListen],
+    forwards: &[(&str, Forward)],
+) -> io::Result<()> {
     let mut text = String::new();
-    for address in own {
+    for address in bound {
         text += &format!("listening on ws://{address}/\n");
     }
-    let reachable = own.first().map(|address| reachable(*address));
+    for listen in qemu {
+        let address = match &listen.address {
+            QemuAddress::Tcp(address) => QemuAddress::Tcp(reachable(*address)),
+            unix @ QemuAddress::Unix(_) => unix.clone(),
+        };
+        text += &format!("listening on {} for QEMU, LAN {}\n", listen.address, listen.lan);
+        text += &format!("  in QEMU: -netdev stream,id=n0,server=off,{}\n", address.netdev());
+    }
+    for (lan, forward) in forwards {
+        text += &format!(
+            "forwarding {} to port {} of guest {}, LAN {lan}\n",
+            forward.listen, forward.port, forward.guest
+        );
+    }
+    let reachable = bound.first().map(|address| reachable(*address));
     for (lan, address) in config.lans.iter().zip(std::iter::repeat(reachable).flatten()) {
         let path = if lan.name == DEFAULT_LAN { String::new() } else { format!("lan/{}", lan.name) };
         text += &format!("LAN {}: {}, gateway {}", lan.name, lan.subnet, lan.gateway_address());
@@ -123,20 +181,27 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn explain_bind(address: SocketAddr, error: &io::Error) -> anyhow::Error {
+/// The addresses of ours that no guest may reach.
+fn own(bound: &[SocketAddr], qemu: &[QemuListen], forwards: &[(&str, Forward)]) -> Vec<SocketAddr> {
+    let qemu = qemu.iter().filter_map(|listen| match listen.address {
+        QemuAddress::Tcp(address) => Some(address),
+        QemuAddress::Unix(_) => None,
+    });
+    bound.iter().copied().chain(qemu).chain(forwards.iter().map(|(_, forward)| forward.listen)).collect()
+}
+
+fn explain_bind(address: &impl Display, flag: &str, error: &io::Error) -> anyhow::Error {
     let fix = match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "another program listens there: end it, or choose another port with --listen"
+            "another program listens there, or a file is there: end it, or choose another address"
         }
-        io::ErrorKind::AddrNotAvailable => {
-            "this host has no such address: choose one of its own with --listen"
-        }
+        io::ErrorKind::AddrNotAvailable => "this host has no such address: choose one of its own",
         io::ErrorKind::PermissionDenied => {
-            "that port needs privileges: choose one from 1024 up with --listen"
+            "that needs privileges: choose a port from 1024 up, or a folder of your own,"
         }
-        _ => "choose another address with --listen",
+        _ => "choose another address",
     };
-    anyhow::anyhow!("cannot listen on {address} ({error}): {fix}")
+    anyhow::anyhow!("cannot listen on {address} ({error}): {fix} with {flag}")
 }
 
 /// Every flow takes a descriptor, so take as many as we may.

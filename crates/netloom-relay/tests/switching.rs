@@ -6,7 +6,7 @@
 //! |---|---|
 //! | messages of 0, 1, 12, 17,000 and 70,000 bytes | [`odd_messages_are_survived`]; interop `messages_of_odd_lengths_leave_the_relay_serving` |
 //! | frames of garbage | [`garbage_frames_harm_nobody`]; interop `garbage_frames_leave_the_relay_serving` |
-//! | QEMU framing with a length of 0 or 4 | not served: `entrance::subprotocols_and_extensions` shows the refusal |
+//! | QEMU framing with a length of 0 or 4, or of too much | `qemu.rs: lengths_of_nothing_and_of_too_much_harm_nobody` |
 //! | is killed while it receives at full rate | [`a_client_killed_at_full_rate_harms_nobody`]; interop, five times |
 //! | stalls while another floods it: loss and memory | [`a_stalled_reader_harms_nobody`]; interop, with a narrow socket |
 //! | comes from a hostile Origin or for a hostile Host | `entrance::hosts_and_origins`; interop `foreign_origins_and_hosts_are_refused` |

@@ -11,7 +11,7 @@ const KEPT_BYTES: usize = 16 * 1024;
 /// What arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// A binary message.
+    /// A binary message; from [`Decoder::streaming`], a piece of one.
     Binary(&'a [u8]),
     /// A text message, which is not looked at.
     Text,
@@ -56,10 +56,14 @@ pub enum ProtocolError {
 pub struct Decoder {
     role: Role,
     max_message_bytes: usize,
+    /// Whether binary messages are handed out in pieces.
+    streaming: bool,
     /// The beginning of a frame that is not whole yet.
     cut: Vec<u8>,
     /// Payload bytes of a skipped frame that are still to come.
     skip: u64,
+    /// Payload bytes of a frame in pieces that are still to come, and their mask.
+    rest: (u64, [u8; 4]),
     fragments: Option<Fragments>,
     done: bool,
 }
@@ -128,7 +132,25 @@ impl Decoder {
     /// A decoder for what arrives at us in `role`. Longer messages are skipped and told, never held.
     #[must_use]
     pub const fn new(role: Role, max_message_bytes: usize) -> Self {
-        Self { role, max_message_bytes, cut: Vec::new(), skip: 0, fragments: None, done: false }
+        Self {
+            role,
+            max_message_bytes,
+            streaming: false,
+            cut: Vec::new(),
+            skip: 0,
+            rest: (0, [0; 4]),
+            fragments: None,
+            done: false,
+        }
+    }
+
+    /// A decoder for messages that are a stream of bytes, whose ends mean nothing: they may be of any length, are handed out in pieces as
+    /// they arrive, and never held.
+    #[must_use]
+    pub const fn streaming(role: Role) -> Self {
+        let mut decoder = Self::new(role, usize::MAX);
+        decoder.streaming = true;
+        decoder
     }
 
     /// Takes bytes and hands out every message that they complete. After a close, and after an error, nothing is taken any more.
@@ -167,6 +189,9 @@ impl Decoder {
             let skipped = self.skip.min(bytes.len() as u64);
             self.skip -= skipped;
             bytes = &mut bytes[skipped as usize..];
+            if self.rest.0 > 0 {
+                bytes = self.piece(bytes, each);
+            }
             if bytes.is_empty() || self.done {
                 return Ok(());
             }
@@ -174,6 +199,11 @@ impl Decoder {
             if self.is_too_long(header)? {
                 bytes = &mut bytes[header.bytes..];
                 self.skip_payload(header, each);
+                continue;
+            }
+            if self.is_in_pieces(header) {
+                bytes = &mut bytes[header.bytes..];
+                self.begin_pieces(header);
                 continue;
             }
             let end = header.bytes + header.payload_bytes as usize;
@@ -207,6 +237,9 @@ impl Decoder {
         if self.is_too_long(header)? {
             self.cut.clear();
             self.skip_payload(header, each);
+        } else if self.is_in_pieces(header) {
+            self.cut.clear();
+            self.begin_pieces(header);
         } else if self.cut.len() as u64 >= header.bytes as u64 + header.payload_bytes {
             let mut frame = core::mem::take(&mut self.cut);
             self.frame(header, &mut frame[header.bytes..], each)?;
@@ -229,6 +262,32 @@ impl Decoder {
             _ => return Err(ProtocolError::Fragment),
         };
         Ok(header.payload_bytes > (self.max_message_bytes - held.min(self.max_message_bytes)) as u64)
+    }
+
+    const fn is_in_pieces(&self, header: Header) -> bool {
+        self.streaming && !header.opcode.is_control()
+    }
+
+    fn begin_pieces(&mut self, header: Header) {
+        self.rest = (header.payload_bytes, header.mask);
+        self.fragments =
+            (!header.fin).then_some(Fragments { opcode: Opcode::Binary, bytes: Vec::new(), too_long: false });
+    }
+
+    /// Hands out what has come of a payload in pieces; gives back what follows it.
+    fn piece<'a>(&mut self, bytes: &'a mut [u8], each: &mut impl FnMut(Message<'_>)) -> &'a mut [u8] {
+        let (left, mask) = &mut self.rest;
+        let length = (*left).min(bytes.len() as u64) as usize;
+        let (piece, rest) = bytes.split_at_mut(length);
+        if self.role == Role::Server {
+            apply_mask(piece, *mask);
+        }
+        *left -= length as u64;
+        mask.rotate_left(length % 4);
+        if !piece.is_empty() {
+            each(Message::Binary(piece));
+        }
+        rest
     }
 
     /// Tells of a message that is skipped when its last frame is.

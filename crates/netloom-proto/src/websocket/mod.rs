@@ -9,7 +9,7 @@ use base64::Engine as _;
 use sha1::{Digest as _, Sha1};
 
 pub use decode::{Decoder, Message, ProtocolError};
-pub use encode::{put_close, put_frame};
+pub use encode::{put_close, put_frame, put_header};
 
 /// Which end we are. A client masks what it sends, a server does not (section 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,13 +9,16 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{ConfigError, Given, Place};
-use super::input::{Input, LanInput};
+use super::input::{EgressInput, Input, LanInput};
+use super::wisp::WispInput;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct File {
     listen: Listen,
     log: Log,
+    egress: Egress,
+    wisp: Wisp,
     lan: Vec<Lan>,
 }
 
@@ -23,9 +26,25 @@ struct File {
 #[serde(deny_unknown_fields, default)]
 struct Listen {
     addresses: Vec<Spanned<String>>,
+    qemu: Vec<Spanned<String>>,
     origins: Vec<Spanned<String>>,
     public_names: Vec<Spanned<String>>,
     max_connections: Option<Spanned<i64>>,
+    root: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Wisp {
+    enabled: Option<bool>,
+    users: BTreeMap<String, Spanned<String>>,
+    keys: Vec<Spanned<String>>,
+    motd: Option<Spanned<String>>,
+    udp: Option<bool>,
+    max_clients: Option<Spanned<i64>>,
+    max_streams: Option<Spanned<i64>>,
+    max_message_bytes: Option<Spanned<i64>>,
+    udp_idle_s: Option<Spanned<i64>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -34,13 +53,28 @@ struct Log {
     filter: Option<Spanned<String>>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Egress {
+    allow: Vec<Spanned<String>>,
+    deny: Vec<Spanned<String>>,
+    allow_only: Option<bool>,
+    upstream: Option<Spanned<String>>,
+    resolvers: Vec<Spanned<String>>,
+    records: BTreeMap<String, Spanned<String>>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Lan {
     name: Spanned<String>,
+    preset: Option<Spanned<String>>,
     subnet: Option<Spanned<String>>,
     ipv6: Option<Spanned<String>>,
     mtu: Option<Spanned<i64>>,
+    gateway_mac: Option<Spanned<String>>,
+    pool: Option<Spanned<String>>,
+    lease_s: Option<Spanned<i64>>,
     gateway: Option<bool>,
     dhcp: Option<bool>,
     dns: Option<bool>,
@@ -51,26 +85,34 @@ struct Lan {
     allow: Vec<Spanned<String>>,
     #[serde(default)]
     deny: Vec<Spanned<String>>,
+    allow_only: Option<bool>,
     #[serde(default)]
     resolvers: Vec<Spanned<String>>,
     #[serde(default)]
     records: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
     leases: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
+    forwards: Vec<Spanned<String>>,
     max_clients: Option<Spanned<i64>>,
 }
 
 /// How each key is written, for messages.
 const FORMS: &[(&str, &str)] = &[
     ("addresses", "addresses = [\"127.0.0.1:8086\"]"),
+    ("qemu", "qemu = [\"unix:/run/netloom.sock\"]"),
     ("origins", "origins = [\"https://example.com\"]"),
     ("public_names", "public_names = [\"relay.example.com\"]"),
     ("max_connections", "max_connections = 4096"),
     ("filter", "filter = \"info\""),
     ("name", "name = \"default\""),
+    ("preset", "preset = \"c2w\""),
     ("subnet", "subnet = \"192.168.86.0/24\""),
     ("ipv6", "ipv6 = \"ula\""),
     ("mtu", "mtu = 1500"),
+    ("gateway_mac", "gateway_mac = \"02:4e:65:74:6c:01\""),
+    ("pool", "pool = \"192.168.86.100-192.168.86.253\""),
+    ("lease_s", "lease_s = 86400"),
     ("gateway", "gateway = true"),
     ("dhcp", "dhcp = true"),
     ("dns", "dns = true"),
@@ -79,12 +121,26 @@ const FORMS: &[(&str, &str)] = &[
     ("private", "private = true"),
     ("allow", "allow = [\"10.0.0.0/8\"]"),
     ("deny", "deny = [\"203.0.113.0/24\"]"),
+    ("allow_only", "allow_only = true"),
+    ("upstream", "upstream = \"socks5://127.0.0.1:1080\""),
     ("resolvers", "resolvers = [\"192.0.2.53\"]"),
     ("records", "records = { \"web.lan\" = \"192.168.86.10\" }"),
     ("leases", "leases = { \"52:54:00:12:34:56\" = \"192.168.86.10\" }"),
+    ("forwards", "forwards = [\"8080=first:80\"]"),
     ("max_clients", "max_clients = 1024"),
+    ("root", "root = \"lan\""),
+    ("enabled", "enabled = true"),
+    ("users", "users = { \"NAME\" = \"PASSWORD\" }"),
+    ("keys", "keys = [\"BASE64\"]"),
+    ("motd", "motd = \"TEXT\""),
+    ("udp", "udp = true"),
+    ("max_streams", "max_streams = 1024"),
+    ("max_message_bytes", "max_message_bytes = 1048576"),
+    ("udp_idle_s", "udp_idle_s = 120"),
+    ("wisp", "[wisp]"),
     ("listen", "[listen]"),
     ("log", "[log]"),
+    ("egress", "[egress]"),
     ("lan", "[[lan]]"),
 ];
 
@@ -136,12 +192,31 @@ impl Source {
         }
     }
 
+    fn wisp(&self, wisp: Wisp) -> WispInput {
+        let number = |key: &str, value: Option<Spanned<i64>>| value.map(|value| self.given(key, value));
+        WispInput {
+            enabled: wisp.enabled,
+            users: self.pairs("users", wisp.users),
+            keys: self.all("keys", wisp.keys),
+            motd: wisp.motd.map(|value| self.given("motd", value)),
+            udp: wisp.udp,
+            max_clients: number("max_clients", wisp.max_clients),
+            max_streams: number("max_streams", wisp.max_streams),
+            max_message_bytes: number("max_message_bytes", wisp.max_message_bytes),
+            udp_idle_s: number("udp_idle_s", wisp.udp_idle_s),
+        }
+    }
+
     fn lan(&self, lan: Lan) -> LanInput {
         LanInput {
             name: Some(self.given("name", lan.name)),
+            preset: lan.preset.map(|value| self.given("preset", value)),
             subnet: lan.subnet.map(|value| self.given("subnet", value)),
             ipv6: lan.ipv6.map(|value| self.given("ipv6", value)),
             mtu: lan.mtu.map(|value| self.given("mtu", value)),
+            gateway_mac: lan.gateway_mac.map(|value| self.given("gateway_mac", value)),
+            pool: lan.pool.map(|value| self.given("pool", value)),
+            lease_s: lan.lease_s.map(|value| self.given("lease_s", value)),
             gateway: lan.gateway,
             dhcp: lan.dhcp,
             dns: lan.dns,
@@ -150,9 +225,11 @@ impl Source {
             private: lan.private,
             allow: self.all("allow", lan.allow),
             deny: self.all("deny", lan.deny),
+            allow_only: lan.allow_only,
             resolvers: self.all("resolvers", lan.resolvers),
             records: self.pairs("records", lan.records),
             leases: self.pairs("leases", lan.leases),
+            forwards: self.all("forwards", lan.forwards),
             max_clients: lan.max_clients.map(|value| self.given("max_clients", value)),
         }
     }
@@ -166,10 +243,21 @@ pub(crate) fn read(path: &Path) -> Result<Input, ConfigError> {
     let file: File = toml::from_str(&source.text).map_err(|error| source.refuse(&error))?;
     Ok(Input {
         listen: source.all("addresses", file.listen.addresses),
+        qemu_listen: source.all("qemu", file.listen.qemu),
         origins: source.all("origins", file.listen.origins),
         public_names: source.all("public_names", file.listen.public_names),
         max_connections: file.listen.max_connections.map(|value| source.given("max_connections", value)),
         log: file.log.filter.map(|value| source.given("filter", value)),
+        egress: EgressInput {
+            allow: source.all("allow", file.egress.allow),
+            deny: source.all("deny", file.egress.deny),
+            allow_only: file.egress.allow_only,
+            upstream: file.egress.upstream.map(|value| source.given("upstream", value)),
+            resolvers: source.all("resolvers", file.egress.resolvers),
+            records: source.pairs("records", file.egress.records),
+        },
+        root: file.listen.root.map(|value| source.given("root", value)),
+        wisp: source.wisp(file.wisp),
         defaults: LanInput::default(),
         lans: file.lan.into_iter().map(|lan| source.lan(lan)).collect(),
     })

@@ -10,20 +10,29 @@
 
 mod error;
 mod file;
+mod forward;
 mod input;
 mod ipv6;
 mod parse;
+mod preset;
+mod qemu;
 mod resolve;
 mod show;
 #[cfg(test)]
 mod tests;
+mod wisp;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use netloom_core::{IpNet, Ipv4Net, Ipv6Config, Ipv6Net, MacAddr};
+use netloom_core::{Ipv4Net, Ipv6Config, Ipv6Net, MacAddr, Pattern};
 
 pub use error::ConfigError;
+pub use forward::{Forward, ForwardGuest};
 pub use parse::Origin;
+pub use qemu::{QemuAddress, QemuListen};
+pub use wisp::{PublicKey, Root, WispSettings};
+
+pub use crate::egress::proxy::Proxy;
 
 use crate::cli::RelayArgs;
 use input::Input;
@@ -36,16 +45,41 @@ pub const DEFAULT_LAN: &str = "default";
 pub struct Config {
     /// Addresses to listen on; port 0 takes a free one.
     pub listen: Vec<SocketAddr>,
+    /// Where to listen for QEMU.
+    pub qemu_listen: Vec<QemuListen>,
     /// Origins that are admitted beside the relay's own.
     pub origins: Vec<Origin>,
     /// Host names under which the relay is reached, in lower case.
     pub public_names: Vec<String>,
     /// Connections that may be open at once, guests included.
     pub max_connections: usize,
+    /// What the paths that name nothing else lead to.
+    pub root: Root,
+    /// The Wisp server, if there is one.
+    pub wisp: Option<WispSettings>,
     /// What to log, as a filter of `tracing`; `None` leaves it to `RUST_LOG`.
     pub log: Option<String>,
+    /// What holds for every way out.
+    pub egress: EgressSettings,
     /// The LANs; the first is [`DEFAULT_LAN`].
     pub lans: Vec<LanSettings>,
+}
+
+/// What holds for every way out: guests of all LANs, Wisp streams and plain streams.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EgressSettings {
+    /// What is reached whatever the defaults say.
+    pub allow: Vec<Pattern>,
+    /// What is not reached.
+    pub deny: Vec<Pattern>,
+    /// Whether nothing is reached but what `allow` names.
+    pub allow_only: bool,
+    /// The proxy that all TCP goes out by.
+    pub upstream: Option<Proxy>,
+    /// DNS servers to ask for streams; empty: the host's.
+    pub resolvers: Vec<SocketAddr>,
+    /// Names with fixed addresses, for streams.
+    pub records: Vec<(String, Vec<IpAddr>)>,
 }
 
 /// One LAN.
@@ -59,6 +93,12 @@ pub struct LanSettings {
     pub ipv6: Option<Ipv6Net>,
     /// Its MTU in bytes: 576 to 65,535.
     pub mtu: u16,
+    /// The gateway's MAC address.
+    pub gateway_mac: MacAddr,
+    /// First and last address that DHCP leases.
+    pub pool: (Ipv4Addr, Ipv4Addr),
+    /// How long a lease lasts, in seconds.
+    pub lease_s: u32,
     /// Whether guests reach anything outside.
     pub gateway: bool,
     /// Whether our DHCP server serves.
@@ -71,16 +111,20 @@ pub struct LanSettings {
     pub host_loopback: bool,
     /// Whether guests reach private networks.
     pub private: bool,
-    /// Networks that guests reach whatever the defaults say.
-    pub allow: Vec<IpNet>,
-    /// Networks that guests do not reach.
-    pub deny: Vec<IpNet>,
+    /// What its guests reach beside what holds for every way out.
+    pub allow: Vec<Pattern>,
+    /// What its guests do not reach either.
+    pub deny: Vec<Pattern>,
+    /// Whether its guests reach nothing but what is allowed.
+    pub allow_only: bool,
     /// DNS servers to ask; empty: the host's.
     pub resolvers: Vec<SocketAddr>,
     /// DNS names with fixed addresses.
     pub records: Vec<(String, Vec<IpAddr>)>,
     /// Fixed DHCP leases.
     pub leases: Vec<(MacAddr, Ipv4Addr)>,
+    /// Ports of this host that lead to guests.
+    pub forwards: Vec<Forward>,
     /// Clients that may be connected at once.
     pub max_clients: usize,
 }
@@ -101,22 +145,13 @@ impl LanSettings {
     /// The IPv4 address that stands for the host: the subnet's last.
     #[must_use]
     pub fn host_address(&self) -> Ipv4Addr {
-        Ipv4Addr::from_bits(self.subnet.broadcast().to_bits().saturating_sub(1))
+        host_address(self.subnet)
     }
 
     /// The addresses that stand for the host: the subnet's last, and in the IPv6 prefix the interface identifier `254`.
     pub fn host_addresses(&self) -> impl Iterator<Item = IpAddr> {
         let v6 = self.ipv6.and_then(|prefix| prefix.host(0x254));
         [Some(self.host_address().into()), v6.map(IpAddr::V6)].into_iter().flatten()
-    }
-
-    /// First and last address of the DHCP pool: from the hundredth address where there are 256, and up to the host's address.
-    #[must_use]
-    pub fn pool(&self) -> (Ipv4Addr, Ipv4Addr) {
-        let size = 1_u32 << (32 - u32::from(self.subnet.prefix())).min(31);
-        let first = self.subnet.network().to_bits() + if size >= 256 { 100 } else { (size / 4).max(2) };
-        let last = (self.host_address().to_bits() - 1).min(first + 65_535);
-        (Ipv4Addr::from_bits(first), Ipv4Addr::from_bits(last))
     }
 }
 
@@ -136,4 +171,9 @@ impl Config {
     pub fn to_toml(&self) -> String {
         show::to_toml(self)
     }
+}
+
+/// The address of a subnet that stands for the host.
+fn host_address(subnet: Ipv4Net) -> Ipv4Addr {
+    Ipv4Addr::from_bits(subnet.broadcast().to_bits().saturating_sub(1))
 }

@@ -3,14 +3,16 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use netloom_core::policy::default_rule;
-use netloom_core::{IpNet, Ipv4Net, MacAddr, Rule};
+use netloom_core::policy::{ParsePatternError, default_rule};
+use netloom_core::{IpNet, Ipv4Net, MacAddr, Pattern, Rule};
 
 use crate::zone;
 
 /// Port to listen on where none is given.
 const LISTEN_PORT: u16 = 8086;
 const DNS_PORT: u16 = 53;
+/// Addresses that a DHCP pool may have beside its first.
+pub(super) const MAX_POOL: u32 = 65_535;
 
 /// Origins that are admitted: what `--origin` takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,25 +44,29 @@ impl fmt::Display for Origin {
 }
 
 pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
-    let wrong = || {
-        format!("`{text}` is not an address to listen on; write 127.0.0.1:8086, [::1]:8086, :8086 or 8086")
-    };
-    if let Ok(address) = text.parse() {
-        return Ok(address);
-    }
     if let Ok(ip) = text.trim_matches(['[', ']']).parse() {
         return Ok(SocketAddr::new(ip, LISTEN_PORT));
     }
+    address(text).ok_or_else(|| {
+        format!("`{text}` is not an address to listen on; write 127.0.0.1:8086, [::1]:8086, :8086 or 8086")
+    })
+}
+
+/// An address with its port, a port of every IPv4 address of this host, or a port on its loopback.
+pub(super) fn address(text: &str) -> Option<SocketAddr> {
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
     if let Ok(port) = text.parse() {
-        return Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
+        return Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
     }
-    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-    let port = port.parse().map_err(|_| wrong())?;
-    match host {
-        "" | "*" => Ok(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)),
-        "localhost" => Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)),
-        _ => Err(wrong()),
-    }
+    let (host, port) = text.rsplit_once(':')?;
+    let ip = match host {
+        "" | "*" => Ipv4Addr::UNSPECIFIED,
+        "localhost" => Ipv4Addr::LOCALHOST,
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip.into(), port.parse().ok()?))
 }
 
 pub(super) fn origin(text: &str) -> Result<Origin, String> {
@@ -150,8 +156,15 @@ pub(super) fn count(value: i64) -> Result<usize, String> {
         .ok_or_else(|| format!("{value} is out of range; write a number from 1 to 1000000"))
 }
 
-pub(super) fn net(text: &str) -> Result<IpNet, String> {
-    text.parse().map_err(|error| format!("`{text}` is not a network or address: {error}"))
+pub(super) fn pattern(text: &str) -> Result<Pattern, String> {
+    text.parse().map_err(|error: ParsePatternError| {
+        // What begins as a network was meant as one.
+        let net = text.split_once('/').filter(|(address, _)| address.parse::<IpAddr>().is_ok());
+        match (net, text.parse::<IpNet>()) {
+            (Some(_), Err(error)) => format!("`{text}` is not a network: {error}"),
+            _ => format!("`{text}` is not a rule: {error}; write HOST[:PORT[-PORT]][/tcp|/udp|/ping], as 10.0.0.0/8, *.example.com:443 or *:25/tcp"),
+        }
+    })
 }
 
 pub(super) fn resolver(text: &str) -> Result<SocketAddr, String> {
@@ -178,6 +191,40 @@ pub(super) fn record(text: &str) -> Result<(String, Vec<IpAddr>), String> {
     let (name, addresses) = text.split_once('=').ok_or_else(wrong)?;
     let addresses: Result<_, _> = addresses.split(',').map(|address| address.trim().parse()).collect();
     Ok((host_name(name)?, addresses.map_err(|_| wrong())?))
+}
+
+pub(super) fn mac(text: &str) -> Result<MacAddr, String> {
+    let mac = text.trim().parse().ok().filter(|mac: &MacAddr| mac.is_unicast());
+    mac.ok_or_else(|| {
+        format!(
+            "`{text}` is no MAC address of one card; write six octets, the first even, as 02:4e:65:74:6c:01"
+        )
+    })
+}
+
+pub(super) fn pool(text: &str, subnet: Ipv4Net) -> Result<(Ipv4Addr, Ipv4Addr), String> {
+    let ends = text.split_once('-');
+    let ends = ends.and_then(|(first, last)| Some((first.trim().parse().ok()?, last.trim().parse().ok()?)));
+    let Some((first, last)) = ends else {
+        return Err(format!("`{text}` is not a pool; write FIRST-LAST, as 192.168.86.100-192.168.86.253"));
+    };
+    let is_host =
+        |address| subnet.contains(address) && address != subnet.network() && address != subnet.broadcast();
+    if !is_host(first) || !is_host(last) || first > last {
+        return Err(format!(
+            "`{text}` are no hosts of {subnet}, the first one first; write a range inside it"
+        ));
+    }
+    if last.to_bits() - first.to_bits() > MAX_POOL {
+        return Err(format!("`{text}` are more than 65536 addresses; write a shorter range"));
+    }
+    Ok((first, last))
+}
+
+pub(super) fn lease_s(value: i64) -> Result<u32, String> {
+    u32::try_from(value).ok().filter(|seconds| (60..=31_536_000).contains(seconds)).ok_or_else(|| {
+        format!("{value} is no time to lease for; write seconds from 60 to 31536000, as 86400")
+    })
 }
 
 pub(super) fn lease(text: &str) -> Result<(MacAddr, Ipv4Addr), String> {

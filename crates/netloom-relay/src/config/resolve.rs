@@ -1,14 +1,19 @@
 //! From what was written to the configuration in effect: precedence, defaults, and what values must be to each other.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use netloom_core::Ipv4Net;
+use netloom_core::{Ipv4Net, MacAddr};
 
 use super::error::{ConfigError, Given};
-use super::input::{Input, LanInput};
+use super::input::{EgressInput, Input, LanInput};
 use super::parse;
-use super::{Config, DEFAULT_LAN, LanSettings, ipv6};
+use super::{Config, DEFAULT_LAN, EgressSettings, ForwardGuest, LanSettings, QemuAddress, Root};
+use super::{forward, host_address, ipv6, preset, qemu, wisp};
+use crate::egress::proxy;
 
+/// MAC address of every gateway that is told no other: locally administered, and the same after a restart, so that guests' ARP caches stay
+/// right.
+const GATEWAY_MAC: MacAddr = MacAddr([0x02, 0x4e, 0x65, 0x74, 0x6c, 0x01]);
 /// Listeners that one relay may have.
 const MAX_LISTENERS: usize = 64;
 
@@ -26,25 +31,62 @@ pub(super) fn resolve(flags: Input, file: Input) -> Result<Config, ConfigError> 
             return Err(listen[n].wrong(format_args!("{address} is given twice; leave one out")));
         }
     }
-    let loopback_only = addresses.iter().all(|address| address.ip().is_loopback());
+    let given = either(flags.qemu_listen, file.qemu_listen);
+    let qemu_listen = each(&given, qemu::parse)?;
+    let qemu_addresses = qemu_listen.iter().filter_map(|listen| match listen.address {
+        QemuAddress::Tcp(address) => Some(address),
+        QemuAddress::Unix(_) => None,
+    });
+    let loopback_only =
+        addresses.iter().copied().chain(qemu_addresses).all(|address| address.ip().is_loopback());
+    // What a LAN does not say of DNS is said for every way out.
+    let of_dns = |egress: &EgressInput, lan: LanInput| LanInput {
+        resolvers: egress.resolvers.clone(),
+        records: egress.records.clone(),
+        ..lan
+    };
+    let defaults = of_dns(&flags.egress, flags.defaults);
+    let common = of_dns(&file.egress, LanInput::default());
+    let lans = lans(&defaults, &common, flags.lans, file.lans, loopback_only)?;
+    for (n, listen) in qemu_listen.iter().enumerate() {
+        if !lans.iter().any(|lan| lan.name == listen.lan) {
+            return Err(given[n].wrong(format_args!("there is no LAN `{0}`; add --lan {0}", listen.lan)));
+        }
+    }
     let max_connections = one(flags.max_connections.or(file.max_connections), |n| parse::count(*n))?;
     let log = one(flags.log.or(file.log), |text| match tracing_subscriber::EnvFilter::try_new(text) {
         Ok(_) => Ok(text.clone()),
         Err(_) => Err(format!("`{text}` is not a log filter; write error, warn, info, debug or trace")),
     })?;
     Ok(Config {
+        egress: egress(flags.egress, file.egress)?,
         origins: each(&either(flags.origins, file.origins), parse::origin)?,
         public_names: each(&either(flags.public_names, file.public_names), parse::host_name)?,
         max_connections: max_connections.unwrap_or(4096),
+        root: one(flags.root.or(file.root), |text| wisp::root(text))?.unwrap_or(Root::Lan),
+        wisp: wisp::resolve(flags.wisp, file.wisp)?,
         log,
-        lans: lans(&flags.defaults, flags.lans, file.lans, loopback_only)?,
+        lans,
         listen: addresses,
+        qemu_listen,
+    })
+}
+
+fn egress(flags: EgressInput, file: EgressInput) -> Result<EgressSettings, ConfigError> {
+    Ok(EgressSettings {
+        allow: each(&either(flags.allow, file.allow), parse::pattern)?,
+        deny: each(&either(flags.deny, file.deny), parse::pattern)?,
+        allow_only: flags.allow_only.or(file.allow_only).unwrap_or(false),
+        upstream: one(flags.upstream.or(file.upstream), |url| proxy::parse(url))?,
+        resolvers: each(&either(flags.resolvers, file.resolvers), parse::resolver)?,
+        records: each(&either(flags.records, file.records), parse::record)?,
     })
 }
 
 /// All LANs, the default first. One that both flags and file name is one LAN, and the flags win.
 fn lans(
     defaults: &LanInput,
+    common: &LanInput,
     flags: Vec<LanInput>,
     file: Vec<LanInput>,
     loopback_only: bool,
@@ -70,16 +112,17 @@ fn lans(
             seen.push(name);
         }
     }
-    // A lease is for one subnet, so those of flags stay with the default LAN.
-    let others = LanInput { leases: Vec::new(), ..defaults.clone() };
+    // A preset and a lease are for one subnet, a forward for one LAN, so those of flags stay with the default LAN.
+    let others = LanInput { preset: None, leases: Vec::new(), forwards: Vec::new(), ..defaults.clone() };
     let resolved = inputs.into_iter().enumerate().map(|(n, input)| {
         let merged = if n == 0 { defaults.clone().or(&input) } else { input.or(&others) };
-        lan(merged, loopback_only)
+        lan(merged.or(common), loopback_only)
     });
     resolved.collect()
 }
 
 fn lan(input: LanInput, loopback_only: bool) -> Result<LanSettings, ConfigError> {
+    let input = preset::apply(input)?;
     let subnet = one(input.subnet, |text| parse::subnet(text))?;
     let subnet = subnet.unwrap_or_else(|| Ipv4Net::new(Ipv4Addr::new(192, 168, 86, 0), 24));
     let name = input.name.map_or_else(|| DEFAULT_LAN.to_owned(), |name| name.value);
@@ -90,17 +133,22 @@ fn lan(input: LanInput, loopback_only: bool) -> Result<LanSettings, ConfigError>
         subnet,
         ipv6,
         mtu,
+        gateway_mac: one(input.gateway_mac, |text| parse::mac(text))?.unwrap_or(GATEWAY_MAC),
+        pool: one(input.pool, |text| parse::pool(text, subnet))?.unwrap_or_else(|| pool(subnet)),
+        lease_s: one(input.lease_s, |s| parse::lease_s(*s))?.unwrap_or(24 * 3600),
         gateway: input.gateway.unwrap_or(true),
         dhcp: input.dhcp.unwrap_or(true),
         dns: input.dns.unwrap_or(true),
         isolate: input.isolate.unwrap_or(false),
         host_loopback: input.host_loopback.unwrap_or(false),
         private: input.private.unwrap_or(loopback_only),
-        allow: each(&input.allow, parse::net)?,
-        deny: each(&input.deny, parse::net)?,
+        allow: each(&input.allow, parse::pattern)?,
+        deny: each(&input.deny, parse::pattern)?,
+        allow_only: input.allow_only.unwrap_or(false),
         resolvers: each(&input.resolvers, parse::resolver)?,
         records: each(&input.records, parse::record)?,
         leases: each(&input.leases, parse::lease)?,
+        forwards: each(&input.forwards, forward::parse)?,
         max_clients: one(input.max_clients, |n| parse::count(*n))?.unwrap_or(1024),
     };
     for (n, (mac, address)) in settings.leases.iter().enumerate() {
@@ -115,21 +163,39 @@ fn lan(input: LanInput, loopback_only: bool) -> Result<LanSettings, ConfigError>
             return wrong(format!("{mac} or {address} is leased twice; leave one out"));
         }
     }
+    for (n, forward) in settings.forwards.iter().enumerate() {
+        let ForwardGuest::Address(address) = forward.guest else { continue };
+        let is_on_lan = match address {
+            IpAddr::V4(address) => subnet.contains(address),
+            IpAddr::V6(address) => settings.ipv6.is_some_and(|prefix| prefix.contains(address)),
+        };
+        if !is_on_lan {
+            return Err(input.forwards[n].wrong(format_args!("{address} is no guest of {subnet}")));
+        }
+    }
     Ok(settings)
+}
+
+/// First and last address of the DHCP pool: from the hundredth address where there are 256, and up to the host's address.
+fn pool(subnet: Ipv4Net) -> (Ipv4Addr, Ipv4Addr) {
+    let size = 1_u32 << (32 - u32::from(subnet.prefix())).min(31);
+    let first = subnet.network().to_bits() + if size >= 256 { 100 } else { (size / 4).max(2) };
+    let last = (host_address(subnet).to_bits() - 1).min(first + parse::MAX_POOL);
+    (Ipv4Addr::from_bits(first), Ipv4Addr::from_bits(last))
 }
 
 fn either(flags: Vec<Given<String>>, file: Vec<Given<String>>) -> Vec<Given<String>> {
     if flags.is_empty() { file } else { flags }
 }
 
-fn one<T, U>(
+pub(super) fn one<T, U>(
     given: Option<Given<T>>,
     parse: impl Fn(&T) -> Result<U, String>,
 ) -> Result<Option<U>, ConfigError> {
     given.map(|given| parse(&given.value).map_err(|message| given.wrong(message))).transpose()
 }
 
-fn each<T>(
+pub(super) fn each<T>(
     given: &[Given<String>],
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Result<Vec<T>, ConfigError> {

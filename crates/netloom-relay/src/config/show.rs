@@ -5,34 +5,53 @@ use std::net::IpAddr;
 
 use toml::{Table, Value};
 
-use super::{Config, LanSettings};
+use super::{Config, EgressSettings, LanSettings};
 
 pub(super) fn to_toml(config: &Config) -> String {
     let mut listen = Table::new();
     listen.insert("addresses".into(), texts(&config.listen));
+    listen.insert("qemu".into(), texts(&config.qemu_listen));
     listen.insert("origins".into(), texts(&config.origins));
     listen.insert("public_names".into(), texts(&config.public_names));
     listen.insert("max_connections".into(), number(config.max_connections));
+    listen.insert("root".into(), config.root.to_string().into());
     let mut root = Table::new();
     root.insert("listen".into(), listen.into());
+    root.insert("wisp".into(), super::wisp::show(config.wisp.as_ref()).into());
     if let Some(filter) = &config.log {
         root.insert(
             "log".into(),
             Table::from_iter([("filter".to_owned(), Value::from(filter.clone()))]).into(),
         );
     }
+    root.insert("egress".into(), egress(&config.egress));
     root.insert("lan".into(), config.lans.iter().map(lan).collect::<Vec<_>>().into());
     root.to_string()
 }
 
+fn egress(egress: &EgressSettings) -> Value {
+    let mut table = Table::from_iter([
+        ("allow".to_owned(), texts(&egress.allow)),
+        ("deny".to_owned(), texts(&egress.deny)),
+        ("allow_only".to_owned(), egress.allow_only.into()),
+        ("resolvers".to_owned(), texts(&egress.resolvers)),
+        ("records".to_owned(), records(&egress.records)),
+    ]);
+    if let Some(proxy) = &egress.upstream {
+        table.insert("upstream".into(), proxy.to_string().into());
+    }
+    table.into()
+}
+
 fn lan(lan: &LanSettings) -> Value {
-    let pairs =
-        |pairs: Vec<(String, String)>| Value::Table(pairs.into_iter().map(|(k, v)| (k, v.into())).collect());
     Value::Table(Table::from_iter([
         ("name".to_owned(), lan.name.clone().into()),
         ("subnet".to_owned(), lan.subnet.to_string().into()),
         ("ipv6".to_owned(), lan.ipv6.map_or_else(|| "off".to_owned(), |prefix| prefix.to_string()).into()),
         ("mtu".to_owned(), i64::from(lan.mtu).into()),
+        ("gateway_mac".to_owned(), lan.gateway_mac.to_string().into()),
+        ("pool".to_owned(), format!("{}-{}", lan.pool.0, lan.pool.1).into()),
+        ("lease_s".to_owned(), i64::from(lan.lease_s).into()),
         ("gateway".to_owned(), lan.gateway.into()),
         ("dhcp".to_owned(), lan.dhcp.into()),
         ("dns".to_owned(), lan.dns.into()),
@@ -41,9 +60,11 @@ fn lan(lan: &LanSettings) -> Value {
         ("private".to_owned(), lan.private.into()),
         ("allow".to_owned(), texts(&lan.allow)),
         ("deny".to_owned(), texts(&lan.deny)),
+        ("allow_only".to_owned(), lan.allow_only.into()),
         ("resolvers".to_owned(), texts(&lan.resolvers)),
+        ("forwards".to_owned(), texts(&lan.forwards)),
         ("max_clients".to_owned(), number(lan.max_clients)),
-        ("records".to_owned(), pairs(lan.records.iter().map(|(n, a)| (n.clone(), joined(a))).collect())),
+        ("records".to_owned(), records(&lan.records)),
         (
             "leases".to_owned(),
             pairs(lan.leases.iter().map(|(m, a)| (m.to_string(), a.to_string())).collect()),
@@ -51,7 +72,15 @@ fn lan(lan: &LanSettings) -> Value {
     ]))
 }
 
-fn texts<T: Display>(values: &[T]) -> Value {
+fn pairs(pairs: Vec<(String, String)>) -> Value {
+    Value::Table(pairs.into_iter().map(|(k, v)| (k, v.into())).collect())
+}
+
+fn records(records: &[(String, Vec<IpAddr>)]) -> Value {
+    pairs(records.iter().map(|(name, addresses)| (name.clone(), joined(addresses))).collect())
+}
+
+pub(super) fn texts<T: Display>(values: &[T]) -> Value {
     values.iter().map(|value| Value::from(value.to_string())).collect::<Vec<_>>().into()
 }
 
@@ -59,6 +88,6 @@ fn joined(addresses: &[IpAddr]) -> String {
     addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(",")
 }
 
-fn number(value: usize) -> Value {
+pub(super) fn number(value: usize) -> Value {
     Value::from(i64::try_from(value).unwrap_or(i64::MAX))
 }

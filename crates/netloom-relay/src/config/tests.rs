@@ -26,7 +26,7 @@ fn nothing_given_is_one_loopback_lan() {
     assert_eq!(lan.subnet.to_string(), "192.168.86.0/24");
     assert_eq!(lan.gateway_address().to_string(), "192.168.86.1");
     assert_eq!(lan.host_address().to_string(), "192.168.86.254");
-    assert_eq!(lan.pool(), (Ipv4Addr::new(192, 168, 86, 100), Ipv4Addr::new(192, 168, 86, 253)));
+    assert_eq!(lan.pool, (Ipv4Addr::new(192, 168, 86, 100), Ipv4Addr::new(192, 168, 86, 253)));
     assert!(lan.private && lan.gateway && lan.dhcp && lan.dns && !lan.host_loopback && !lan.isolate);
 }
 
@@ -34,6 +34,8 @@ fn nothing_given_is_one_loopback_lan() {
 fn a_public_listener_closes_private_networks() {
     assert!(!load(&["--listen", ":0"]).expect("right").lans[0].private);
     assert!(!load(&["--listen", "127.0.0.1:0", "--listen", "192.0.2.1:0"]).expect("right").lans[0].private);
+    assert!(!load(&["--qemu-listen", ":0"]).expect("right").lans[0].private);
+    assert!(load(&["--qemu-listen", "0", "--qemu-listen", "unix:/x"]).expect("right").lans[0].private);
     assert!(load(&["--listen", "[::1]:0"]).expect("right").lans[0].private);
 }
 
@@ -105,8 +107,19 @@ fn what_check_prints_gives_the_same_configuration() {
         "--origin=*",
         "--public-name=Relay.example",
         "--lan=lab=10.0.0.0/8",
+        "--qemu-listen=unix:/run/a=b.sock",
+        "--preset=c2w",
+        "--forward=8080=first:80",
+        "--forward=[::1]:8081=192.168.127.3:81",
+        "--forward=:8082=02:00:00:00:00:01:82",
+        "--forward=127.0.0.1:8083=Web.lan:83",
+        "--forward=8084=[2001:db8:1:2::7]:84",
+        "--qemu-listen=lab=[::1]:0",
         "--allow=10.0.0.0/8",
         "--deny=2001:db8::/32",
+        "--deny=*.evil.example:1-1023/tcp",
+        "--allow-only",
+        "--upstream=socks5://us%3Aer:pass%40word@[2001:db8::1]:1080",
         "--dns=192.0.2.53:5353",
         "--no-dhcp",
         "--dns=[fe80::1%1]:53",
@@ -131,7 +144,7 @@ fn pools_fit_small_and_large_subnets() {
         ("10.0.0.0/8", "10.0.0.100", "10.1.0.99"),
     ] {
         let lan = load(&["--subnet", subnet]).expect("right").lans.remove(0);
-        let (a, b) = lan.pool();
+        let (a, b) = lan.pool;
         assert_eq!((a.to_string().as_str(), b.to_string().as_str()), (first, last), "{subnet}");
     }
 }

@@ -1,13 +1,16 @@
 //! DNS queries of guests passed to the host's resolvers as they came (RFC 1035): by UDP from a fresh port and under a fresh identifier
 //! (RFC 5452), by TCP if the answer was cut (RFC 7766), to the next server if one is silent or fails.
 
-use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use netloom_core::Query;
+use netloom_core::service::dns::{addresses, question};
+use netloom_core::{Query, Verdict};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::task::spawn_local;
@@ -15,6 +18,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::any_for;
+use super::refusals::Way;
 use crate::lan::LanTask;
 use crate::{random, zone};
 
@@ -37,13 +41,13 @@ pub(crate) struct Upstream {
     /// Configured; empty: the host's.
     fixed: Vec<SocketAddr>,
     /// The host's, with the time of the file they were read from.
-    host: RefCell<(Option<SystemTime>, Vec<SocketAddr>)>,
-    complained: Cell<bool>,
+    host: Mutex<(Option<SystemTime>, Vec<SocketAddr>)>,
+    complained: AtomicBool,
 }
 
 impl Upstream {
     pub(crate) fn new(fixed: Vec<SocketAddr>) -> Self {
-        Self { fixed, host: RefCell::default(), complained: Cell::new(false) }
+        Self { fixed, host: Mutex::default(), complained: AtomicBool::new(false) }
     }
 
     /// The servers now: those configured, else those of the host, read again when its file has changed.
@@ -52,15 +56,20 @@ impl Upstream {
             return self.fixed.clone();
         }
         let modified = std::fs::metadata(RESOLV_CONF).and_then(|meta| meta.modified()).ok();
-        let mut host = self.host.borrow_mut();
+        let mut host = self.host.lock().unwrap_or_else(PoisonError::into_inner);
         if host.0 != modified || modified.is_none() {
             let text = std::fs::read(RESOLV_CONF).unwrap_or_default();
             *host = (modified, resolvers(&String::from_utf8_lossy(&text)));
         }
-        if host.1.is_empty() && !self.complained.replace(true) {
+        if host.1.is_empty() && !self.complained.swap(true, Ordering::Relaxed) {
             warn!("no DNS server in {RESOLV_CONF}: name one with --dns IP");
         }
         host.1.clone()
+    }
+
+    /// The answer to a query, if there is one in time.
+    pub(super) async fn ask(&self, query: &[u8]) -> Option<Vec<u8>> {
+        timeout(TIMEOUT, ask_all(&self.servers(), query)).await.ok().flatten()
     }
 }
 
@@ -73,13 +82,25 @@ fn resolvers(text: &str) -> Vec<SocketAddr> {
 
 /// Asks for a guest, and gives the machine the answer.
 pub(crate) fn handle_query(lan: &Rc<LanTask>, query: Query) {
-    let servers = lan.upstream.servers();
+    let upstream = Arc::clone(&lan.egress.upstream);
     let lan = Rc::clone(lan);
     spawn_local(async move {
-        let answer = timeout(TIMEOUT, ask_all(&servers, &query.message)).await.ok().flatten();
+        let answer = upstream.ask(&query.message).await;
+        count_denied(&lan, answer.as_deref().unwrap_or_default());
         lan.machine.borrow_mut().handle_answer(lan.clock.now(), query.id, answer.as_deref());
         lan.drain();
     });
+}
+
+/// Counts the addresses of an answer that the machine keeps from its guest.
+fn count_denied(lan: &LanTask, answer: &[u8]) {
+    let Some(asked) = question(answer) else { return };
+    for record in addresses(answer) {
+        if let Verdict::Deny(rule) = lan.egress.dialer.policy().check_answer(&asked.name, record.address) {
+            let told = format_args!("{} for {}", record.address, asked.name);
+            lan.egress.refusals.count(Way::Dns, &rule, &told);
+        }
+    }
 }
 
 /// Asks one server after the other, twice round. An answer that says the server failed is kept for want of a better.
@@ -151,7 +172,7 @@ async fn ask_tcp(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
 /// Whether a message is a response with the query's identifier and question.
 fn answers(query: &[u8], message: &[u8]) -> bool {
     let is_response = message.len() >= HEADER_BYTES && message[2] & 0x80 != 0 && message[..2] == query[..2];
-    let Some(question) = question(query) else { return is_response };
+    let Some(question) = question_bytes(query) else { return is_response };
     // A server that cannot parse the query may leave the question out (RFC 1035, format error).
     is_response
         && (message[4..6] == [0, 0] && message[3] & 0x0f != 0
@@ -161,7 +182,7 @@ fn answers(query: &[u8], message: &[u8]) -> bool {
 }
 
 /// The bytes of the one question of a query.
-fn question(query: &[u8]) -> Option<&[u8]> {
+fn question_bytes(query: &[u8]) -> Option<&[u8]> {
     if query.get(4..6)? != [0, 1] {
         return None;
     }
@@ -175,7 +196,7 @@ fn question(query: &[u8]) -> Option<&[u8]> {
     }
 }
 
-fn rcode(message: &[u8]) -> u8 {
+pub(super) fn rcode(message: &[u8]) -> u8 {
     message.get(3).map_or(SERVFAIL, |flags| flags & 0x0f)
 }
 

@@ -42,6 +42,7 @@ pub(super) fn open(lan: &Rc<LanTask>, id: FlowId, target: SocketAddr) -> io::Res
         io::Error::new(io::ErrorKind::TimedOut, error)
     })?;
     socket.connect(&SocketAddr::new(target.ip(), 0).into())?;
+    socket.set_nonblocking(true)?;
     Datagrams::start(lan, id, Kind::Ping(echo), socket.into())
 }
 

@@ -3,18 +3,18 @@
 
 use std::cell::{Cell, OnceCell};
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::rc::Rc;
 use std::time::Duration;
 
 use netloom_core::{FlowId, Refusal};
 use socket2::SockRef;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tracing::debug;
 
-use super::refusal;
+use super::target::Target;
 use crate::lan::{LanTask, READS_PER_TURN};
 use crate::socket;
 
@@ -32,6 +32,8 @@ pub(crate) struct Stream {
     shut: Cell<bool>,
     /// The flow is over.
     over: Cell<bool>,
+    /// Both ends are connected.
+    established: Cell<bool>,
     wake: Notify,
 }
 
@@ -46,46 +48,63 @@ enum Turn {
 }
 
 /// Dials `target` for a flow, and answers the flow when the target does.
-pub(super) fn dial(lan: &Rc<LanTask>, id: FlowId, target: SocketAddr) -> Rc<Stream> {
-    let stream = Rc::new(Stream {
-        id,
-        socket: OnceCell::new(),
-        blocked: Cell::new(false),
-        full: Cell::new(false),
-        guest_done: Cell::new(false),
-        shut: Cell::new(false),
-        over: Cell::new(false),
-        wake: Notify::new(),
-    });
+pub(super) fn dial(lan: &Rc<LanTask>, id: FlowId, target: Target) -> Rc<Stream> {
+    let stream = Stream::new(id, OnceCell::new());
     spawn_local(Rc::clone(&stream).run(Rc::clone(lan), target));
     stream
 }
 
-async fn connect(target: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if target.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    let stream = socket.connect(target).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+/// Joins a socket to a flow that we opened to a guest, from when the guest answers.
+pub(super) fn join(lan: &Rc<LanTask>, id: FlowId, socket: TcpStream) -> Rc<Stream> {
+    let stream = Stream::new(id, OnceCell::from(socket));
+    spawn_local(Rc::clone(&stream).await_guest(Rc::clone(lan)));
+    stream
 }
 
 impl Stream {
-    async fn run(self: Rc<Self>, lan: Rc<LanTask>, target: SocketAddr) {
+    fn new(id: FlowId, socket: OnceCell<TcpStream>) -> Rc<Self> {
+        Rc::new(Self {
+            id,
+            socket,
+            blocked: Cell::new(false),
+            full: Cell::new(false),
+            guest_done: Cell::new(false),
+            shut: Cell::new(false),
+            over: Cell::new(false),
+            established: Cell::new(false),
+            wake: Notify::new(),
+        })
+    }
+
+    async fn await_guest(self: Rc<Self>, lan: Rc<LanTask>) {
+        while !self.established.get() && !self.over.get() {
+            self.wake.notified().await;
+        }
+        self.splice(&lan).await;
+    }
+
+    /// The guest has answered.
+    pub(super) fn establish(&self) {
+        self.established.set(true);
+        self.wake.notify_one();
+    }
+
+    async fn run(self: Rc<Self>, lan: Rc<LanTask>, target: Target) {
         let dialled = tokio::select! {
-            dialled = tokio::time::timeout(LanTask::dial_timeout(), connect(target)) => dialled,
+            dialled = lan.egress.dialer.dial_tcp(&target) => dialled,
             () = self.ended() => return,
         };
         match dialled {
-            Ok(Ok(socket)) => {
+            Ok(socket) => {
                 if self.over.get() || self.socket.set(socket).is_err() {
                     return;
                 }
                 lan.machine.borrow_mut().accept(lan.clock.now(), self.id);
             }
-            Ok(Err(error)) => {
+            Err(error) => {
                 debug!("{target}: {error}");
-                return self.refuse(&lan, refusal(&error));
+                return self.refuse(&lan, Refusal::from(&error));
             }
-            Err(_) => return self.refuse(&lan, Refusal::Timeout),
         }
         lan.drain();
         // A guest may have sent with its SYN's answer still out.

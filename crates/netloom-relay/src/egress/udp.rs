@@ -13,8 +13,9 @@ use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tracing::debug;
 
+use super::dial::connected_udp;
+use super::error::DialError;
 use super::ping::Echo;
-use super::{any_for, refusal};
 use crate::lan::LanTask;
 
 /// Datagrams read from one socket before the others have their turn.
@@ -38,20 +39,17 @@ pub(crate) struct Datagrams {
 
 /// Opens a socket for a UDP flow.
 pub(super) fn open(lan: &Rc<LanTask>, id: FlowId, target: SocketAddr) -> io::Result<Rc<Datagrams>> {
-    let socket = std::net::UdpSocket::bind(any_for(target.ip()))?;
-    socket.connect(target)?;
-    Datagrams::start(lan, id, Kind::Udp, socket)
+    Datagrams::start(lan, id, Kind::Udp, connected_udp(target)?)
 }
 
 impl Datagrams {
-    /// Takes a connected socket into service.
+    /// Takes a connected socket that does not block into service.
     pub(super) fn start(
         lan: &Rc<LanTask>,
         id: FlowId,
         kind: Kind,
         socket: std::net::UdpSocket,
     ) -> io::Result<Rc<Self>> {
-        socket.set_nonblocking(true)?;
         let socket = UdpSocket::from_std(socket)?;
         let datagrams = Rc::new(Self { id, kind, socket, over: Cell::new(false), wake: Notify::new() });
         spawn_local(Rc::clone(&datagrams).run(Rc::clone(lan)));
@@ -69,7 +67,7 @@ impl Datagrams {
                         Ok(true) => tokio::task::yield_now().await,
                         Ok(false) => {}
                         Err(error) => {
-                            self.fail(&lan, &error);
+                            self.fail(&lan, error);
                             lan.drain();
                         }
                     }
@@ -136,7 +134,7 @@ impl Datagrams {
             match sent {
                 Ok(_) => {}
                 Err(error) if is_of_one_datagram(&error) => debug!("flow {:?}: {error}", self.id),
-                Err(error) => self.fail(lan, &error),
+                Err(error) => self.fail(lan, error),
             }
         }
     }
@@ -147,10 +145,10 @@ impl Datagrams {
         self.wake.notify_one();
     }
 
-    fn fail(&self, lan: &LanTask, error: &io::Error) {
+    fn fail(&self, lan: &LanTask, error: io::Error) {
         if !self.over.replace(true) {
             debug!("flow {:?}: {error}", self.id);
-            let why: Refusal = refusal(error);
+            let why = Refusal::from(&DialError::from(error));
             lan.flows.borrow_mut().remove(&self.id);
             lan.machine.borrow_mut().refuse(lan.clock.now(), self.id, why);
             self.wake.notify_one();

@@ -1,26 +1,24 @@
-//! A guest's socket: WebSocket messages in to the machine, the port's frames out to the socket, and the keepalive between.
+//! A guest's socket: its frames in to the machine, the port's frames out to the socket, and the keepalive between.
 //!
 //! Frames are written as the machine gives them, many to a write. Only while the socket takes them are frames taken out of the port's
 //! queue, so what a slow reader is owed waits there, bounded, and is dropped and counted there.
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use netloom_core::{Lan, PortId};
-use tokio::net::TcpStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::Instant;
 use tracing::{debug, info};
 
-use super::framing::{self, CloseCode, Framing, Incoming};
+use super::framing::{self, CloseCode, Encapsulation, Framing, Incoming};
 use super::keepalive::{Due, Keepalive};
 use super::{LanTask, NewClient, READS_PER_TURN};
-use crate::socket;
+use crate::socket::Socket;
 
 /// How long the other end has to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -32,14 +30,16 @@ const MAX_PENDING_BYTES: usize = 2 * BATCH_BYTES;
 /// A guest's socket.
 pub(super) struct Client {
     port: PortId,
-    peer: SocketAddr,
-    stream: TcpStream,
+    peer: String,
+    socket: Socket,
+    encapsulation: Encapsulation,
     framing: RefCell<Framing>,
     /// What the socket did not take yet: less than a batch and a frame, and answers to pings.
     pending: RefCell<Vec<u8>>,
     /// Whether the socket took less than it was given.
     blocked: Cell<bool>,
     state: Cell<State>,
+    joined: Instant,
     wake: Notify,
     tally: RefCell<Tally>,
     _permits: (Arc<OwnedSemaphorePermit>, OwnedSemaphorePermit),
@@ -63,6 +63,7 @@ struct Tally {
     frames_in: u64,
     frames_out: u64,
     text: u64,
+    empty: u64,
     too_long: u64,
 }
 
@@ -72,11 +73,13 @@ impl Client {
         let client = Self {
             port,
             peer: new.peer,
-            stream: TcpStream::from_std(new.stream)?,
-            framing: RefCell::new(Framing::new()),
+            socket: new.socket.attach()?,
+            encapsulation: new.encapsulation,
+            framing: RefCell::new(new.encapsulation.framing()),
             pending: RefCell::default(),
             blocked: Cell::new(false),
             state: Cell::new(State::Open),
+            joined: Instant::now(),
             wake: Notify::new(),
             tally: RefCell::default(),
             _permits: new.permits,
@@ -84,13 +87,17 @@ impl Client {
         Ok((client, new.read))
     }
 
+    /// Since when it is on the LAN.
+    pub(super) const fn joined(&self) -> Instant {
+        self.joined
+    }
+
     /// Serves the client until it is gone.
     pub(super) async fn run(self: Rc<Self>, lan: Rc<LanTask>, read: Bytes) {
-        let began = Instant::now();
         self.receive(&lan, &mut Vec::from(read));
         lan.drain();
-        let mut keepalive = Keepalive::new(began);
-        let sleep = tokio::time::sleep_until(began);
+        let mut keepalive = Keepalive::new(self.joined);
+        let sleep = tokio::time::sleep_until(self.joined);
         tokio::pin!(sleep);
         let reason = loop {
             match self.state.get() {
@@ -99,7 +106,7 @@ impl Client {
                 State::Closing { .. } | State::Open => {}
             }
             tokio::select! {
-                ready = self.stream.readable() => {
+                ready = self.socket.readable() => {
                     keepalive.heard(Instant::now());
                     match ready.and_then(|()| self.read(&lan)) {
                         Ok(true) => tokio::task::yield_now().await,
@@ -110,7 +117,7 @@ impl Client {
                         }
                     }
                 }
-                ready = self.stream.writable(), if self.blocked.get() => {
+                ready = self.socket.writable(), if self.blocked.get() => {
                     if ready.is_err() {
                         break "connection lost";
                     }
@@ -121,7 +128,7 @@ impl Client {
                     }
                 }
                 () = self.wake.notified() => {}
-                () = &mut sleep => {
+                () = &mut sleep, if self.encapsulation.has_control() => {
                     if matches!(self.state.get(), State::Closing { .. }) {
                         break "closed";
                     }
@@ -141,7 +148,7 @@ impl Client {
             "{} left LAN {} after {} s: {reason}; {} frames in, {} out",
             self.peer,
             lan.settings.name,
-            began.elapsed().as_secs(),
+            self.joined.elapsed().as_secs(),
             tally.frames_in,
             tally.frames_out
         );
@@ -151,6 +158,9 @@ impl Client {
                 self.peer, tally.text, tally.too_long
             );
         }
+        if tally.empty > 0 {
+            info!("{}: ignored {} frames of no bytes", self.peer, tally.empty);
+        }
         lan.leave(self.port);
     }
 
@@ -159,7 +169,7 @@ impl Client {
         for _ in 0..READS_PER_TURN {
             let emptied = {
                 let mut scratch = lan.scratch.borrow_mut();
-                let read = match socket::read(&self.stream, &mut scratch) {
+                let read = match self.socket.read(&mut scratch) {
                     Ok(0) => {
                         self.state.set(State::Gone(match self.state.get() {
                             State::Open => "connection ended",
@@ -193,6 +203,7 @@ impl Client {
                 machine.handle_frame(now, self.port, frame);
             }
             Incoming::Text => tally.text += 1,
+            Incoming::Empty => tally.empty += 1,
             Incoming::TooLong => tally.too_long += 1,
             Incoming::Ping(payload) => self.control(|out| framing::put_pong(out, payload)),
         });
@@ -212,7 +223,7 @@ impl Client {
             let mut frames = 0;
             while batch.len() < BATCH_BYTES {
                 let Some(frame) = machine.poll_frame(now, self.port) else { break };
-                framing::put_frame(batch, frame);
+                self.encapsulation.put_frame(batch, frame);
                 frames += 1;
             }
             if frames == 0 {
@@ -247,7 +258,7 @@ impl Client {
     fn write(&self, bytes: &[u8]) -> usize {
         let mut written = 0;
         while written < bytes.len() {
-            match self.stream.try_write(&bytes[written..]) {
+            match self.socket.try_write(&bytes[written..]) {
                 Ok(more) => written += more,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.blocked.set(true);
@@ -285,7 +296,10 @@ impl Client {
 
     /// Begins to close; the other end has a second to answer.
     fn close(&self, code: CloseCode) {
-        if self.state.get() == State::Open {
+        if self.state.get() == State::Open && !self.encapsulation.has_control() {
+            self.state.set(State::Gone("closed"));
+            self.wake.notify_one();
+        } else if self.state.get() == State::Open {
             self.control(|out| framing::put_close(out, code));
             if self.state.get() == State::Open {
                 self.state.set(State::Closing { until: Instant::now() + CLOSE_TIMEOUT });
@@ -298,7 +312,7 @@ impl Client {
     fn answer_close(&self, code: CloseCode) {
         match self.state.get() {
             State::Open if code.is_protocol_error() => {
-                debug!("{}: broke the WebSocket protocol ({})", self.peer, code.0);
+                info!("{}: broke the protocol: no WebSocket, or no frames behind their lengths", self.peer);
                 self.close(code);
             }
             State::Open => {

@@ -13,9 +13,11 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::Instant;
 
-use super::{LanTask, NewClient};
+use super::{Encapsulation, LanTask, NewClient};
 use crate::cli::{Cli, Command};
 use crate::config::Config;
+use crate::egress::Egress;
+use crate::socket::Detached;
 
 const MASK: [u8; 4] = [1, 2, 3, 4];
 
@@ -30,7 +32,9 @@ enum Manners {
 async fn serve(manners: Manners, pings: usize) -> (Vec<u64>, Option<u64>) {
     let cli = Cli::try_parse_from(["netloom", "relay"]).expect("no flags are needed");
     let Command::Relay(args) = cli.command;
-    let settings = Config::load(&args).expect("the defaults are right").lans.remove(0);
+    let config = Config::load(&args).expect("the defaults are right");
+    let settings = config.lans[0].clone();
+    let egress = Egress::new(&config, Vec::new()).lan(&settings);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listener.local_addr().expect("bound");
     let mut client = TcpStream::connect(address).await.expect("it listens");
@@ -41,11 +45,15 @@ async fn serve(manners: Manners, pings: usize) -> (Vec<u64>, Option<u64>) {
     let (_running, stop) = watch::channel(false);
     let permit = || Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a permit");
     let permits = (Arc::new(permit()), permit());
-    assert!(
-        arrivals.send(NewClient { stream, read: Bytes::new(), peer, permits }).is_ok(),
-        "the LAN listens"
-    );
-    spawn_local(Rc::new(LanTask::new(settings, Vec::new(), [7; 32])).run(receiver, stop));
+    let new = NewClient {
+        socket: Detached::Tcp(stream),
+        encapsulation: Encapsulation::Raw,
+        read: Bytes::new(),
+        peer: peer.to_string(),
+        permits,
+    };
+    assert!(arrivals.send(new).is_ok(), "the LAN listens");
+    spawn_local(Rc::new(LanTask::new(settings, egress, [7; 32])).run(receiver, stop));
 
     let began = Instant::now();
     let mut decoder = Decoder::new(Role::Client, 1500);

@@ -1,33 +1,27 @@
 //! The machine's configuration from a LAN's settings.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use netloom_core::service::dhcp::DhcpConfig;
 use netloom_core::service::dns::DnsConfig;
-use netloom_core::{Congestion, IpNet, LanConfig, Limits, MacAddr, Policy, PortConfig};
+use netloom_core::{Congestion, LanConfig, Limits, Policy, PortConfig};
 
 use crate::config::LanSettings;
 use crate::egress;
 
-/// MAC address of every gateway: locally administered, and the same after a restart, so that guests' ARP caches stay right.
-const GATEWAY_MAC: MacAddr = MacAddr([0x02, 0x4e, 0x65, 0x74, 0x6c, 0x01]);
 /// Domain of the guests' names.
 const DOMAIN: &str = "lan";
 /// Name of the addresses that stand for the host.
 const HOST_NAME: &str = "host.lan";
-/// Length of a prefix that is one address, of either family: it is cut to the family's.
-const HOST_PREFIX: u8 = 128;
 /// Full frames that may wait for a client, at the least.
 const QUEUE_FRAMES: usize = 64;
-const LEASE: Duration = Duration::from_secs(24 * 3600);
 const DNS_TTL: Duration = Duration::from_secs(60);
 
 /// What guests may use of one LAN.
 pub(crate) const LIMITS: Limits = Limits {
     flows_per_guest: 4096,
     pending_dials_per_guest: 256,
-    dial_timeout: Duration::from_secs(20),
+    dial_timeout: egress::dial::DIAL_TIMEOUT,
     receive_buffer_bytes: 4 * 1024 * 1024,
     send_buffer_bytes: 4 * 1024 * 1024,
     lan_buffer_bytes: 256 * 1024 * 1024,
@@ -35,15 +29,14 @@ pub(crate) const LIMITS: Limits = Limits {
     queries_per_guest: 64,
 };
 
-pub(super) fn config(settings: &LanSettings, own: Vec<SocketAddr>) -> LanConfig {
-    let (first, last) = settings.pool();
+pub(super) fn config(settings: &LanSettings, policy: Policy) -> LanConfig {
+    let (first, last) = settings.pool;
     let host: Vec<_> = settings.host_addresses().filter(|_| settings.host_loopback).collect();
     let host_record = settings.host_loopback.then(|| (HOST_NAME.to_owned(), host.clone()));
-    let host_nets = host.iter().map(|address| IpNet::new(*address, HOST_PREFIX));
     LanConfig {
         subnet: settings.subnet,
         gateway_address: settings.gateway_address(),
-        gateway_mac: GATEWAY_MAC,
+        gateway_mac: settings.gateway_mac,
         gateway: settings.gateway,
         virtual_addresses: host.clone(),
         ipv6: settings.ipv6(),
@@ -51,7 +44,7 @@ pub(super) fn config(settings: &LanSettings, own: Vec<SocketAddr>) -> LanConfig 
         dhcp: settings.dhcp.then(|| DhcpConfig {
             first,
             last,
-            lease: LEASE,
+            lease: Duration::from_secs(settings.lease_s.into()),
             fixed: settings.leases.clone(),
             domain: DOMAIN.to_owned(),
             dns: None,
@@ -72,14 +65,7 @@ pub(super) fn config(settings: &LanSettings, own: Vec<SocketAddr>) -> LanConfig 
         timestamps: true,
         congestion: Congestion::default(),
         rto_min: Duration::from_millis(200),
-        policy: Policy {
-            allow: settings.allow.iter().copied().chain(host_nets).collect(),
-            deny: settings.deny.clone(),
-            own,
-            // The host's addresses change; egress asks the kernel when it dials.
-            host: Vec::new(),
-            private: settings.private,
-        },
+        policy,
         limits: LIMITS,
     }
 }

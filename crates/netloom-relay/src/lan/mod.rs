@@ -7,7 +7,7 @@
 mod client;
 mod clock;
 mod framing;
-mod keepalive;
+pub(crate) mod keepalive;
 #[cfg(test)]
 mod keepalive_tests;
 mod machine;
@@ -15,7 +15,6 @@ mod machine;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -28,10 +27,13 @@ use tokio::task::{LocalSet, spawn_local};
 use tracing::{debug, info, warn};
 
 use crate::config::LanSettings;
-use crate::egress::{self, Flow, dns::Upstream, ping::Complaint};
+use crate::egress::{self, Flow, LanEgress, ping::Complaint};
+use crate::forward;
 use crate::random;
+use crate::socket::Detached;
 use client::Client;
 use clock::Clock;
+pub(crate) use framing::Encapsulation;
 
 /// Bytes that one read of a socket may bring.
 pub(crate) const READ_BYTES: usize = 256 * 1024;
@@ -40,12 +42,14 @@ pub(crate) const READS_PER_TURN: usize = 4;
 /// How often the machine is told the time of day, so that NTP follows when the host's clock is set.
 const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A guest's socket after the upgrade.
+/// A guest's socket, after the upgrade if there is one.
 pub(crate) struct NewClient {
-    pub(crate) stream: std::net::TcpStream,
+    pub(crate) socket: Detached,
+    pub(crate) encapsulation: Encapsulation,
     /// Bytes that were read beyond the request's head.
     pub(crate) read: Bytes,
-    pub(crate) peer: SocketAddr,
+    /// Who it is, for the log.
+    pub(crate) peer: String,
     /// What the client takes of the relay's connections and of the LAN's clients, given back when dropped.
     pub(crate) permits: (Arc<OwnedSemaphorePermit>, OwnedSemaphorePermit),
 }
@@ -73,10 +77,11 @@ impl LanHandle {
     }
 }
 
-/// Starts a LAN's thread. `own` are the relay's listeners, which no guest may reach.
+/// Starts a LAN's thread. `forwards` lead to its guests.
 pub(crate) fn spawn(
     settings: LanSettings,
-    own: Vec<SocketAddr>,
+    egress: LanEgress,
+    forwards: Vec<forward::Listener>,
     stop: watch::Receiver<bool>,
 ) -> io::Result<(LanHandle, JoinHandle<()>)> {
     let (sender, receiver) = mpsc::unbounded_channel();
@@ -89,7 +94,10 @@ pub(crate) fn spawn(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let thread = std::thread::Builder::new().name(format!("lan {}", settings.name)).spawn(move || {
         LocalSet::new().block_on(&runtime, async move {
-            let task = Rc::new(LanTask::new(settings, own, seed));
+            let task = Rc::new(LanTask::new(settings, egress, seed));
+            for listener in forwards {
+                spawn_local(forward::serve(Rc::clone(&task), listener));
+            }
             task.run(receiver, stop).await;
         });
     })?;
@@ -104,7 +112,7 @@ pub(crate) struct LanTask {
     pub(crate) flows: RefCell<HashMap<FlowId, Flow>>,
     /// Bytes just read from a socket, never kept across an await.
     pub(crate) scratch: RefCell<Box<[u8]>>,
-    pub(crate) upstream: Upstream,
+    pub(crate) egress: LanEgress,
     pub(crate) ping_complaint: Complaint,
     clients: RefCell<HashMap<PortId, Rc<Client>>>,
     /// Frames on their way to a socket, never kept across an await.
@@ -116,12 +124,12 @@ pub(crate) struct LanTask {
 }
 
 impl LanTask {
-    fn new(settings: LanSettings, own: Vec<SocketAddr>, seed: [u8; 32]) -> Self {
-        let mut machine = Lan::new(machine::config(&settings, own), seed);
+    fn new(settings: LanSettings, egress: LanEgress, seed: [u8; 32]) -> Self {
+        let mut machine = Lan::new(machine::config(&settings, egress.dialer.policy().clone()), seed);
         let clock = Clock::start();
         machine.set_wall_clock(clock.now(), clock::unix_us());
         Self {
-            upstream: Upstream::new(settings.resolvers.clone()),
+            egress,
             ping_complaint: Complaint::default(),
             settings,
             machine: RefCell::new(machine),
@@ -166,7 +174,7 @@ impl LanTask {
     }
 
     fn join(self: &Rc<Self>, new: NewClient) {
-        let peer = new.peer;
+        let peer = new.peer.clone();
         let config = machine::port(&self.settings);
         let port = self.machine.borrow_mut().open_port(config);
         match Client::new(new, port) {
@@ -215,6 +223,7 @@ impl LanTask {
                 quiet = false;
                 self.pump(port);
             }
+            egress::count_denials(self);
             if quiet {
                 break;
             }
@@ -225,17 +234,17 @@ impl LanTask {
         }
     }
 
+    /// Since when a port's client is on the LAN.
+    pub(crate) fn joined(&self, port: PortId) -> Option<tokio::time::Instant> {
+        Some(self.clients.borrow().get(&port)?.joined())
+    }
+
     /// Moves frames from a port's queue to its client.
     fn pump(&self, port: PortId) {
         let client = self.clients.borrow().get(&port).map(Rc::clone);
         if let Some(client) = client {
             client.pump(&mut self.machine.borrow_mut(), self.clock.now(), &mut self.outgoing.borrow_mut());
         }
-    }
-
-    /// How long a target has to answer a dial.
-    pub(crate) const fn dial_timeout() -> Duration {
-        machine::LIMITS.dial_timeout
     }
 
     /// Wakes the machine at its deadlines.

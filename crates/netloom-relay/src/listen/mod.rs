@@ -5,15 +5,18 @@
 
 mod gate;
 mod page;
+mod qemu;
 mod route;
 
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
@@ -26,10 +29,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, warn};
 
-use crate::config::Config;
-use crate::lan::{LanHandle, NewClient};
+use crate::config::{Config, Root};
+use crate::lan::{Encapsulation, LanHandle, NewClient};
+use crate::socket::Detached;
+use crate::wisp::{self, Form, WispHandle, WorkerHandle};
 use gate::{Gate, Refusal};
 use page::Answer;
+pub(crate) use qemu::QemuListener;
 use route::Route;
 
 /// How long a request head may take.
@@ -60,7 +66,9 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 /// What all connections share.
 pub(crate) struct Entrance {
     gate: Gate,
+    root: Root,
     lans: Vec<LanHandle>,
+    wisp: Option<WispHandle>,
     connections: Arc<Semaphore>,
     full_logged: AtomicBool,
 }
@@ -74,10 +82,12 @@ struct Visitor {
 }
 
 impl Entrance {
-    pub(crate) fn new(config: &Config, lans: Vec<LanHandle>) -> Self {
+    pub(crate) fn new(config: &Config, lans: Vec<LanHandle>, wisp: Option<WispHandle>) -> Self {
         Self {
             gate: Gate::new(config.public_names.clone(), config.origins.clone()),
+            root: config.root,
             lans,
+            wisp,
             connections: Arc::new(Semaphore::new(config.max_connections)),
             full_logged: AtomicBool::new(false),
         }
@@ -98,23 +108,22 @@ impl Entrance {
     }
 
     fn receive(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
-            if !self.full_logged.swap(true, Ordering::Relaxed) {
-                warn!("refused {peer}: as many connections are open as max_connections allows");
-            }
-            return;
-        };
+        let Some(permit) = self.permit(&peer) else { return };
         let Ok(local) = stream.local_addr() else { return };
         if let Err(error) = stream.set_nodelay(true) {
             debug!("{peer}: {error}");
         }
-        let visitor = Arc::new(Visitor {
-            entrance: Arc::clone(self),
-            peer,
-            local: local.ip(),
-            permit: Arc::new(permit),
-        });
+        let visitor = Arc::new(Visitor { entrance: Arc::clone(self), peer, local: local.ip(), permit });
         tokio::spawn(visitor.serve(stream));
+    }
+
+    /// Room for one more connection; that there is none is logged once.
+    fn permit(&self, peer: &impl Display) -> Option<Arc<OwnedSemaphorePermit>> {
+        let permit = Arc::clone(&self.connections).try_acquire_owned().ok();
+        if permit.is_none() && !self.full_logged.swap(true, Ordering::Relaxed) {
+            warn!("refused {peer}: as many connections are open as max_connections allows");
+        }
+        permit.map(Arc::new)
     }
 }
 
@@ -144,10 +153,14 @@ impl Visitor {
                 if refusal == Refusal::HostMissing { StatusCode::BAD_REQUEST } else { StatusCode::FORBIDDEN };
             return page::text(status, format!("{refusal}\n"));
         }
-        match route::route(request.method(), request.uri().path(), request.headers()) {
-            Route::Guest { lan, key, protocol } => {
+        match route::route(self.entrance.root, request.method(), request.uri().path(), request.headers()) {
+            Route::Guest { lan, key, protocol, encapsulation } => {
                 let upgrade = hyper::upgrade::on(&mut request);
-                self.admit(&lan, &key, protocol, upgrade)
+                self.admit(&lan, &key, protocol, encapsulation, upgrade)
+            }
+            Route::Wisp { key, protocol, form } => {
+                let upgrade = hyper::upgrade::on(&mut request);
+                self.admit_stream(&key, protocol, form, upgrade)
             }
             Route::Page => page::page(),
             Route::Health => page::text(StatusCode::OK, "ok\n"),
@@ -159,7 +172,14 @@ impl Visitor {
     }
 
     /// Agrees to the upgrade, and hands the socket to the LAN once the answer is out.
-    fn admit(&self, lan: &str, key: &str, protocol: Option<String>, upgrade: OnUpgrade) -> Answer {
+    fn admit(
+        &self,
+        lan: &str,
+        key: &str,
+        protocol: Option<String>,
+        encapsulation: Encapsulation,
+        upgrade: OnUpgrade,
+    ) -> Answer {
         let Some(lan) = self.entrance.lans.iter().find(|handle| handle.name() == lan) else {
             return page::text(StatusCode::NOT_FOUND, "this relay has no LAN of that name\n");
         };
@@ -169,6 +189,43 @@ impl Visitor {
                 "the LAN has as many clients as max_clients allows\n",
             );
         };
+        let (lan, peer, permit) = (lan.sender(), self.peer, Arc::clone(&self.permit));
+        // A LAN that has stopped drops its channel; the socket closes with it.
+        self.agree(key, protocol, upgrade, move |stream, read| {
+            let (socket, peer) = (Detached::Tcp(stream), peer.to_string());
+            drop(lan.send(NewClient { socket, encapsulation, read, peer, permits: (permit, slot) }));
+        })
+    }
+
+    /// Agrees to the upgrade, and hands the socket to a worker of the Wisp server.
+    fn admit_stream(&self, key: &str, protocol: Option<String>, form: Form, upgrade: OnUpgrade) -> Answer {
+        let Some(wisp) = &self.entrance.wisp else {
+            return page::text(StatusCode::NOT_FOUND, "this relay has no Wisp server\n");
+        };
+        if let Err(why) = wisp.admits(&form) {
+            return page::text(StatusCode::FORBIDDEN, format!("{why}\n"));
+        }
+        let Some((slot, worker)) = wisp.slot().zip(wisp.worker()) else {
+            return page::text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the Wisp server has as many clients as max_clients allows\n",
+            );
+        };
+        let (peer, permits) = (self.peer, (Arc::clone(&self.permit), slot));
+        self.agree(key, protocol, upgrade, move |stream, read| {
+            let WorkerHandle { sender, weight } = worker;
+            drop(sender.send(wisp::NewClient { stream, read, peer, form, permits, weight }));
+        })
+    }
+
+    /// Agrees to the upgrade; whose the socket is then gets it with what was read beyond the request, once the answer is out.
+    fn agree(
+        &self,
+        key: &str,
+        protocol: Option<String>,
+        upgrade: OnUpgrade,
+        hand_over: impl FnOnce(std::net::TcpStream, Bytes) + Send + 'static,
+    ) -> Answer {
         let protocol = protocol.map(|protocol| HeaderValue::try_from(protocol).ok());
         let accept = HeaderValue::try_from(netloom_proto::websocket::accept_key(key)).ok();
         let (Some(accept), None | Some(Some(_))) = (accept, &protocol) else {
@@ -183,7 +240,7 @@ impl Visitor {
         if let Some(protocol) = protocol.flatten() {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
         }
-        let (lan, peer, permit) = (lan.sender(), self.peer, Arc::clone(&self.permit));
+        let peer = self.peer;
         tokio::spawn(async move {
             let upgraded = match upgrade.await {
                 Ok(upgraded) => upgraded,
@@ -191,10 +248,7 @@ impl Visitor {
             };
             let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
             match parts.io.into_inner().into_std() {
-                // A LAN that has stopped drops its channel; the socket closes with it.
-                Ok(stream) => {
-                    drop(lan.send(NewClient { stream, read: parts.read_buf, peer, permits: (permit, slot) }))
-                }
+                Ok(stream) => hand_over(stream, parts.read_buf),
                 Err(error) => debug!("{peer}: {error}"),
             }
         });
@@ -203,7 +257,7 @@ impl Visitor {
 }
 
 /// Errors of one connection that ended before it was accepted (accept(2)).
-fn is_transient(error: &io::Error) -> bool {
+pub(crate) fn is_transient(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, PermissionDenied};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | PermissionDenied)
 }

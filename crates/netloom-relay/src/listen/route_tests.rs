@@ -20,11 +20,20 @@ fn websocket(path: &str, more: &[(&'static str, &str)]) -> Route {
     ];
     let mut all = headers(&base);
     all.extend(headers(more));
-    route(&Method::GET, path, &all)
+    route(Root::Lan, &Method::GET, path, &all)
 }
 
 fn guest(lan: &str, protocol: Option<&str>) -> Route {
-    Route::Guest { lan: lan.to_owned(), key: KEY.to_owned(), protocol: protocol.map(str::to_owned) }
+    guest_by(Encapsulation::Raw, lan, protocol)
+}
+
+fn guest_by(encapsulation: Encapsulation, lan: &str, protocol: Option<&str>) -> Route {
+    Route::Guest {
+        lan: lan.to_owned(),
+        key: KEY.to_owned(),
+        protocol: protocol.map(str::to_owned),
+        encapsulation,
+    }
 }
 
 #[test]
@@ -42,10 +51,32 @@ fn upgrades_reach_their_lan() {
 }
 
 #[test]
-fn the_first_subprotocol_is_taken_but_never_qemu_framing() {
-    assert_eq!(websocket("/", &[("sec-websocket-protocol", "a, b")]), guest("default", Some("a")));
-    assert_eq!(websocket("/", &[("sec-websocket-protocol", "binary,b")]), guest("default", Some("b")));
-    assert!(matches!(websocket("/", &[("sec-websocket-protocol", "binary")]), Route::BadUpgrade(_)));
+fn the_first_subprotocol_is_taken_unless_qemus_is_offered() {
+    let offered = |path, offered| websocket(path, &[("sec-websocket-protocol", offered)]);
+    let qemu = |lan, protocol| guest_by(Encapsulation::QemuInWebSocket, lan, protocol);
+    assert_eq!(offered("/", "a, b"), guest("default", Some("a")));
+    assert_eq!(offered("/", "binary"), qemu("default", Some("binary")));
+    assert_eq!(offered("/token", "base64,binary"), qemu("default", Some("binary")));
+    assert_eq!(offered("/lan/lab", "binary"), qemu("lab", Some("binary")));
+    assert_eq!(offered("/", "Binary"), guest("default", Some("Binary")));
+}
+
+#[test]
+fn qemus_framing_has_a_path() {
+    for (path, lan) in [
+        ("/qemu", "default"),
+        ("/qemu/", "default"),
+        ("/qemu/any", "default"),
+        ("/qemu/lan/lab", "lab"),
+        ("/qemu/lan/lab/", "lab"),
+    ] {
+        assert_eq!(websocket(path, &[]), guest_by(Encapsulation::QemuInWebSocket, lan, None), "{path}");
+    }
+    assert_eq!(
+        websocket("/qemu", &[("sec-websocket-protocol", "a")]),
+        guest_by(Encapsulation::QemuInWebSocket, "default", Some("a"))
+    );
+    assert_eq!(websocket("/qemux", &[]), guest("default", None));
 }
 
 #[test]
@@ -67,9 +98,11 @@ fn plain_requests() {
         (Method::HEAD, "/healthz", Route::Health),
         (Method::GET, "/nothing", Route::NotFound),
         (Method::GET, "/lan/lab", Route::UpgradeRequired),
+        (Method::GET, "/qemu", Route::UpgradeRequired),
+        (Method::GET, "/qemu/", Route::UpgradeRequired),
         (Method::POST, "/", Route::Method),
         (Method::OPTIONS, "/healthz", Route::Method),
     ] {
-        assert_eq!(route(&method, path, &none), expected, "{method} {path}");
+        assert_eq!(route(Root::Lan, &method, path, &none), expected, "{method} {path}");
     }
 }

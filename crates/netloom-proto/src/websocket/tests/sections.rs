@@ -36,7 +36,13 @@ fn row(name: impl Into<String>, frames: &[Vec<u8>], seen: impl Into<Vec<Seen>>, 
 
 /// Bytes in pieces to a decoder; all it tells, and its first error.
 pub(super) fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, role: Role) -> (Vec<Seen>, End) {
-    let mut decoder = Decoder::new(role, LIMIT);
+    read_by(Decoder::new(role, LIMIT), pieces)
+}
+
+pub(super) fn read_by<'a>(
+    mut decoder: Decoder,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> (Vec<Seen>, End) {
     let (mut seen, mut end) = (Vec::new(), Ok(()));
     for piece in pieces {
         let now = decoder.decode(&mut piece.to_vec(), |message| {
