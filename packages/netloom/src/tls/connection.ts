@@ -20,6 +20,7 @@ export type SecureConnection = ConnectionLike & {
   readonly secure: true;
   /** The server that the guest asked for, if it named one (RFC 6066 3). */
   readonly serverName: string | undefined;
+  /** Breaks off: RST to the guest. */
   reset(): void;
 };
 
@@ -31,7 +32,11 @@ export function now(): number {
 }
 
 /** Does the handshake. */
-export async function acceptTls(instance: TlsInstance, inner: ConnectionLike, { host, timeout = HANDSHAKE_MS, signal }: AcceptOptions): Promise<SecureConnection> {
+export async function acceptTls(
+  instance: TlsInstance,
+  inner: ConnectionLike,
+  { host, timeout = HANDSHAKE_MS, signal }: AcceptOptions,
+): Promise<SecureConnection> {
   signal?.throwIfAborted();
   const records = new Records(instance, inner, host);
   let reason: unknown;

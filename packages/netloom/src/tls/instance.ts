@@ -29,7 +29,8 @@ export class TlsInstance {
   /** Begins: puts entropy and a text into the arena. */
   begin(text: string, call: (exports: TlsExports, bytes: number) => number): void {
     const bytes = new TextEncoder().encode(text);
-    if (SEED_BYTES + bytes.length > this.arenaBytes) throw new NetworkError('EINVAL', { message: `an authority has at most ${this.arenaBytes - SEED_BYTES} bytes` });
+    if (SEED_BYTES + bytes.length > this.arenaBytes)
+      throw new NetworkError('EINVAL', { message: `an authority has at most ${this.arenaBytes - SEED_BYTES} bytes` });
     const arena = new Uint8Array(this.#exports.memory.buffer, this.#arena);
     crypto.getRandomValues(arena.subarray(0, SEED_BYTES));
     arena.set(bytes, SEED_BYTES);

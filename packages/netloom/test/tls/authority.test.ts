@@ -4,7 +4,8 @@ import { deepEqual, equal, ok, rejects, test } from '../harness.ts';
 import { MemoryNetwork } from '../http/memory.ts';
 
 /** The first flight of OpenSSL's client, TLS 1.3, to web.test. */
-const HELLO = 'FgMBAOoBAADmAwNylKfyvfIjlmETzBzJ/v4xMpVeed96f0p5XC5qdNsS1yDemWs1x71g+aSMb1xt6GHmMbvMWJmfYCpqf2cAIPef1AAIEwITAxMBAP8BAACVAAAADQALAAAId2ViLnRlc3QACwAEAwABAgAKAAQAAgAdACMAAAAQAAsACQhodHRwLzEuMQAWAAAAFwAAAA0AHgAcBAMFAwYDCAcICAgJCAoICwgECAUIBgQBBQEGAQArAAMCAwQALQACAQEAMwAmACQAHQAgYwdSxkwhlC+yJXu9lGDj6nS/eJO9xVtyRHiL2eFsblw=';
+const HELLO =
+  'FgMBAOoBAADmAwNylKfyvfIjlmETzBzJ/v4xMpVeed96f0p5XC5qdNsS1yDemWs1x71g+aSMb1xt6GHmMbvMWJmfYCpqf2cAIPef1AAIEwITAxMBAP8BAACVAAAADQALAAAId2ViLnRlc3QACwAEAwABAgAKAAQAAgAdACMAAAAQAAsACQhodHRwLzEuMQAWAAAAFwAAAA0AHgAcBAMFAwYDCAcICAgJCAoICwgECAUIBgQBBQEGAQArAAMCAwQALQACAQEAMwAmACQAHQAgYwdSxkwhlC+yJXu9lGDj6nS/eJO9xVtyRHiL2eFsblw=';
 
 /** Two ends of a connection. */
 async function joined() {

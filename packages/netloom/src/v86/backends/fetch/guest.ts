@@ -97,11 +97,7 @@ function tunnel(request: Request, web: GuestWeb, serve: (tunnel: ConnectionLike)
 }
 
 /** Ends the TLS of a guest's connection, which was to the name that the guest said, and else to `localAddress`. */
-export async function acceptGuest(
-  connection: ConnectionLike,
-  authority: NonNullable<GuestWeb['authority']>,
-  timeout: number,
-): Promise<ConnectionLike> {
+export async function acceptGuest(connection: ConnectionLike, authority: NonNullable<GuestWeb['authority']>, timeout: number): Promise<ConnectionLike> {
   try {
     const secure = await (await authority()).accept(connection, { host: connection.localAddress ?? '', timeout });
     const { readable, writable, serverName, remoteAddress, remotePort, localPort } = secure;
