@@ -162,6 +162,7 @@ fn interop(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
 }
 
 fn guests(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
+    needs::command("qemu-system-i386", "qemu-system-x86")?;
     guest_files(&guest::tests(), None, tier, reports)?;
     needs::interop()?;
     rust("netloom-guests", tier, reports)

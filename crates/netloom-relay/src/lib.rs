@@ -6,10 +6,12 @@
 //!                                          └─▶ wisp (a thread for each core) ─▶ dial
 //! ```
 
+pub mod c2w_net;
 pub mod cli;
 pub mod config;
 mod egress;
 mod forward;
+pub mod guest;
 mod lan;
 mod listen;
 mod random;
