@@ -115,7 +115,10 @@ fn introduce(guest: &mut Guest, own: Mac) {
 fn a_thousand_clients_and_two_hundred_guests_are_all_served() {
     // This process has the other ends.
     let most = getrlimit(Resource::Nofile).maximum;
-    assert!(most.is_none_or(|most| most >= 12_000), "too few open files are allowed: raise `ulimit -Hn` to 12000");
+    assert!(
+        most.is_none_or(|most| most >= 12_000),
+        "too few open files are allowed: raise `ulimit -Hn` to 12000"
+    );
     setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }).unwrap();
     let mut stage = Stage::new(&[]).unwrap();
     stage.serves().unwrap();
