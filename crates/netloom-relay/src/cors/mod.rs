@@ -1,0 +1,282 @@
+//! The CORS proxy: fetches for web pages what their browser would not let them read, with headers that let them.
+//!
+//! ```text
+//! request ─▶ call (is it ours?) ─▶ location (what to fetch) ─▶ checks ─▶ forward ─▶ upstream ─▶ egress::dial
+//! answer  ◀─ headers (shared with all pages, kept off the relay's origin) ◀──┘ ◀─ redirects, each dialled anew
+//! ```
+//!
+//! It behaves as cors-anywhere 0.4 does for URLs in the path, and as uncors for URLs in the query; docs/cors.md compares the options.
+//! Bodies are streamed both ways, as fast as the slower side takes them.
+
+mod call;
+pub(crate) mod connect_to;
+mod forward;
+mod headers;
+mod idle;
+mod location;
+pub(crate) mod rate_limit;
+mod upstream;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, ORIGIN, VARY,
+};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{Either, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::ext::ReasonPhrase;
+use tracing::{debug, warn};
+
+pub(crate) use call::Call;
+pub(crate) use idle::Download;
+
+use crate::config::CorsSettings;
+use crate::egress::dial::Dialer;
+use forward::{Base, ForwardError, Job, Trail};
+use headers::Sharing;
+use idle::Activity;
+use location::{BadPath, BadQuery, Location};
+use rate_limit::Limiter;
+use upstream::Client;
+
+/// An answer's body: ours, or a target's.
+pub(crate) type Body = Either<Full<Bytes>, Download<Incoming>>;
+
+const HELP: &str = include_str!("help.txt");
+/// Redirects that are followed by default.
+const MAX_REDIRECTS: usize = 5;
+const MAX_REDIRECTS_OF_QUERY: usize = 20;
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Whose rules a request follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// The URL is in the path: cors-anywhere's.
+    Path,
+    /// The URL is in the query: uncors'.
+    Query,
+}
+
+/// The proxy.
+pub(crate) struct Cors {
+    settings: CorsSettings,
+    client: Client,
+    limiter: Option<Limiter>,
+}
+
+/// An answer of our own, before it is shared.
+struct Said {
+    status: StatusCode,
+    reason: &'static str,
+    text: Bytes,
+    headers: HeaderMap,
+    is_shared: bool,
+}
+
+impl Said {
+    fn new(status: StatusCode, reason: &'static str, text: impl Into<Bytes>) -> Self {
+        Self { status, reason, text: text.into(), headers: HeaderMap::new(), is_shared: true }
+    }
+}
+
+impl Cors {
+    /// A proxy that dials by `dialer`. `is_public`: others than this host reach it.
+    ///
+    /// # Errors
+    /// If this build's TLS cannot be set up.
+    pub(crate) fn new(settings: CorsSettings, dialer: Arc<Dialer>, is_public: bool) -> Result<Self, rustls::Error> {
+        if is_public && settings.whitelist.is_empty() && settings.rate_limit.is_none() {
+            warn!("the CORS proxy serves the pages of everybody: name yours with --cors-whitelist, or set --cors-rate-limit");
+        }
+        let client = upstream::client(&settings, dialer)?;
+        let limiter = settings.rate_limit.clone().map(Limiter::new);
+        Ok(Self { settings, client, limiter })
+    }
+
+    /// Answers a call from `peer`.
+    pub(crate) async fn answer(&self, call: Call, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
+        let (mut parts, body) = request.into_parts();
+        let is_preflight = parts.method == Method::OPTIONS;
+        let mut sharing = Sharing::take(&mut parts.headers, call.dialect);
+        if is_preflight {
+            sharing = sharing.with_max_age(self.settings.max_age_s);
+        }
+        let answer = match self.admit(&call, &parts, peer) {
+            Ok((location, mut headers, base)) => {
+                if self.settings.forwarded {
+                    let host = text(&parts.headers, &HOST);
+                    forward::put_forwarded(&mut headers, peer, host, is_secure(&parts.headers));
+                }
+                let default = match call.dialect {
+                    Dialect::Path => MAX_REDIRECTS,
+                    Dialect::Query => MAX_REDIRECTS_OF_QUERY,
+                };
+                let job = Job {
+                    location,
+                    method: parts.method,
+                    headers,
+                    body,
+                    base,
+                    max_redirects: self.settings.max_redirects.unwrap_or(default),
+                    activity: Activity::new(Duration::from_secs(self.settings.timeout_s)),
+                };
+                forward::forward(&self.client, job).await.map_err(|error| said_of(&error, call.dialect))
+            }
+            Err(said) => Err(said),
+        };
+        let mut answer = match answer {
+            Ok(mut answer) => {
+                sharing.put(answer.headers_mut(), is_preflight);
+                if let Some(trail) = answer.extensions_mut().remove::<Trail>() {
+                    trail.put(answer.headers_mut());
+                }
+                answer.map(Either::Right)
+            }
+            Err(said) => {
+                let mut answer = Response::new(Either::Left(Full::new(said.text)));
+                *answer.status_mut() = said.status;
+                *answer.headers_mut() = said.headers;
+                if said.is_shared {
+                    sharing.put(answer.headers_mut(), is_preflight);
+                }
+                if !said.reason.is_empty() {
+                    answer.extensions_mut().insert(ReasonPhrase::from_static(said.reason.as_bytes()));
+                }
+                answer
+            }
+        };
+        headers::isolate(answer.headers_mut());
+        answer
+    }
+
+    /// What a call is to fetch, if it may: the checks of cors-anywhere in their order.
+    fn admit(
+        &self,
+        call: &Call,
+        parts: &http::request::Parts,
+        peer: IpAddr,
+    ) -> Result<(Location, HeaderMap, Base), Said> {
+        if parts.method == Method::OPTIONS {
+            let status = match call.dialect {
+                Dialect::Path => StatusCode::OK,
+                Dialect::Query => StatusCode::NO_CONTENT,
+            };
+            return Err(Said::new(status, "", ""));
+        }
+        let location = match call.dialect {
+            Dialect::Path => Location::from_path(&call.target).map_err(|bad| self.said_of_path(bad))?,
+            Dialect::Query => Location::from_query(&call.target).map_err(said_of_query)?,
+        };
+        let headers = &parts.headers;
+        let needed = &self.settings.require_headers;
+        if !needed.is_empty() && !needed.iter().any(|name| headers.contains_key(name)) {
+            let names = needed.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(",");
+            let said = format!("Missing required request header. Must specify one of: {names}");
+            return Err(plain(StatusCode::BAD_REQUEST, "Header required", said));
+        }
+        let origin = text(headers, &ORIGIN);
+        let denied = |how: &str| {
+            let said = format!("The origin \"{origin}\" was {how} by the operator of this proxy.");
+            Err(plain(StatusCode::FORBIDDEN, "", said))
+        };
+        if self.settings.blacklist.iter().any(|it| it == origin) {
+            return denied("blacklisted");
+        }
+        if !self.settings.whitelist.is_empty() && !self.settings.whitelist.iter().any(|it| it == origin) {
+            return denied("not whitelisted");
+        }
+        if let Some(Err(why)) = self.limiter.as_ref().map(|limiter| limiter.count(origin, Instant::now())) {
+            let said = format!("The origin \"{origin}\" has sent too many requests.\n{why}");
+            return Err(plain(StatusCode::TOO_MANY_REQUESTS, "", said));
+        }
+        let href = location.href();
+        let is_own = |rest: &str| rest.starts_with('/');
+        if self.settings.redirect_same_origin && !origin.is_empty() && href.strip_prefix(origin).is_some_and(is_own) {
+            return Err(direct(&href));
+        }
+        debug!("{peer}: {} {}", parts.method, location.host_header());
+        let scheme = if is_secure(headers) { "https" } else { "http" };
+        let base = Base {
+            url: format!("{scheme}://{}{}", text(headers, &HOST), call.prefix),
+            dialect: call.dialect,
+        };
+        Ok((location, headers::for_target(headers, &self.settings, call.dialect), base))
+    }
+
+    fn said_of_path(&self, bad: BadPath) -> Said {
+        match bad {
+            BadPath::NoUrl => self.help(),
+            BadPath::MissingSlash => plain(
+                StatusCode::BAD_REQUEST,
+                "Missing slash",
+                "The URL is invalid: two slashes are needed after the http(s):.",
+            ),
+            BadPath::IsCorsNeeded => Said { is_shared: false, ..plain(StatusCode::OK, "", "no") },
+            BadPath::Port(port) => {
+                plain(StatusCode::BAD_REQUEST, "Invalid port", format!("Port number too large: {port}"))
+            }
+            BadPath::Host(host) => plain(StatusCode::NOT_FOUND, "Invalid host", format!("Invalid host: {host}")),
+        }
+    }
+
+    fn help(&self) -> Said {
+        let Some(file) = &self.settings.help else { return plain(StatusCode::OK, "", HELP) };
+        let mut said = plain(StatusCode::OK, "", file.text.clone());
+        if file.path.extension().is_some_and(|it| it == "html") {
+            said.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+        }
+        said
+    }
+}
+
+fn said_of_query(bad: BadQuery) -> Said {
+    let text = match bad {
+        BadQuery::Missing => "url parameter missing\n",
+        BadQuery::Unsupported => "Only http and https URLs supported\n",
+    };
+    plain(StatusCode::BAD_REQUEST, "", text)
+}
+
+fn said_of(error: &ForwardError, dialect: Dialect) -> Said {
+    match (error, dialect) {
+        (ForwardError::Denied(why), _) => {
+            let said = format!("This relay does not reach that target: {why}\n");
+            plain(StatusCode::FORBIDDEN, "", said)
+        }
+        (ForwardError::Failed(why), Dialect::Path) => {
+            plain(StatusCode::NOT_FOUND, "", format!("Not found because of proxy error: {why}"))
+        }
+        (ForwardError::Failed(why), Dialect::Query) => {
+            debug!("{why}");
+            plain(StatusCode::BAD_REQUEST, "", "Error fetching URL\n")
+        }
+    }
+}
+
+/// 301 to where the page could have asked itself.
+fn direct(href: &str) -> Said {
+    let mut said = Said::new(StatusCode::MOVED_PERMANENTLY, "Please use a direct request", "");
+    said.headers.insert(VARY, HeaderValue::from_static("origin"));
+    said.headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+    said.headers.extend(HeaderValue::from_str(href).ok().map(|href| (LOCATION, href)));
+    said
+}
+
+fn plain(status: StatusCode, reason: &'static str, text: impl Into<Bytes>) -> Said {
+    let mut said = Said::new(status, reason, text);
+    said.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    said
+}
+
+/// Whether the client came by TLS to whoever stands before us.
+fn is_secure(headers: &HeaderMap) -> bool {
+    text(headers, &X_FORWARDED_PROTO).trim_start().starts_with("https")
+}
+
+/// A header as text; empty if there is none.
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
