@@ -30,6 +30,10 @@ pub struct RelayArgs {
     /// one. Repeatable [default: 127.0.0.1:8086]
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Vec<String>,
+    /// Listen for QEMU itself, `-netdev stream`: on ADDRESS:PORT or a port alone over TCP, or on a unix socket. For the LAN `default`, or
+    /// the one named before. Repeatable
+    #[arg(long, value_name = "[LAN=]ADDRESS|unix:PATH")]
+    pub qemu_listen: Vec<String>,
     /// Origin of web pages that may connect, such as `https://example.com`; `*` admits all. Repeatable
     #[arg(long, value_name = "URL")]
     pub origin: Vec<String>,

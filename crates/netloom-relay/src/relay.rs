@@ -1,5 +1,6 @@
 //! The relay as a whole: binds, starts a thread per LAN, says how to connect, serves until it is told to stop.
 
+use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,10 +13,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::config::{Config, DEFAULT_LAN};
+use crate::config::{Config, DEFAULT_LAN, QemuAddress, QemuListen};
 use crate::egress::Egress;
 use crate::lan::{self, LanHandle};
-use crate::listen::{self, Entrance};
+use crate::listen::{self, Entrance, QemuListener};
 
 /// How long guests have to answer the closing of their connections.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
@@ -37,10 +38,19 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut listeners = Vec::new();
     for address in &config.listen {
-        let listener = listen::bind(*address).map_err(|error| explain_bind(*address, &error))?;
+        let listener = listen::bind(*address).map_err(|error| explain_bind(address, "--listen", &error))?;
         listeners.push(TcpListener::from_std(listener)?);
     }
-    let own = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
+    let bound = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
+    let mut qemu_listeners = Vec::new();
+    let mut qemu_bound = Vec::new();
+    for listen in &config.qemu_listen {
+        let listener = QemuListener::bind(listen)
+            .map_err(|error| explain_bind(&listen.address, "--qemu-listen", &error))?;
+        qemu_bound.push(listener.bound()?);
+        qemu_listeners.push(listener);
+    }
+    let own = own(&bound, &qemu_bound);
     let egress = Egress::new(config, own.clone());
     let (stop, stopped) = watch::channel(false);
     let mut threads = Vec::new();
@@ -52,11 +62,14 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         threads.push(thread);
     }
     drop(stopped);
-    announce(config, &own)?;
+    announce(config, &bound, &qemu_bound)?;
 
     let entrance = Arc::new(Entrance::new(config, lans));
-    let accepting: Vec<_> =
+    let mut accepting: Vec<_> =
         listeners.into_iter().map(|listener| tokio::spawn(Arc::clone(&entrance).accept(listener))).collect();
+    accepting.extend(
+        qemu_listeners.into_iter().map(|listener| tokio::spawn(Arc::clone(&entrance).accept_qemu(listener))),
+    );
     drop(entrance);
     tokio::select! {
         _ = terminate.recv() => {}
@@ -88,12 +101,20 @@ pub(crate) const fn stop_timeout() -> Duration {
 }
 
 /// Says where the relay listens and what to paste into v86. Programs wait for the lines `listening on …`.
-fn announce(config: &Config, own: &[SocketAddr]) -> io::Result<()> {
+fn announce(config: &Config, bound: &[SocketAddr], qemu: &[QemuListen]) -> io::Result<()> {
     let mut text = String::new();
-    for address in own {
+    for address in bound {
         text += &format!("listening on ws://{address}/\n");
     }
-    let reachable = own.first().map(|address| reachable(*address));
+    for listen in qemu {
+        let address = match &listen.address {
+            QemuAddress::Tcp(address) => QemuAddress::Tcp(reachable(*address)),
+            unix @ QemuAddress::Unix(_) => unix.clone(),
+        };
+        text += &format!("listening on {} for QEMU, LAN {}\n", listen.address, listen.lan);
+        text += &format!("  in QEMU: -netdev stream,id=n0,server=off,{}\n", address.netdev());
+    }
+    let reachable = bound.first().map(|address| reachable(*address));
     for (lan, address) in config.lans.iter().zip(std::iter::repeat(reachable).flatten()) {
         let path = if lan.name == DEFAULT_LAN { String::new() } else { format!("lan/{}", lan.name) };
         text += &format!("LAN {}: {}, gateway {}", lan.name, lan.subnet, lan.gateway_address());
@@ -125,20 +146,27 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn explain_bind(address: SocketAddr, error: &io::Error) -> anyhow::Error {
+/// The addresses of ours that no guest may reach.
+fn own(bound: &[SocketAddr], qemu: &[QemuListen]) -> Vec<SocketAddr> {
+    let qemu = qemu.iter().filter_map(|listen| match listen.address {
+        QemuAddress::Tcp(address) => Some(address),
+        QemuAddress::Unix(_) => None,
+    });
+    bound.iter().copied().chain(qemu).collect()
+}
+
+fn explain_bind(address: &impl Display, flag: &str, error: &io::Error) -> anyhow::Error {
     let fix = match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "another program listens there: end it, or choose another port with --listen"
+            "another program listens there, or a file is there: end it, or choose another address"
         }
-        io::ErrorKind::AddrNotAvailable => {
-            "this host has no such address: choose one of its own with --listen"
-        }
+        io::ErrorKind::AddrNotAvailable => "this host has no such address: choose one of its own",
         io::ErrorKind::PermissionDenied => {
-            "that port needs privileges: choose one from 1024 up with --listen"
+            "that needs privileges: choose a port from 1024 up, or a folder of your own,"
         }
-        _ => "choose another address with --listen",
+        _ => "choose another address",
     };
-    anyhow::anyhow!("cannot listen on {address} ({error}): {fix}")
+    anyhow::anyhow!("cannot listen on {address} ({error}): {fix} with {flag}")
 }
 
 /// Every flow takes a descriptor, so take as many as we may.

@@ -1,8 +1,12 @@
-//! QEMU's framing in WebSocket messages, as pages of container2wasm and QEMU-Wasm send it to c2w-net.
+//! QEMU's framing: in WebSocket messages, as pages of container2wasm and QEMU-Wasm send it to c2w-net, and on sockets of its own.
 
 #![allow(clippy::expect_used, reason = "a test that cannot go on panics")]
 
 mod common;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 
 use common::packet::{BROADCAST, EXPERIMENTAL, arp_request, dhcp, dhcp_answer, frame, is_arp_reply, mac};
 use common::{Guest, PATIENCE, Relay};
@@ -76,7 +80,7 @@ fn a_length_and_its_frame_may_be_messages_of_their_own_and_cut_anywhere() {
             put_frame(&mut messages, Opcode::Binary, message, Some([7, 0, 255, 1]));
             put_frame(&mut messages, Opcode::Binary, &[], Some([0; 4]));
         }
-        std::io::Write::write_all(&mut page.stream, &messages).expect("sent");
+        page.stream.write_all(&messages).expect("sent");
         for sent in &frames {
             assert_eq!(raw.next().as_ref(), Some(sent), "messages of {message_bytes} bytes");
         }
@@ -131,4 +135,93 @@ fn the_path_speaks_it_without_a_subprotocol() {
     page.stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     page.send(&framed(&hello(5, 46)));
     assert_eq!(raw.next(), Some(hello(5, 46)));
+}
+
+/// The next frame on a connection of QEMU.
+fn read(stream: &mut impl Read) -> Vec<u8> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).expect("a length");
+    let mut frame = vec![0; u32::from_be_bytes(length) as usize];
+    stream.read_exact(&mut frame).expect("a frame");
+    frame
+}
+
+/// Where the announcement says that QEMU connects.
+fn announced<'a>(relay: &'a Relay, prefix: &str, lan: &str) -> &'a str {
+    let lines = relay.banner.lines().filter_map(|line| line.strip_prefix("listening on "));
+    let mut places = lines.filter_map(|line| line.strip_suffix(&format!(" for QEMU, LAN {lan}")));
+    places.find(|place| place.starts_with(prefix)).unwrap_or_else(|| panic!("{}", relay.banner))
+}
+
+#[test]
+fn qemu_joins_by_tcp_and_by_a_unix_socket() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a=b,c.sock");
+    let unix = format!("unix:{}", path.display());
+    let relay = Relay::start(&[
+        "--lan=lab=10.0.0.0/24",
+        "--qemu-listen=0",
+        &format!("--qemu-listen={unix}"),
+        "--qemu-listen=lab=127.0.0.1:0",
+    ]);
+    let mut raw = relay.guest();
+    let mut tcp = TcpStream::connect(announced(&relay, "127.0.0.1:", "default")).expect("it listens");
+    let mut unix = UnixStream::connect(&path).expect("it listens");
+    assert!(
+        relay.banner.contains("addr.type=unix") && relay.banner.contains("a=b,,c.sock"),
+        "{}",
+        relay.banner
+    );
+    tcp.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    unix.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+
+    // Each that has spoken has joined.
+    for (n, stream) in [(1, &mut tcp as &mut dyn Write), (2, &mut unix)] {
+        for byte in framed(&hello(n, 46)) {
+            stream.write_all(&[byte]).expect("sent");
+        }
+        assert_eq!(raw.next(), Some(hello(n, 46)));
+    }
+    assert_eq!(read(&mut tcp), hello(2, 46));
+    tcp.write_all(&[framed(&[]), framed(&[0; 3]), framed(&hello(1, 1486))].concat()).expect("sent");
+    assert_eq!(read(&mut unix), hello(1, 1486));
+    raw.send(&hello(3, 100));
+    assert_eq!((read(&mut tcp), read(&mut unix)), (hello(3, 100), hello(3, 100)));
+
+    let mut lab = relay.guest_on("/lan/lab");
+    let mut of_lab = TcpStream::connect(announced(&relay, "127.0.0.1:", "lab")).expect("it listens");
+    of_lab.write_all(&framed(&hello(4, 46))).expect("sent");
+    assert_eq!(lab.next(), Some(hello(4, 46)));
+
+    // What a browser can be made to send is no frame.
+    let mut browser = TcpStream::connect(announced(&relay, "127.0.0.1:", "default")).expect("it listens");
+    browser.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    browser.write_all(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").expect("sent");
+    assert!(matches!(browser.read(&mut [0; 16]), Ok(0) | Err(_)), "the connection is closed");
+    relay.wait_for_log("no frames behind their lengths");
+}
+
+#[test]
+fn a_unix_socket_is_its_owners_goes_with_the_relay_and_replaces_one_that_was_left() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("netloom.sock");
+    let flag = format!("--qemu-listen=unix:{}", path.display());
+    let killed = Relay::start(&[&flag]);
+    assert_eq!(std::fs::metadata(&path).expect("it is there").permissions().mode() & 0o777, 0o600);
+    drop(killed);
+    assert!(path.exists(), "a killed relay leaves its socket");
+    let mut relay = Relay::start(&[&flag]);
+    UnixStream::connect(&path).expect("it listens");
+
+    let second = common::netloom().args(["relay", "--listen=0", &flag]).output().expect("it runs");
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(
+        !second.status.success() && said.contains("netloom.sock") && said.contains("choose another"),
+        "{said}"
+    );
+
+    relay.signal(rustix::process::Signal::TERM);
+    assert!(relay.wait().success());
+    assert!(!path.exists(), "a relay that ends takes its socket with it");
 }

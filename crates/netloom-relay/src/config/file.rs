@@ -23,6 +23,7 @@ struct File {
 #[serde(deny_unknown_fields, default)]
 struct Listen {
     addresses: Vec<Spanned<String>>,
+    qemu: Vec<Spanned<String>>,
     origins: Vec<Spanned<String>>,
     public_names: Vec<Spanned<String>>,
     max_connections: Option<Spanned<i64>>,
@@ -63,6 +64,7 @@ struct Lan {
 /// How each key is written, for messages.
 const FORMS: &[(&str, &str)] = &[
     ("addresses", "addresses = [\"127.0.0.1:8086\"]"),
+    ("qemu", "qemu = [\"unix:/run/netloom.sock\"]"),
     ("origins", "origins = [\"https://example.com\"]"),
     ("public_names", "public_names = [\"relay.example.com\"]"),
     ("max_connections", "max_connections = 4096"),
@@ -166,6 +168,7 @@ pub(crate) fn read(path: &Path) -> Result<Input, ConfigError> {
     let file: File = toml::from_str(&source.text).map_err(|error| source.refuse(&error))?;
     Ok(Input {
         listen: source.all("addresses", file.listen.addresses),
+        qemu_listen: source.all("qemu", file.listen.qemu),
         origins: source.all("origins", file.listen.origins),
         public_names: source.all("public_names", file.listen.public_names),
         max_connections: file.listen.max_connections.map(|value| source.given("max_connections", value)),

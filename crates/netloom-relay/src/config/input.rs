@@ -7,6 +7,7 @@ use crate::cli::RelayArgs;
 #[derive(Debug, Default)]
 pub(crate) struct Input {
     pub(crate) listen: Vec<Given<String>>,
+    pub(crate) qemu_listen: Vec<Given<String>>,
     pub(crate) origins: Vec<Given<String>>,
     pub(crate) public_names: Vec<Given<String>>,
     pub(crate) max_connections: Option<Given<i64>>,
@@ -78,6 +79,7 @@ impl Input {
         });
         Self {
             listen: all("--listen", &args.listen),
+            qemu_listen: all("--qemu-listen", &args.qemu_listen),
             origins: all("--origin", &args.origin),
             public_names: all("--public-name", &args.public_name),
             max_connections: None,

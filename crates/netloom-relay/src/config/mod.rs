@@ -13,6 +13,7 @@ mod file;
 mod input;
 mod ipv6;
 mod parse;
+mod qemu;
 mod resolve;
 mod show;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use netloom_core::{IpNet, Ipv4Net, Ipv6Config, Ipv6Net, MacAddr};
 
 pub use error::ConfigError;
 pub use parse::Origin;
+pub use qemu::{QemuAddress, QemuListen};
 
 use crate::cli::RelayArgs;
 use input::Input;
@@ -36,6 +38,8 @@ pub const DEFAULT_LAN: &str = "default";
 pub struct Config {
     /// Addresses to listen on; port 0 takes a free one.
     pub listen: Vec<SocketAddr>,
+    /// Where to listen for QEMU.
+    pub qemu_listen: Vec<QemuListen>,
     /// Origins that are admitted beside the relay's own.
     pub origins: Vec<Origin>,
     /// Host names under which the relay is reached, in lower case.

@@ -42,25 +42,29 @@ impl fmt::Display for Origin {
 }
 
 pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
-    let wrong = || {
-        format!("`{text}` is not an address to listen on; write 127.0.0.1:8086, [::1]:8086, :8086 or 8086")
-    };
-    if let Ok(address) = text.parse() {
-        return Ok(address);
-    }
     if let Ok(ip) = text.trim_matches(['[', ']']).parse() {
         return Ok(SocketAddr::new(ip, LISTEN_PORT));
     }
+    address(text).ok_or_else(|| {
+        format!("`{text}` is not an address to listen on; write 127.0.0.1:8086, [::1]:8086, :8086 or 8086")
+    })
+}
+
+/// An address with its port, a port of every IPv4 address of this host, or a port on its loopback.
+pub(super) fn address(text: &str) -> Option<SocketAddr> {
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
     if let Ok(port) = text.parse() {
-        return Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
+        return Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
     }
-    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-    let port = port.parse().map_err(|_| wrong())?;
-    match host {
-        "" | "*" => Ok(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)),
-        "localhost" => Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)),
-        _ => Err(wrong()),
-    }
+    let (host, port) = text.rsplit_once(':')?;
+    let ip = match host {
+        "" | "*" => Ipv4Addr::UNSPECIFIED,
+        "localhost" => Ipv4Addr::LOCALHOST,
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip.into(), port.parse().ok()?))
 }
 
 pub(super) fn origin(text: &str) -> Result<Origin, String> {

@@ -7,7 +7,7 @@ use netloom_core::Ipv4Net;
 use super::error::{ConfigError, Given};
 use super::input::{Input, LanInput};
 use super::parse;
-use super::{Config, DEFAULT_LAN, LanSettings, ipv6};
+use super::{Config, DEFAULT_LAN, LanSettings, QemuAddress, ipv6, qemu};
 
 /// Listeners that one relay may have.
 const MAX_LISTENERS: usize = 64;
@@ -26,7 +26,20 @@ pub(super) fn resolve(flags: Input, file: Input) -> Result<Config, ConfigError> 
             return Err(listen[n].wrong(format_args!("{address} is given twice; leave one out")));
         }
     }
-    let loopback_only = addresses.iter().all(|address| address.ip().is_loopback());
+    let given = either(flags.qemu_listen, file.qemu_listen);
+    let qemu_listen = each(&given, qemu::parse)?;
+    let qemu_addresses = qemu_listen.iter().filter_map(|listen| match listen.address {
+        QemuAddress::Tcp(address) => Some(address),
+        QemuAddress::Unix(_) => None,
+    });
+    let loopback_only =
+        addresses.iter().copied().chain(qemu_addresses).all(|address| address.ip().is_loopback());
+    let lans = lans(&flags.defaults, flags.lans, file.lans, loopback_only)?;
+    for (n, listen) in qemu_listen.iter().enumerate() {
+        if !lans.iter().any(|lan| lan.name == listen.lan) {
+            return Err(given[n].wrong(format_args!("there is no LAN `{0}`; add --lan {0}", listen.lan)));
+        }
+    }
     let max_connections = one(flags.max_connections.or(file.max_connections), |n| parse::count(*n))?;
     let log = one(flags.log.or(file.log), |text| match tracing_subscriber::EnvFilter::try_new(text) {
         Ok(_) => Ok(text.clone()),
@@ -37,8 +50,9 @@ pub(super) fn resolve(flags: Input, file: Input) -> Result<Config, ConfigError> 
         public_names: each(&either(flags.public_names, file.public_names), parse::host_name)?,
         max_connections: max_connections.unwrap_or(4096),
         log,
-        lans: lans(&flags.defaults, flags.lans, file.lans, loopback_only)?,
+        lans,
         listen: addresses,
+        qemu_listen,
     })
 }
 

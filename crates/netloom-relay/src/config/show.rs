@@ -10,6 +10,7 @@ use super::{Config, LanSettings};
 pub(super) fn to_toml(config: &Config) -> String {
     let mut listen = Table::new();
     listen.insert("addresses".into(), texts(&config.listen));
+    listen.insert("qemu".into(), texts(&config.qemu_listen));
     listen.insert("origins".into(), texts(&config.origins));
     listen.insert("public_names".into(), texts(&config.public_names));
     listen.insert("max_connections".into(), number(config.max_connections));

@@ -34,6 +34,8 @@ fn nothing_given_is_one_loopback_lan() {
 fn a_public_listener_closes_private_networks() {
     assert!(!load(&["--listen", ":0"]).expect("right").lans[0].private);
     assert!(!load(&["--listen", "127.0.0.1:0", "--listen", "192.0.2.1:0"]).expect("right").lans[0].private);
+    assert!(!load(&["--qemu-listen", ":0"]).expect("right").lans[0].private);
+    assert!(load(&["--qemu-listen", "0", "--qemu-listen", "unix:/x"]).expect("right").lans[0].private);
     assert!(load(&["--listen", "[::1]:0"]).expect("right").lans[0].private);
 }
 
@@ -105,6 +107,8 @@ fn what_check_prints_gives_the_same_configuration() {
         "--origin=*",
         "--public-name=Relay.example",
         "--lan=lab=10.0.0.0/8",
+        "--qemu-listen=unix:/run/a=b.sock",
+        "--qemu-listen=lab=[::1]:0",
         "--allow=10.0.0.0/8",
         "--deny=2001:db8::/32",
         "--dns=192.0.2.53:5353",

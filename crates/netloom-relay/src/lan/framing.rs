@@ -96,20 +96,20 @@ impl Framing {
         let (websocket, mut qemu) = match self {
             Self::Raw(websocket) => (websocket, None),
             Self::QemuInWebSocket(websocket, qemu) => (websocket, Some(qemu)),
-            Self::Qemu(qemu) => return unwrap(qemu, bytes, &mut each),
+            Self::Qemu(qemu) => return unframe(qemu, bytes, &mut each),
         };
         let mut closed = None;
         let result = websocket.decode(bytes, |message| match message {
             Message::Binary(bytes) => match &mut qemu {
                 None => each(Incoming::Frame(bytes)),
-                Some(qemu) => closed = closed.or(unwrap(qemu, bytes, &mut each)),
+                Some(qemu) => closed = closed.or_else(|| unframe(qemu, bytes, &mut each)),
             },
             Message::Text => each(Incoming::Text),
             Message::TooLong => each(Incoming::TooLong),
             Message::Ping(payload) => each(Incoming::Ping(payload)),
             Message::Pong(_) => {}
             Message::Close(code) => {
-                closed = closed.or(Some(code.map_or(CloseCode::NORMAL, CloseCode)));
+                closed = closed.or_else(|| Some(code.map_or(CloseCode::NORMAL, CloseCode)));
             }
         });
         if result.is_err() { Some(CloseCode::PROTOCOL_ERROR) } else { closed }
@@ -117,7 +117,7 @@ impl Framing {
 }
 
 /// Hands out the frames behind their lengths.
-fn unwrap(
+fn unframe(
     decoder: &mut qemu::Decoder,
     bytes: &[u8],
     each: &mut impl FnMut(Incoming<'_>),

@@ -5,9 +5,11 @@
 
 mod gate;
 mod page;
+mod qemu;
 mod route;
 
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -31,6 +33,7 @@ use crate::lan::{Encapsulation, LanHandle, NewClient};
 use crate::socket::Detached;
 use gate::{Gate, Refusal};
 use page::Answer;
+pub(crate) use qemu::QemuListener;
 use route::Route;
 
 /// How long a request head may take.
@@ -99,23 +102,22 @@ impl Entrance {
     }
 
     fn receive(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
-            if !self.full_logged.swap(true, Ordering::Relaxed) {
-                warn!("refused {peer}: as many connections are open as max_connections allows");
-            }
-            return;
-        };
+        let Some(permit) = self.permit(&peer) else { return };
         let Ok(local) = stream.local_addr() else { return };
         if let Err(error) = stream.set_nodelay(true) {
             debug!("{peer}: {error}");
         }
-        let visitor = Arc::new(Visitor {
-            entrance: Arc::clone(self),
-            peer,
-            local: local.ip(),
-            permit: Arc::new(permit),
-        });
+        let visitor = Arc::new(Visitor { entrance: Arc::clone(self), peer, local: local.ip(), permit });
         tokio::spawn(visitor.serve(stream));
+    }
+
+    /// Room for one more connection; that there is none is logged once.
+    fn permit(&self, peer: &impl Display) -> Option<Arc<OwnedSemaphorePermit>> {
+        let permit = Arc::clone(&self.connections).try_acquire_owned().ok();
+        if permit.is_none() && !self.full_logged.swap(true, Ordering::Relaxed) {
+            warn!("refused {peer}: as many connections are open as max_connections allows");
+        }
+        permit.map(Arc::new)
     }
 }
 
