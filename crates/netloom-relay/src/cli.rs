@@ -2,6 +2,8 @@
 //!
 //! Values stay text here; [`config`](crate::config) reads flags and file alike, so that both get the same checks and messages.
 
+pub mod cors;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -82,6 +84,9 @@ pub struct RelayArgs {
     /// A fixed DHCP lease of the default LAN. Repeatable
     #[arg(long, value_name = "MAC=IP")]
     pub lease: Vec<String>,
+    /// The CORS proxy.
+    #[command(flatten)]
+    pub cors: cors::CorsArgs,
     /// Read the configuration from a TOML file
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

@@ -6,6 +6,8 @@
 
 pub mod cli;
 pub mod config;
+mod cors;
+mod doh;
 mod egress;
 mod lan;
 mod listen;

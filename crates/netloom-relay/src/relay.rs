@@ -64,7 +64,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     drop(stopped);
     announce(config, &bound, &qemu_bound)?;
 
-    let entrance = Arc::new(Entrance::new(config, lans));
+    let entrance = Arc::new(Entrance::new(config, lans, &egress.streams())?);
     let mut accepting: Vec<_> =
         listeners.into_iter().map(|listener| tokio::spawn(Arc::clone(&entrance).accept(listener))).collect();
     accepting.extend(

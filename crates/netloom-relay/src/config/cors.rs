@@ -15,8 +15,8 @@ use super::parse;
 use super::resolve::{each, one};
 use super::show::{number, texts};
 use crate::cli::cors::CorsArgs;
-use crate::cors::connect_to::ConnectTo;
-use crate::cors::rate_limit::RateLimit;
+pub use crate::cors::connect_to::ConnectTo;
+pub use crate::cors::rate_limit::RateLimit;
 
 /// Request headers that stay here unless the configuration says otherwise: cookies of the relay's origin, and what hosting services add.
 const REMOVED: [HeaderName; 7] = [

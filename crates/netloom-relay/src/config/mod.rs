@@ -8,6 +8,7 @@
 //!
 //! Every value carries the place where it was written, so that a mistake names the flag, or the file's line and key, and the fix.
 
+mod cors;
 mod error;
 mod file;
 mod input;
@@ -23,6 +24,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use netloom_core::{IpNet, Ipv4Net, Ipv6Config, Ipv6Net, MacAddr};
 
+pub use cors::{Authorities, ConnectTo, CorsSettings, HelpFile, RateLimit};
 pub use error::ConfigError;
 pub use parse::Origin;
 pub use qemu::{QemuAddress, QemuListen};
@@ -48,6 +50,8 @@ pub struct Config {
     pub max_connections: usize,
     /// What to log, as a filter of `tracing`; `None` leaves it to `RUST_LOG`.
     pub log: Option<String>,
+    /// The CORS proxy, if there is one.
+    pub cors: Option<CorsSettings>,
     /// The LANs; the first is [`DEFAULT_LAN`].
     pub lans: Vec<LanSettings>,
 }

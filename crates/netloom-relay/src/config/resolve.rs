@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use netloom_core::Ipv4Net;
 
+use super::cors::{CorsInput, CorsSettings};
 use super::error::{ConfigError, Given};
 use super::input::{Input, LanInput};
 use super::parse;
@@ -50,10 +51,20 @@ pub(super) fn resolve(flags: Input, file: Input) -> Result<Config, ConfigError> 
         public_names: each(&either(flags.public_names, file.public_names), parse::host_name)?,
         max_connections: max_connections.unwrap_or(4096),
         log,
+        cors: cors(flags.cors, file.cors)?,
         lans,
         listen: addresses,
         qemu_listen,
     })
+}
+
+/// The CORS proxy, if either source has one. What the flags say wins.
+fn cors(flags: Option<CorsInput>, file: Option<CorsInput>) -> Result<Option<CorsSettings>, ConfigError> {
+    let either = match (flags, file) {
+        (Some(flags), Some(file)) => Some(flags.or(file)),
+        (flags, file) => flags.or(file),
+    };
+    either.map(CorsInput::resolve).transpose()
 }
 
 /// All LANs, the default first. One that both flags and file name is one LAN, and the flags win.
@@ -136,14 +147,14 @@ fn either(flags: Vec<Given<String>>, file: Vec<Given<String>>) -> Vec<Given<Stri
     if flags.is_empty() { file } else { flags }
 }
 
-fn one<T, U>(
+pub(super) fn one<T, U>(
     given: Option<Given<T>>,
     parse: impl Fn(&T) -> Result<U, String>,
 ) -> Result<Option<U>, ConfigError> {
     given.map(|given| parse(&given.value).map_err(|message| given.wrong(message))).transpose()
 }
 
-fn each<T>(
+pub(super) fn each<T>(
     given: &[Given<String>],
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Result<Vec<T>, ConfigError> {

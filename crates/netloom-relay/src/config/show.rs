@@ -22,6 +22,9 @@ pub(super) fn to_toml(config: &Config) -> String {
             Table::from_iter([("filter".to_owned(), Value::from(filter.clone()))]).into(),
         );
     }
+    if let Some(cors) = &config.cors {
+        root.insert("cors".into(), super::cors::to_table(cors).into());
+    }
     root.insert("lan".into(), config.lans.iter().map(lan).collect::<Vec<_>>().into());
     root.to_string()
 }
@@ -52,7 +55,7 @@ fn lan(lan: &LanSettings) -> Value {
     ]))
 }
 
-fn texts<T: Display>(values: &[T]) -> Value {
+pub(super) fn texts<T: Display>(values: &[T]) -> Value {
     values.iter().map(|value| Value::from(value.to_string())).collect::<Vec<_>>().into()
 }
 
@@ -60,6 +63,6 @@ fn joined(addresses: &[IpAddr]) -> String {
     addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(",")
 }
 
-fn number(value: usize) -> Value {
+pub(super) fn number(value: usize) -> Value {
     Value::from(i64::try_from(value).unwrap_or(i64::MAX))
 }

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use http::header::{
     CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, ORIGIN, VARY,
 };
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::{Either, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::ext::ReasonPhrase;
@@ -129,6 +129,8 @@ impl Cors {
         };
         let mut answer = match answer {
             Ok(mut answer) => {
+                // The target's version is between it and us.
+                *answer.version_mut() = Version::HTTP_11;
                 sharing.put(answer.headers_mut(), is_preflight);
                 if let Some(trail) = answer.extensions_mut().remove::<Trail>() {
                     trail.put(answer.headers_mut());

@@ -90,11 +90,19 @@ impl Service<Uri> for Connector {
 
 /// The first error of a kind in a chain of errors.
 pub(super) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
+    chain(error).find_map(|error| error.downcast_ref())
 }
 
 /// What a chain of errors comes down to.
 pub(super) fn reason(error: &(dyn Error + 'static)) -> String {
-    let last = std::iter::successors(Some(error), |error| error.source()).last();
-    last.map(ToString::to_string).unwrap_or_default()
+    chain(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
 }

@@ -30,6 +30,10 @@ impl Dialer {
         Self { policy, resolver }
     }
 
+    pub(super) fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
     pub(crate) const fn policy(&self) -> &Policy {
         &self.policy
     }

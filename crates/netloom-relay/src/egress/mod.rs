@@ -6,16 +6,15 @@
 //! A flow's state is in the machine; here is its socket and the task that waits for it. Bytes move on the machine's events without a
 //! task's hop, and only what the other side takes is taken from the one.
 
+mod answer;
 mod connect;
 #[allow(dead_code, reason = "Wisp streams dial by name")]
 pub(crate) mod dial;
 pub(crate) mod dns;
-#[allow(dead_code, reason = "Wisp streams dial by name")]
 pub(crate) mod error;
 mod hosts;
 pub(crate) mod ping;
 mod resolver;
-#[allow(dead_code, reason = "Wisp streams dial by name")]
 pub(crate) mod target;
 mod tcp;
 mod udp;
@@ -69,7 +68,6 @@ impl Egress {
     }
 
     /// For Wisp streams and plain streams.
-    #[allow(dead_code, reason = "the Wisp server dials here")]
     pub(crate) fn streams(&self) -> Arc<Dialer> {
         Arc::clone(&self.streams)
     }
