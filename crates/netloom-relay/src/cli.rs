@@ -42,6 +42,19 @@ pub struct RelayArgs {
     /// Host name under which the relay is reached, beside localhost and addresses. Repeatable
     #[arg(long, value_name = "NAME")]
     pub public_name: Vec<String>,
+    /// What / and every path that names nothing else lead to: `lan`, or `wisp` or `cors` for clients that can only be given a host
+    /// [default: lan]
+    #[arg(long, value_name = "lan|wisp|cors")]
+    pub root: Option<String>,
+    /// No Wisp server at /wisp/
+    #[arg(long)]
+    pub no_wisp: bool,
+    /// Who may use the Wisp server, by password; others may not. Repeatable
+    #[arg(long, value_name = "NAME=PASSWORD")]
+    pub wisp_user: Vec<String>,
+    /// Public key (Ed25519, in base64) of who may use the Wisp server; others may not. Repeatable
+    #[arg(long, value_name = "KEY")]
+    pub wisp_key: Vec<String>,
     /// A further LAN, reached at /lan/NAME. Repeatable
     #[arg(long, value_name = "NAME[=SUBNET]")]
     pub lan: Vec<String>,
@@ -63,6 +76,13 @@ pub struct RelayArgs {
     /// Keep guests from each other: each reaches only the gateway
     #[arg(long)]
     pub isolate: bool,
+    /// A LAN as other programs lay it out, with their addresses: `c2w`, `v86` or `websockproxy`. What is said beside it wins
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// Lead a TCP port of this host to a guest: `8080=first:80`, `127.0.0.1:8080=192.168.86.100:80`, or a guest by MAC address or name.
+    /// Repeatable
+    #[arg(long, value_name = "LISTEN=GUEST:PORT")]
+    pub forward: Vec<String>,
     /// No gateway: guests reach each other and the services, nothing outside
     #[arg(long)]
     pub no_gateway: bool,

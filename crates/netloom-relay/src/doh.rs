@@ -13,7 +13,7 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes};
 use netloom_core::service::dns;
 
-use crate::egress::dial::Dialer;
+use crate::egress::Dialer;
 
 /// Where it is served.
 pub(crate) const PATH: &str = "/dns-query";

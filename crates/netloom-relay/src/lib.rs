@@ -1,7 +1,9 @@
-//! The relay: guests of a LAN over WebSocket, and their way out by this host's sockets.
+//! The relay: guests of a LAN and streams of Wisp clients over WebSocket, and their way out by this host's sockets.
 //!
 //! ```text
-//! client ─▶ listen (gate · route · upgrade) ─▶ lan (one thread, one machine) ─▶ egress (tcp · udp · ping · dns)
+//! client ─▶ listen (gate · route · upgrade) ─▶ lan (one thread, one machine) ─▶ egress (dial · tcp · udp · ping · dns)
+//!                                  forward ─▶
+//!                                          └─▶ wisp (a thread for each core) ─▶ dial
 //! ```
 
 pub mod cli;
@@ -9,9 +11,11 @@ pub mod config;
 mod cors;
 mod doh;
 mod egress;
+mod forward;
 mod lan;
 mod listen;
 mod random;
 pub mod relay;
 mod socket;
+mod wisp;
 mod zone;

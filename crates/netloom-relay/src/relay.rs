@@ -13,10 +13,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::config::{Config, DEFAULT_LAN, QemuAddress, QemuListen};
+use crate::config::{Config, DEFAULT_LAN, Forward, QemuAddress, QemuListen};
 use crate::egress::Egress;
+use crate::forward;
 use crate::lan::{self, LanHandle};
 use crate::listen::{self, Entrance, QemuListener};
+use crate::wisp;
 
 /// How long guests have to answer the closing of their connections.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
@@ -50,21 +52,42 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         qemu_bound.push(listener.bound()?);
         qemu_listeners.push(listener);
     }
-    let own = own(&bound, &qemu_bound);
+    let mut forwards = Vec::new();
+    let mut forwards_bound = Vec::new();
+    for lan in &config.lans {
+        let mut listeners = Vec::new();
+        for forward in &lan.forwards {
+            let listener = forward::Listener::bind(forward)
+                .map_err(|error| explain_bind(&forward.listen, "--forward", &error))?;
+            forwards_bound.push((lan.name.as_str(), listener.bound()?));
+            listeners.push(listener);
+        }
+        forwards.push(listeners);
+    }
+    let own = own(&bound, &qemu_bound, &forwards_bound);
     let egress = Egress::new(config, own.clone());
     let (stop, stopped) = watch::channel(false);
     let mut threads = Vec::new();
     let mut lans: Vec<LanHandle> = Vec::new();
-    for settings in &config.lans {
-        let (handle, thread) = lan::spawn(settings.clone(), egress.lan(settings), stopped.clone())
+    for (settings, forwards) in config.lans.iter().zip(forwards) {
+        let (handle, thread) = lan::spawn(settings.clone(), egress.lan(settings), forwards, stopped.clone())
             .with_context(|| format!("cannot start LAN {}", settings.name))?;
         lans.push(handle);
         threads.push(thread);
     }
+    let wisp = match &config.wisp {
+        Some(settings) => {
+            let (handle, workers) =
+                wisp::spawn(settings, &egress.streams(), &stopped).context("cannot start the Wisp server")?;
+            threads.extend(workers);
+            Some(handle)
+        }
+        None => None,
+    };
     drop(stopped);
-    announce(config, &bound, &qemu_bound)?;
+    announce(config, &bound, &qemu_bound, &forwards_bound)?;
 
-    let entrance = Arc::new(Entrance::new(config, lans, &egress.streams())?);
+    let entrance = Arc::new(Entrance::new(config, lans, wisp, &egress.streams())?);
     let mut accepting: Vec<_> =
         listeners.into_iter().map(|listener| tokio::spawn(Arc::clone(&entrance).accept(listener))).collect();
     accepting.extend(
@@ -83,13 +106,13 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     tokio::select! {
         // Every LAN's thread holds the other end until it has ended.
         () = stop.closed() => {}
-        () = tokio::time::sleep(STOP_TIMEOUT * 2) => warn!("a LAN did not end in time"),
+        () = tokio::time::sleep(STOP_TIMEOUT * 2) => warn!("a LAN or the Wisp server did not end in time"),
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     }
     for thread in threads.into_iter().filter(std::thread::JoinHandle::is_finished) {
         if thread.join().is_err() {
-            warn!("a LAN's thread panicked");
+            warn!("a thread panicked");
         }
     }
     Ok(())
@@ -101,7 +124,12 @@ pub(crate) const fn stop_timeout() -> Duration {
 }
 
 /// Says where the relay listens and what to paste into v86. Programs wait for the lines `listening on …`.
-fn announce(config: &Config, bound: &[SocketAddr], qemu: &[QemuListen]) -> io::Result<()> {
+fn announce(
+    config: &Config,
+    bound: &[SocketAddr],
+    qemu: &[QemuListen],
+    forwards: &[(&str, Forward)],
+) -> io::Result<()> {
     let mut text = String::new();
     for address in bound {
         text += &format!("listening on ws://{address}/\n");
@@ -113,6 +141,12 @@ fn announce(config: &Config, bound: &[SocketAddr], qemu: &[QemuListen]) -> io::R
         };
         text += &format!("listening on {} for QEMU, LAN {}\n", listen.address, listen.lan);
         text += &format!("  in QEMU: -netdev stream,id=n0,server=off,{}\n", address.netdev());
+    }
+    for (lan, forward) in forwards {
+        text += &format!(
+            "forwarding {} to port {} of guest {}, LAN {lan}\n",
+            forward.listen, forward.port, forward.guest
+        );
     }
     let reachable = bound.first().map(|address| reachable(*address));
     for (lan, address) in config.lans.iter().zip(std::iter::repeat(reachable).flatten()) {
@@ -147,12 +181,12 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 /// The addresses of ours that no guest may reach.
-fn own(bound: &[SocketAddr], qemu: &[QemuListen]) -> Vec<SocketAddr> {
+fn own(bound: &[SocketAddr], qemu: &[QemuListen], forwards: &[(&str, Forward)]) -> Vec<SocketAddr> {
     let qemu = qemu.iter().filter_map(|listen| match listen.address {
         QemuAddress::Tcp(address) => Some(address),
         QemuAddress::Unix(_) => None,
     });
-    bound.iter().copied().chain(qemu).collect()
+    bound.iter().copied().chain(qemu).chain(forwards.iter().map(|(_, forward)| forward.listen)).collect()
 }
 
 fn explain_bind(address: &impl Display, flag: &str, error: &io::Error) -> anyhow::Error {

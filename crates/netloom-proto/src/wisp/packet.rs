@@ -115,6 +115,13 @@ impl<'a> Packet<'a> {
     }
 }
 
+/// The header of a DATA packet.
+#[must_use]
+pub const fn data_header(stream: u32) -> [u8; HEADER_BYTES] {
+    let [a, b, c, d] = stream.to_le_bytes();
+    [DATA, a, b, c, d]
+}
+
 /// Appends a DATA packet whose payload lies in two parts of a ring.
 pub fn put_data(out: &mut Vec<u8>, stream: u32, parts: [&[u8]; 2]) {
     put_header(out, DATA, stream);

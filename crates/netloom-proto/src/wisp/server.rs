@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::client::is_before;
 use super::info::{ClientInfo, ServerInfo};
-use super::packet::{Packet, PacketError, put_data};
+use super::packet::{HEADER_BYTES, Packet, PacketError, data_header};
 use super::{Kind, Reason};
 
 /// What a server offers.
@@ -110,6 +110,12 @@ impl Server {
         self.client.as_ref()
     }
 
+    /// Whether streams can be opened.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.phase == Phase::Ready
+    }
+
     /// Messages that were no packets, or made no sense from a client.
     #[must_use]
     pub const fn malformed(&self) -> u64 {
@@ -198,8 +204,8 @@ impl Server {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         match packet {
             Packet::Data(bytes) => {
-                stream.queued += 1;
-                stream.since_credit += 1;
+                stream.queued = stream.queued.saturating_add(1);
+                stream.since_credit = stream.since_credit.saturating_add(1);
                 each(self, Event::Data(id, bytes));
             }
             Packet::Close(reason) => {
@@ -225,10 +231,10 @@ impl Server {
         port: u16,
         each: &mut impl FnMut(&mut Self, Event<'_>),
     ) {
+        // The new stream takes the name, as with other servers: CLOSE would be read as the new one's.
         if self.streams.remove(&id).is_some() {
             self.malformed += 1;
-            self.push(id, Packet::Close(Reason::INVALID));
-            return each(self, Event::Closed(id, Reason::CLIENT));
+            each(self, Event::Closed(id, Reason::CLIENT));
         }
         let has_udp = self.client.as_ref().is_none_or(|client| client.udp);
         let reason = match kind {
@@ -277,6 +283,12 @@ impl Server {
         self.streams.get(&stream).map_or(0, |stream| stream.queued)
     }
 
+    /// Whether a stream has that name.
+    #[must_use]
+    pub fn is_open(&self, stream: u32) -> bool {
+        self.streams.contains_key(&stream)
+    }
+
     /// How many bytes the client lets us send on a stream now.
     #[must_use]
     pub fn room(&self, stream: u32) -> usize {
@@ -288,17 +300,24 @@ impl Server {
         }
     }
 
-    /// Appends a DATA packet to `out`, of no more than `room` bytes; false, and nothing is appended, if it cannot be sent.
+    /// The header of a DATA packet of so many bytes, no more than `room`, which are then to follow it; `None` if it cannot be sent.
     ///
     /// It must leave after everything that [`Self::poll_control`] had to tell.
-    pub fn put_data(&mut self, out: &mut Vec<u8>, stream: u32, parts: [&[u8]; 2]) -> bool {
-        let bytes = parts[0].len() + parts[1].len();
+    pub fn send_data(&mut self, stream: u32, bytes: usize) -> Option<[u8; HEADER_BYTES]> {
         if bytes > self.room(stream) {
-            return false;
+            return None;
         }
-        let Some(state) = self.streams.get_mut(&stream) else { return false };
+        let state = self.streams.get_mut(&stream)?;
         state.sent = state.sent.wrapping_add(bytes as u32);
-        put_data(out, stream, parts);
+        Some(data_header(stream))
+    }
+
+    /// Appends a DATA packet to `out`, as [`Self::send_data`] has it; false, and nothing is appended, if it cannot be sent.
+    pub fn put_data(&mut self, out: &mut Vec<u8>, stream: u32, parts: [&[u8]; 2]) -> bool {
+        let Some(header) = self.send_data(stream, parts[0].len() + parts[1].len()) else { return false };
+        out.extend_from_slice(&header);
+        out.extend_from_slice(parts[0]);
+        out.extend_from_slice(parts[1]);
         true
     }
 

@@ -37,6 +37,11 @@ pub(crate) struct Given<T> {
 }
 
 impl<T> Given<T> {
+    /// Another value from the same place.
+    pub(crate) fn with<U>(&self, value: U) -> Given<U> {
+        Given { value, place: self.place.clone() }
+    }
+
     /// The mistake that this value is.
     pub(crate) fn wrong(&self, message: impl fmt::Display) -> ConfigError {
         ConfigError::new(&self.place, message)

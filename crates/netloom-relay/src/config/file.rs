@@ -11,6 +11,7 @@ use toml::Spanned;
 use super::cors::{self, CorsInput, CorsTable};
 use super::error::{ConfigError, Given, Place};
 use super::input::{Input, LanInput};
+use super::wisp::WispInput;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -18,6 +19,7 @@ struct File {
     listen: Listen,
     log: Log,
     cors: Option<CorsTable>,
+    wisp: Wisp,
     lan: Vec<Lan>,
 }
 
@@ -29,6 +31,21 @@ struct Listen {
     origins: Vec<Spanned<String>>,
     public_names: Vec<Spanned<String>>,
     max_connections: Option<Spanned<i64>>,
+    root: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Wisp {
+    enabled: Option<bool>,
+    users: BTreeMap<String, Spanned<String>>,
+    keys: Vec<Spanned<String>>,
+    motd: Option<Spanned<String>>,
+    udp: Option<bool>,
+    max_clients: Option<Spanned<i64>>,
+    max_streams: Option<Spanned<i64>>,
+    max_message_bytes: Option<Spanned<i64>>,
+    udp_idle_s: Option<Spanned<i64>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -41,9 +58,13 @@ struct Log {
 #[serde(deny_unknown_fields)]
 struct Lan {
     name: Spanned<String>,
+    preset: Option<Spanned<String>>,
     subnet: Option<Spanned<String>>,
     ipv6: Option<Spanned<String>>,
     mtu: Option<Spanned<i64>>,
+    gateway_mac: Option<Spanned<String>>,
+    pool: Option<Spanned<String>>,
+    lease_s: Option<Spanned<i64>>,
     gateway: Option<bool>,
     dhcp: Option<bool>,
     dns: Option<bool>,
@@ -60,6 +81,8 @@ struct Lan {
     records: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
     leases: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
+    forwards: Vec<Spanned<String>>,
     max_clients: Option<Spanned<i64>>,
 }
 
@@ -72,9 +95,13 @@ const FORMS: &[(&str, &str)] = &[
     ("max_connections", "max_connections = 4096"),
     ("filter", "filter = \"info\""),
     ("name", "name = \"default\""),
+    ("preset", "preset = \"c2w\""),
     ("subnet", "subnet = \"192.168.86.0/24\""),
     ("ipv6", "ipv6 = \"ula\""),
     ("mtu", "mtu = 1500"),
+    ("gateway_mac", "gateway_mac = \"02:4e:65:74:6c:01\""),
+    ("pool", "pool = \"192.168.86.100-192.168.86.253\""),
+    ("lease_s", "lease_s = 86400"),
     ("gateway", "gateway = true"),
     ("dhcp", "dhcp = true"),
     ("dns", "dns = true"),
@@ -86,7 +113,18 @@ const FORMS: &[(&str, &str)] = &[
     ("resolvers", "resolvers = [\"192.0.2.53\"]"),
     ("records", "records = { \"web.lan\" = \"192.168.86.10\" }"),
     ("leases", "leases = { \"52:54:00:12:34:56\" = \"192.168.86.10\" }"),
+    ("forwards", "forwards = [\"8080=first:80\"]"),
     ("max_clients", "max_clients = 1024"),
+    ("root", "root = \"lan\""),
+    ("enabled", "enabled = true"),
+    ("users", "users = { \"NAME\" = \"PASSWORD\" }"),
+    ("keys", "keys = [\"BASE64\"]"),
+    ("motd", "motd = \"TEXT\""),
+    ("udp", "udp = true"),
+    ("max_streams", "max_streams = 1024"),
+    ("max_message_bytes", "max_message_bytes = 1048576"),
+    ("udp_idle_s", "udp_idle_s = 120"),
+    ("wisp", "[wisp]"),
     ("listen", "[listen]"),
     ("log", "[log]"),
     ("lan", "[[lan]]"),
@@ -140,12 +178,31 @@ impl Source {
         }
     }
 
+    fn wisp(&self, wisp: Wisp) -> WispInput {
+        let number = |key: &str, value: Option<Spanned<i64>>| value.map(|value| self.given(key, value));
+        WispInput {
+            enabled: wisp.enabled,
+            users: self.pairs("users", wisp.users),
+            keys: self.all("keys", wisp.keys),
+            motd: wisp.motd.map(|value| self.given("motd", value)),
+            udp: wisp.udp,
+            max_clients: number("max_clients", wisp.max_clients),
+            max_streams: number("max_streams", wisp.max_streams),
+            max_message_bytes: number("max_message_bytes", wisp.max_message_bytes),
+            udp_idle_s: number("udp_idle_s", wisp.udp_idle_s),
+        }
+    }
+
     fn lan(&self, lan: Lan) -> LanInput {
         LanInput {
             name: Some(self.given("name", lan.name)),
+            preset: lan.preset.map(|value| self.given("preset", value)),
             subnet: lan.subnet.map(|value| self.given("subnet", value)),
             ipv6: lan.ipv6.map(|value| self.given("ipv6", value)),
             mtu: lan.mtu.map(|value| self.given("mtu", value)),
+            gateway_mac: lan.gateway_mac.map(|value| self.given("gateway_mac", value)),
+            pool: lan.pool.map(|value| self.given("pool", value)),
+            lease_s: lan.lease_s.map(|value| self.given("lease_s", value)),
             gateway: lan.gateway,
             dhcp: lan.dhcp,
             dns: lan.dns,
@@ -157,6 +214,7 @@ impl Source {
             resolvers: self.all("resolvers", lan.resolvers),
             records: self.pairs("records", lan.records),
             leases: self.pairs("leases", lan.leases),
+            forwards: self.all("forwards", lan.forwards),
             max_clients: lan.max_clients.map(|value| self.given("max_clients", value)),
         }
     }
@@ -176,6 +234,8 @@ pub(crate) fn read(path: &Path) -> Result<Input, ConfigError> {
         max_connections: file.listen.max_connections.map(|value| source.given("max_connections", value)),
         log: file.log.filter.map(|value| source.given("filter", value)),
         cors: file.cors.map(|table| CorsInput::from_table(&source, table)),
+        root: file.listen.root.map(|value| source.given("root", value)),
+        wisp: source.wisp(file.wisp),
         defaults: LanInput::default(),
         lans: file.lan.into_iter().map(|lan| source.lan(lan)).collect(),
     })

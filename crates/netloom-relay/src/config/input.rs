@@ -2,6 +2,7 @@
 
 use super::cors::CorsInput;
 use super::error::{Given, Place};
+use super::wisp::WispInput;
 use crate::cli::RelayArgs;
 
 /// All that one source said. `None` and empty lists mean that it said nothing.
@@ -12,8 +13,10 @@ pub(crate) struct Input {
     pub(crate) origins: Vec<Given<String>>,
     pub(crate) public_names: Vec<Given<String>>,
     pub(crate) max_connections: Option<Given<i64>>,
+    pub(crate) root: Option<Given<String>>,
     pub(crate) log: Option<Given<String>>,
     pub(crate) cors: Option<CorsInput>,
+    pub(crate) wisp: WispInput,
     /// What holds for every LAN that does not say otherwise.
     pub(crate) defaults: LanInput,
     pub(crate) lans: Vec<LanInput>,
@@ -23,9 +26,13 @@ pub(crate) struct Input {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LanInput {
     pub(crate) name: Option<Given<String>>,
+    pub(crate) preset: Option<Given<String>>,
     pub(crate) subnet: Option<Given<String>>,
     pub(crate) ipv6: Option<Given<String>>,
     pub(crate) mtu: Option<Given<i64>>,
+    pub(crate) gateway_mac: Option<Given<String>>,
+    pub(crate) pool: Option<Given<String>>,
+    pub(crate) lease_s: Option<Given<i64>>,
     pub(crate) gateway: Option<bool>,
     pub(crate) dhcp: Option<bool>,
     pub(crate) dns: Option<bool>,
@@ -37,6 +44,7 @@ pub(crate) struct LanInput {
     pub(crate) resolvers: Vec<Given<String>>,
     pub(crate) records: Vec<Given<String>>,
     pub(crate) leases: Vec<Given<String>>,
+    pub(crate) forwards: Vec<Given<String>>,
     pub(crate) max_clients: Option<Given<i64>>,
 }
 
@@ -48,9 +56,13 @@ impl LanInput {
         };
         Self {
             name: self.name.or_else(|| other.name.clone()),
+            preset: self.preset.or_else(|| other.preset.clone()),
             subnet: self.subnet.or_else(|| other.subnet.clone()),
             ipv6: self.ipv6.or_else(|| other.ipv6.clone()),
             mtu: self.mtu.or_else(|| other.mtu.clone()),
+            gateway_mac: self.gateway_mac.or_else(|| other.gateway_mac.clone()),
+            pool: self.pool.or_else(|| other.pool.clone()),
+            lease_s: self.lease_s.or_else(|| other.lease_s.clone()),
             gateway: self.gateway.or(other.gateway),
             dhcp: self.dhcp.or(other.dhcp),
             dns: self.dns.or(other.dns),
@@ -62,6 +74,7 @@ impl LanInput {
             resolvers: list(self.resolvers, &other.resolvers),
             records: list(self.records, &other.records),
             leases: list(self.leases, &other.leases),
+            forwards: list(self.forwards, &other.forwards),
             max_clients: self.max_clients.or_else(|| other.max_clients.clone()),
         }
     }
@@ -85,12 +98,23 @@ impl Input {
             public_names: all("--public-name", &args.public_name),
             max_connections: None,
             cors: CorsInput::from_args(&args.cors),
+            root: args.root.clone().map(|root| given("--root", root)),
             log: args.log.clone().map(|log| given("--log", log)),
+            wisp: WispInput {
+                enabled: args.no_wisp.then_some(false),
+                users: all("--wisp-user", &args.wisp_user),
+                keys: all("--wisp-key", &args.wisp_key),
+                ..WispInput::default()
+            },
             defaults: LanInput {
                 name: None,
+                preset: args.preset.clone().map(|preset| given("--preset", preset)),
                 subnet: args.subnet.clone().map(|subnet| given("--subnet", subnet)),
                 ipv6: args.ipv6.clone().map(|ipv6| given("--ipv6", ipv6)),
                 mtu: args.mtu.map(|mtu| given("--mtu", mtu)),
+                gateway_mac: None,
+                pool: None,
+                lease_s: None,
                 gateway: args.no_gateway.then_some(false),
                 dhcp: args.no_dhcp.then_some(false),
                 dns: args.no_dns.then_some(false),
@@ -102,6 +126,7 @@ impl Input {
                 resolvers: all("--dns", &args.dns),
                 records: all("--record", &args.record),
                 leases: all("--lease", &args.lease),
+                forwards: all("--forward", &args.forward),
                 max_clients: None,
             },
             lans: lans.collect(),

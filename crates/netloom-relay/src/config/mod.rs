@@ -11,14 +11,17 @@
 mod cors;
 mod error;
 mod file;
+mod forward;
 mod input;
 mod ipv6;
 mod parse;
+mod preset;
 mod qemu;
 mod resolve;
 mod show;
 #[cfg(test)]
 mod tests;
+mod wisp;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -26,8 +29,10 @@ use netloom_core::{IpNet, Ipv4Net, Ipv6Config, Ipv6Net, MacAddr};
 
 pub use cors::{Authorities, ConnectTo, CorsSettings, HelpFile, RateLimit};
 pub use error::ConfigError;
+pub use forward::{Forward, ForwardGuest};
 pub use parse::Origin;
 pub use qemu::{QemuAddress, QemuListen};
+pub use wisp::{PublicKey, Root, WispSettings};
 
 use crate::cli::RelayArgs;
 use input::Input;
@@ -48,6 +53,10 @@ pub struct Config {
     pub public_names: Vec<String>,
     /// Connections that may be open at once, guests included.
     pub max_connections: usize,
+    /// What the paths that name nothing else lead to.
+    pub root: Root,
+    /// The Wisp server, if there is one.
+    pub wisp: Option<WispSettings>,
     /// What to log, as a filter of `tracing`; `None` leaves it to `RUST_LOG`.
     pub log: Option<String>,
     /// The CORS proxy, if there is one.
@@ -67,6 +76,12 @@ pub struct LanSettings {
     pub ipv6: Option<Ipv6Net>,
     /// Its MTU in bytes: 576 to 65,535.
     pub mtu: u16,
+    /// The gateway's MAC address.
+    pub gateway_mac: MacAddr,
+    /// First and last address that DHCP leases.
+    pub pool: (Ipv4Addr, Ipv4Addr),
+    /// How long a lease lasts, in seconds.
+    pub lease_s: u32,
     /// Whether guests reach anything outside.
     pub gateway: bool,
     /// Whether our DHCP server serves.
@@ -89,6 +104,8 @@ pub struct LanSettings {
     pub records: Vec<(String, Vec<IpAddr>)>,
     /// Fixed DHCP leases.
     pub leases: Vec<(MacAddr, Ipv4Addr)>,
+    /// Ports of this host that lead to guests.
+    pub forwards: Vec<Forward>,
     /// Clients that may be connected at once.
     pub max_clients: usize,
 }
@@ -109,22 +126,13 @@ impl LanSettings {
     /// The IPv4 address that stands for the host: the subnet's last.
     #[must_use]
     pub fn host_address(&self) -> Ipv4Addr {
-        Ipv4Addr::from_bits(self.subnet.broadcast().to_bits().saturating_sub(1))
+        host_address(self.subnet)
     }
 
     /// The addresses that stand for the host: the subnet's last, and in the IPv6 prefix the interface identifier `254`.
     pub fn host_addresses(&self) -> impl Iterator<Item = IpAddr> {
         let v6 = self.ipv6.and_then(|prefix| prefix.host(0x254));
         [Some(self.host_address().into()), v6.map(IpAddr::V6)].into_iter().flatten()
-    }
-
-    /// First and last address of the DHCP pool: from the hundredth address where there are 256, and up to the host's address.
-    #[must_use]
-    pub fn pool(&self) -> (Ipv4Addr, Ipv4Addr) {
-        let size = 1_u32 << (32 - u32::from(self.subnet.prefix())).min(31);
-        let first = self.subnet.network().to_bits() + if size >= 256 { 100 } else { (size / 4).max(2) };
-        let last = (self.host_address().to_bits() - 1).min(first + 65_535);
-        (Ipv4Addr::from_bits(first), Ipv4Addr::from_bits(last))
     }
 }
 
@@ -144,4 +152,9 @@ impl Config {
     pub fn to_toml(&self) -> String {
         show::to_toml(self)
     }
+}
+
+/// The address of a subnet that stands for the host.
+fn host_address(subnet: Ipv4Net) -> Ipv4Addr {
+    Ipv4Addr::from_bits(subnet.broadcast().to_bits().saturating_sub(1))
 }

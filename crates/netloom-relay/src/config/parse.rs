@@ -11,6 +11,8 @@ use crate::zone;
 /// Port to listen on where none is given.
 const LISTEN_PORT: u16 = 8086;
 const DNS_PORT: u16 = 53;
+/// Addresses that a DHCP pool may have beside its first.
+pub(super) const MAX_POOL: u32 = 65_535;
 
 /// Origins that are admitted: what `--origin` takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,6 +184,40 @@ pub(super) fn record(text: &str) -> Result<(String, Vec<IpAddr>), String> {
     let (name, addresses) = text.split_once('=').ok_or_else(wrong)?;
     let addresses: Result<_, _> = addresses.split(',').map(|address| address.trim().parse()).collect();
     Ok((host_name(name)?, addresses.map_err(|_| wrong())?))
+}
+
+pub(super) fn mac(text: &str) -> Result<MacAddr, String> {
+    let mac = text.trim().parse().ok().filter(|mac: &MacAddr| mac.is_unicast());
+    mac.ok_or_else(|| {
+        format!(
+            "`{text}` is no MAC address of one card; write six octets, the first even, as 02:4e:65:74:6c:01"
+        )
+    })
+}
+
+pub(super) fn pool(text: &str, subnet: Ipv4Net) -> Result<(Ipv4Addr, Ipv4Addr), String> {
+    let ends = text.split_once('-');
+    let ends = ends.and_then(|(first, last)| Some((first.trim().parse().ok()?, last.trim().parse().ok()?)));
+    let Some((first, last)) = ends else {
+        return Err(format!("`{text}` is not a pool; write FIRST-LAST, as 192.168.86.100-192.168.86.253"));
+    };
+    let is_host =
+        |address| subnet.contains(address) && address != subnet.network() && address != subnet.broadcast();
+    if !is_host(first) || !is_host(last) || first > last {
+        return Err(format!(
+            "`{text}` are no hosts of {subnet}, the first one first; write a range inside it"
+        ));
+    }
+    if last.to_bits() - first.to_bits() > MAX_POOL {
+        return Err(format!("`{text}` are more than 65536 addresses; write a shorter range"));
+    }
+    Ok((first, last))
+}
+
+pub(super) fn lease_s(value: i64) -> Result<u32, String> {
+    u32::try_from(value).ok().filter(|seconds| (60..=31_536_000).contains(seconds)).ok_or_else(|| {
+        format!("{value} is no time to lease for; write seconds from 60 to 31536000, as 86400")
+    })
 }
 
 pub(super) fn lease(text: &str) -> Result<(MacAddr, Ipv4Addr), String> {

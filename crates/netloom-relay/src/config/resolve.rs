@@ -1,15 +1,19 @@
 //! From what was written to the configuration in effect: precedence, defaults, and what values must be to each other.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use netloom_core::Ipv4Net;
+use netloom_core::{Ipv4Net, MacAddr};
 
 use super::cors::{CorsInput, CorsSettings};
 use super::error::{ConfigError, Given};
 use super::input::{Input, LanInput};
 use super::parse;
-use super::{Config, DEFAULT_LAN, LanSettings, QemuAddress, ipv6, qemu};
+use super::{Config, DEFAULT_LAN, ForwardGuest, LanSettings, QemuAddress, Root};
+use super::{forward, host_address, ipv6, preset, qemu, wisp};
 
+/// MAC address of every gateway that is told no other: locally administered, and the same after a restart, so that guests' ARP caches stay
+/// right.
+const GATEWAY_MAC: MacAddr = MacAddr([0x02, 0x4e, 0x65, 0x74, 0x6c, 0x01]);
 /// Listeners that one relay may have.
 const MAX_LISTENERS: usize = 64;
 
@@ -46,12 +50,19 @@ pub(super) fn resolve(flags: Input, file: Input) -> Result<Config, ConfigError> 
         Ok(_) => Ok(text.clone()),
         Err(_) => Err(format!("`{text}` is not a log filter; write error, warn, info, debug or trace")),
     })?;
+    let cors = cors(flags.cors, file.cors)?;
+    let root = one(flags.root.or(file.root), |text| match wisp::root(text)? {
+        Root::Cors if cors.is_none() => Err("there is no CORS proxy; add --cors".to_owned()),
+        root => Ok(root),
+    })?;
     Ok(Config {
         origins: each(&either(flags.origins, file.origins), parse::origin)?,
         public_names: each(&either(flags.public_names, file.public_names), parse::host_name)?,
         max_connections: max_connections.unwrap_or(4096),
+        root: root.unwrap_or(Root::Lan),
+        wisp: wisp::resolve(flags.wisp, file.wisp)?,
         log,
-        cors: cors(flags.cors, file.cors)?,
+        cors,
         lans,
         listen: addresses,
         qemu_listen,
@@ -95,8 +106,8 @@ fn lans(
             seen.push(name);
         }
     }
-    // A lease is for one subnet, so those of flags stay with the default LAN.
-    let others = LanInput { leases: Vec::new(), ..defaults.clone() };
+    // A preset and a lease are for one subnet, a forward for one LAN, so those of flags stay with the default LAN.
+    let others = LanInput { preset: None, leases: Vec::new(), forwards: Vec::new(), ..defaults.clone() };
     let resolved = inputs.into_iter().enumerate().map(|(n, input)| {
         let merged = if n == 0 { defaults.clone().or(&input) } else { input.or(&others) };
         lan(merged, loopback_only)
@@ -105,6 +116,7 @@ fn lans(
 }
 
 fn lan(input: LanInput, loopback_only: bool) -> Result<LanSettings, ConfigError> {
+    let input = preset::apply(input)?;
     let subnet = one(input.subnet, |text| parse::subnet(text))?;
     let subnet = subnet.unwrap_or_else(|| Ipv4Net::new(Ipv4Addr::new(192, 168, 86, 0), 24));
     let name = input.name.map_or_else(|| DEFAULT_LAN.to_owned(), |name| name.value);
@@ -115,6 +127,9 @@ fn lan(input: LanInput, loopback_only: bool) -> Result<LanSettings, ConfigError>
         subnet,
         ipv6,
         mtu,
+        gateway_mac: one(input.gateway_mac, |text| parse::mac(text))?.unwrap_or(GATEWAY_MAC),
+        pool: one(input.pool, |text| parse::pool(text, subnet))?.unwrap_or_else(|| pool(subnet)),
+        lease_s: one(input.lease_s, |s| parse::lease_s(*s))?.unwrap_or(24 * 3600),
         gateway: input.gateway.unwrap_or(true),
         dhcp: input.dhcp.unwrap_or(true),
         dns: input.dns.unwrap_or(true),
@@ -126,6 +141,7 @@ fn lan(input: LanInput, loopback_only: bool) -> Result<LanSettings, ConfigError>
         resolvers: each(&input.resolvers, parse::resolver)?,
         records: each(&input.records, parse::record)?,
         leases: each(&input.leases, parse::lease)?,
+        forwards: each(&input.forwards, forward::parse)?,
         max_clients: one(input.max_clients, |n| parse::count(*n))?.unwrap_or(1024),
     };
     for (n, (mac, address)) in settings.leases.iter().enumerate() {
@@ -140,7 +156,25 @@ fn lan(input: LanInput, loopback_only: bool) -> Result<LanSettings, ConfigError>
             return wrong(format!("{mac} or {address} is leased twice; leave one out"));
         }
     }
+    for (n, forward) in settings.forwards.iter().enumerate() {
+        let ForwardGuest::Address(address) = forward.guest else { continue };
+        let is_on_lan = match address {
+            IpAddr::V4(address) => subnet.contains(address),
+            IpAddr::V6(address) => settings.ipv6.is_some_and(|prefix| prefix.contains(address)),
+        };
+        if !is_on_lan {
+            return Err(input.forwards[n].wrong(format_args!("{address} is no guest of {subnet}")));
+        }
+    }
     Ok(settings)
+}
+
+/// First and last address of the DHCP pool: from the hundredth address where there are 256, and up to the host's address.
+fn pool(subnet: Ipv4Net) -> (Ipv4Addr, Ipv4Addr) {
+    let size = 1_u32 << (32 - u32::from(subnet.prefix())).min(31);
+    let first = subnet.network().to_bits() + if size >= 256 { 100 } else { (size / 4).max(2) };
+    let last = (host_address(subnet).to_bits() - 1).min(first + parse::MAX_POOL);
+    (Ipv4Addr::from_bits(first), Ipv4Addr::from_bits(last))
 }
 
 fn either(flags: Vec<Given<String>>, file: Vec<Given<String>>) -> Vec<Given<String>> {

@@ -14,8 +14,10 @@ pub(super) fn to_toml(config: &Config) -> String {
     listen.insert("origins".into(), texts(&config.origins));
     listen.insert("public_names".into(), texts(&config.public_names));
     listen.insert("max_connections".into(), number(config.max_connections));
+    listen.insert("root".into(), config.root.to_string().into());
     let mut root = Table::new();
     root.insert("listen".into(), listen.into());
+    root.insert("wisp".into(), super::wisp::show(config.wisp.as_ref()).into());
     if let Some(filter) = &config.log {
         root.insert(
             "log".into(),
@@ -37,6 +39,9 @@ fn lan(lan: &LanSettings) -> Value {
         ("subnet".to_owned(), lan.subnet.to_string().into()),
         ("ipv6".to_owned(), lan.ipv6.map_or_else(|| "off".to_owned(), |prefix| prefix.to_string()).into()),
         ("mtu".to_owned(), i64::from(lan.mtu).into()),
+        ("gateway_mac".to_owned(), lan.gateway_mac.to_string().into()),
+        ("pool".to_owned(), format!("{}-{}", lan.pool.0, lan.pool.1).into()),
+        ("lease_s".to_owned(), i64::from(lan.lease_s).into()),
         ("gateway".to_owned(), lan.gateway.into()),
         ("dhcp".to_owned(), lan.dhcp.into()),
         ("dns".to_owned(), lan.dns.into()),
@@ -46,6 +51,7 @@ fn lan(lan: &LanSettings) -> Value {
         ("allow".to_owned(), texts(&lan.allow)),
         ("deny".to_owned(), texts(&lan.deny)),
         ("resolvers".to_owned(), texts(&lan.resolvers)),
+        ("forwards".to_owned(), texts(&lan.forwards)),
         ("max_clients".to_owned(), number(lan.max_clients)),
         ("records".to_owned(), pairs(lan.records.iter().map(|(n, a)| (n.clone(), joined(a))).collect())),
         (

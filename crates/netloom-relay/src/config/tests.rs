@@ -26,7 +26,7 @@ fn nothing_given_is_one_loopback_lan() {
     assert_eq!(lan.subnet.to_string(), "192.168.86.0/24");
     assert_eq!(lan.gateway_address().to_string(), "192.168.86.1");
     assert_eq!(lan.host_address().to_string(), "192.168.86.254");
-    assert_eq!(lan.pool(), (Ipv4Addr::new(192, 168, 86, 100), Ipv4Addr::new(192, 168, 86, 253)));
+    assert_eq!(lan.pool, (Ipv4Addr::new(192, 168, 86, 100), Ipv4Addr::new(192, 168, 86, 253)));
     assert!(lan.private && lan.gateway && lan.dhcp && lan.dns && !lan.host_loopback && !lan.isolate);
 }
 
@@ -108,6 +108,12 @@ fn what_check_prints_gives_the_same_configuration() {
         "--public-name=Relay.example",
         "--lan=lab=10.0.0.0/8",
         "--qemu-listen=unix:/run/a=b.sock",
+        "--preset=c2w",
+        "--forward=8080=first:80",
+        "--forward=[::1]:8081=192.168.127.3:81",
+        "--forward=:8082=02:00:00:00:00:01:82",
+        "--forward=127.0.0.1:8083=Web.lan:83",
+        "--forward=8084=[2001:db8:1:2::7]:84",
         "--qemu-listen=lab=[::1]:0",
         "--allow=10.0.0.0/8",
         "--deny=2001:db8::/32",
@@ -135,7 +141,7 @@ fn pools_fit_small_and_large_subnets() {
         ("10.0.0.0/8", "10.0.0.100", "10.1.0.99"),
     ] {
         let lan = load(&["--subnet", subnet]).expect("right").lans.remove(0);
-        let (a, b) = lan.pool();
+        let (a, b) = lan.pool;
         assert_eq!((a.to_string().as_str(), b.to_string().as_str()), (first, last), "{subnet}");
     }
 }

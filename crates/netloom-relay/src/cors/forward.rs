@@ -15,7 +15,7 @@ use hyper::body::{Body as _, Incoming};
 use super::idle::{Activity, Download, Upload};
 use super::location::Location;
 use super::{Dialect, headers, upstream};
-use crate::egress::error::DialError;
+use crate::egress::DialError;
 
 /// Where redirects of a page's own kind begin anew: the proxy as the client sees it.
 pub(super) struct Base {

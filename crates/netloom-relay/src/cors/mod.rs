@@ -34,7 +34,7 @@ pub(crate) use call::Call;
 pub(crate) use idle::Download;
 
 use crate::config::CorsSettings;
-use crate::egress::dial::Dialer;
+use crate::egress::Dialer;
 use forward::{Base, ForwardError, Job, Trail};
 use headers::Sharing;
 use idle::Activity;

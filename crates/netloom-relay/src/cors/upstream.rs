@@ -20,9 +20,7 @@ use tower_service::Service;
 use super::connect_to::ConnectTo;
 use super::idle::Upload;
 use crate::config::CorsSettings;
-use crate::egress::dial::Dialer;
-use crate::egress::error::DialError;
-use crate::egress::target::Target;
+use crate::egress::{DialError, Dialer, Target};
 
 /// How long a connection waits for its next request. Servers commonly wait five seconds or more.
 const KEEP_IDLE: Duration = Duration::from_secs(4);

@@ -8,14 +8,13 @@
 
 mod answer;
 mod connect;
-#[allow(dead_code, reason = "Wisp streams dial by name")]
 pub(crate) mod dial;
 pub(crate) mod dns;
-pub(crate) mod error;
+mod error;
 mod hosts;
 pub(crate) mod ping;
 mod resolver;
-pub(crate) mod target;
+mod target;
 mod tcp;
 mod udp;
 
@@ -23,15 +22,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use netloom_core::{Event, FlowId, IpNet, Policy, Protocol, Refusal};
+use netloom_core::{ConnectError, Event, FlowId, IpNet, Policy, Protocol, Refusal};
+use tokio::net::TcpStream;
 use tracing::debug;
 
 use crate::config::{Config, LanSettings};
 use crate::lan::LanTask;
-use dial::Dialer;
+pub(crate) use dial::Dialer;
 use dns::Upstream;
+pub(crate) use error::DialError;
 use resolver::Resolver;
-use target::Target;
+pub(crate) use target::Target;
 
 /// Length of a prefix that is one address, of either family: it is cut to the family's.
 const HOST_PREFIX: u8 = 128;
@@ -132,9 +133,24 @@ pub(crate) fn handle_event(lan: &Rc<LanTask>, event: Event) {
                 stream.end();
             }
         }
-        // Only connections that the relay opens to guests are established, and it opens none.
-        Event::Established { .. } => {}
+        Event::Established { id } => {
+            if let Some(Flow::Tcp(stream)) = flow(lan, id) {
+                stream.establish();
+            }
+        }
     }
+}
+
+/// Opens a connection to a guest for a socket of this host, which shares its fate.
+pub(crate) fn connect_guest(
+    lan: &Rc<LanTask>,
+    guest: SocketAddr,
+    socket: TcpStream,
+) -> Result<(), ConnectError> {
+    let id = lan.machine.borrow_mut().connect(lan.clock.now(), guest)?;
+    lan.flows.borrow_mut().insert(id, Flow::Tcp(tcp::join(lan, id, socket)));
+    lan.drain();
+    Ok(())
 }
 
 fn flow(lan: &LanTask, id: FlowId) -> Option<Flow> {

@@ -32,6 +32,8 @@ pub(crate) struct Stream {
     shut: Cell<bool>,
     /// The flow is over.
     over: Cell<bool>,
+    /// Both ends are connected.
+    established: Cell<bool>,
     wake: Notify,
 }
 
@@ -47,21 +49,46 @@ enum Turn {
 
 /// Dials `target` for a flow, and answers the flow when the target does.
 pub(super) fn dial(lan: &Rc<LanTask>, id: FlowId, target: Target) -> Rc<Stream> {
-    let stream = Rc::new(Stream {
-        id,
-        socket: OnceCell::new(),
-        blocked: Cell::new(false),
-        full: Cell::new(false),
-        guest_done: Cell::new(false),
-        shut: Cell::new(false),
-        over: Cell::new(false),
-        wake: Notify::new(),
-    });
+    let stream = Stream::new(id, OnceCell::new());
     spawn_local(Rc::clone(&stream).run(Rc::clone(lan), target));
     stream
 }
 
+/// Joins a socket to a flow that we opened to a guest, from when the guest answers.
+pub(super) fn join(lan: &Rc<LanTask>, id: FlowId, socket: TcpStream) -> Rc<Stream> {
+    let stream = Stream::new(id, OnceCell::from(socket));
+    spawn_local(Rc::clone(&stream).await_guest(Rc::clone(lan)));
+    stream
+}
+
 impl Stream {
+    fn new(id: FlowId, socket: OnceCell<TcpStream>) -> Rc<Self> {
+        Rc::new(Self {
+            id,
+            socket,
+            blocked: Cell::new(false),
+            full: Cell::new(false),
+            guest_done: Cell::new(false),
+            shut: Cell::new(false),
+            over: Cell::new(false),
+            established: Cell::new(false),
+            wake: Notify::new(),
+        })
+    }
+
+    async fn await_guest(self: Rc<Self>, lan: Rc<LanTask>) {
+        while !self.established.get() && !self.over.get() {
+            self.wake.notified().await;
+        }
+        self.splice(&lan).await;
+    }
+
+    /// The guest has answered.
+    pub(super) fn establish(&self) {
+        self.established.set(true);
+        self.wake.notify_one();
+    }
+
     async fn run(self: Rc<Self>, lan: Rc<LanTask>, target: Target) {
         let dialled = tokio::select! {
             dialled = lan.egress.dialer.dial_tcp(&target) => dialled,

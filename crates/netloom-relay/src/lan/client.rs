@@ -39,6 +39,7 @@ pub(super) struct Client {
     /// Whether the socket took less than it was given.
     blocked: Cell<bool>,
     state: Cell<State>,
+    joined: Instant,
     wake: Notify,
     tally: RefCell<Tally>,
     _permits: (Arc<OwnedSemaphorePermit>, OwnedSemaphorePermit),
@@ -78,6 +79,7 @@ impl Client {
             pending: RefCell::default(),
             blocked: Cell::new(false),
             state: Cell::new(State::Open),
+            joined: Instant::now(),
             wake: Notify::new(),
             tally: RefCell::default(),
             _permits: new.permits,
@@ -85,13 +87,17 @@ impl Client {
         Ok((client, new.read))
     }
 
+    /// Since when it is on the LAN.
+    pub(super) const fn joined(&self) -> Instant {
+        self.joined
+    }
+
     /// Serves the client until it is gone.
     pub(super) async fn run(self: Rc<Self>, lan: Rc<LanTask>, read: Bytes) {
-        let began = Instant::now();
         self.receive(&lan, &mut Vec::from(read));
         lan.drain();
-        let mut keepalive = Keepalive::new(began);
-        let sleep = tokio::time::sleep_until(began);
+        let mut keepalive = Keepalive::new(self.joined);
+        let sleep = tokio::time::sleep_until(self.joined);
         tokio::pin!(sleep);
         let reason = loop {
             match self.state.get() {
@@ -142,7 +148,7 @@ impl Client {
             "{} left LAN {} after {} s: {reason}; {} frames in, {} out",
             self.peer,
             lan.settings.name,
-            began.elapsed().as_secs(),
+            self.joined.elapsed().as_secs(),
             tally.frames_in,
             tally.frames_out
         );

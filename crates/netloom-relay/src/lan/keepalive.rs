@@ -11,13 +11,13 @@ const DEAD_AFTER: Duration = Duration::from_secs(100);
 
 /// The silence of one client.
 #[derive(Debug)]
-pub(super) struct Keepalive {
+pub(crate) struct Keepalive {
     heard: Instant,
 }
 
 /// What is to be done at a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Due {
+pub(crate) enum Due {
     /// Nothing until then.
     Nothing(Instant),
     /// A ping, and nothing more until then.
@@ -27,16 +27,16 @@ pub(super) enum Due {
 }
 
 impl Keepalive {
-    pub(super) const fn new(now: Instant) -> Self {
+    pub(crate) const fn new(now: Instant) -> Self {
         Self { heard: now }
     }
 
     /// Something came.
-    pub(super) const fn heard(&mut self, now: Instant) {
+    pub(crate) const fn heard(&mut self, now: Instant) {
         self.heard = now;
     }
 
-    pub(super) fn check(&self, now: Instant) -> Due {
+    pub(crate) fn check(&self, now: Instant) -> Due {
         let silence = now.duration_since(self.heard);
         if silence >= DEAD_AFTER {
             Due::Dead

@@ -4,20 +4,17 @@ use std::time::Duration;
 
 use netloom_core::service::dhcp::DhcpConfig;
 use netloom_core::service::dns::DnsConfig;
-use netloom_core::{Congestion, LanConfig, Limits, MacAddr, Policy, PortConfig};
+use netloom_core::{Congestion, LanConfig, Limits, Policy, PortConfig};
 
 use crate::config::LanSettings;
 use crate::egress;
 
-/// MAC address of every gateway: locally administered, and the same after a restart, so that guests' ARP caches stay right.
-const GATEWAY_MAC: MacAddr = MacAddr([0x02, 0x4e, 0x65, 0x74, 0x6c, 0x01]);
 /// Domain of the guests' names.
 const DOMAIN: &str = "lan";
 /// Name of the addresses that stand for the host.
 const HOST_NAME: &str = "host.lan";
 /// Full frames that may wait for a client, at the least.
 const QUEUE_FRAMES: usize = 64;
-const LEASE: Duration = Duration::from_secs(24 * 3600);
 const DNS_TTL: Duration = Duration::from_secs(60);
 
 /// What guests may use of one LAN.
@@ -33,13 +30,13 @@ pub(crate) const LIMITS: Limits = Limits {
 };
 
 pub(super) fn config(settings: &LanSettings, policy: Policy) -> LanConfig {
-    let (first, last) = settings.pool();
+    let (first, last) = settings.pool;
     let host: Vec<_> = settings.host_addresses().filter(|_| settings.host_loopback).collect();
     let host_record = settings.host_loopback.then(|| (HOST_NAME.to_owned(), host.clone()));
     LanConfig {
         subnet: settings.subnet,
         gateway_address: settings.gateway_address(),
-        gateway_mac: GATEWAY_MAC,
+        gateway_mac: settings.gateway_mac,
         gateway: settings.gateway,
         virtual_addresses: host.clone(),
         ipv6: settings.ipv6(),
@@ -47,7 +44,7 @@ pub(super) fn config(settings: &LanSettings, policy: Policy) -> LanConfig {
         dhcp: settings.dhcp.then(|| DhcpConfig {
             first,
             last,
-            lease: LEASE,
+            lease: Duration::from_secs(settings.lease_s.into()),
             fixed: settings.leases.clone(),
             domain: DOMAIN.to_owned(),
             dns: None,

@@ -7,7 +7,7 @@
 mod client;
 mod clock;
 mod framing;
-mod keepalive;
+pub(crate) mod keepalive;
 #[cfg(test)]
 mod keepalive_tests;
 mod machine;
@@ -28,6 +28,7 @@ use tracing::{debug, info, warn};
 
 use crate::config::LanSettings;
 use crate::egress::{self, Flow, LanEgress, ping::Complaint};
+use crate::forward;
 use crate::random;
 use crate::socket::Detached;
 use client::Client;
@@ -76,10 +77,11 @@ impl LanHandle {
     }
 }
 
-/// Starts a LAN's thread.
+/// Starts a LAN's thread. `forwards` lead to its guests.
 pub(crate) fn spawn(
     settings: LanSettings,
     egress: LanEgress,
+    forwards: Vec<forward::Listener>,
     stop: watch::Receiver<bool>,
 ) -> io::Result<(LanHandle, JoinHandle<()>)> {
     let (sender, receiver) = mpsc::unbounded_channel();
@@ -93,6 +95,9 @@ pub(crate) fn spawn(
     let thread = std::thread::Builder::new().name(format!("lan {}", settings.name)).spawn(move || {
         LocalSet::new().block_on(&runtime, async move {
             let task = Rc::new(LanTask::new(settings, egress, seed));
+            for listener in forwards {
+                spawn_local(forward::serve(Rc::clone(&task), listener));
+            }
             task.run(receiver, stop).await;
         });
     })?;
@@ -226,6 +231,11 @@ impl LanTask {
         if next.is_some_and(|next| self.armed.get().is_none_or(|armed| next < armed)) {
             self.timer.notify_one();
         }
+    }
+
+    /// Since when a port's client is on the LAN.
+    pub(crate) fn joined(&self, port: PortId) -> Option<tokio::time::Instant> {
+        Some(self.clients.borrow().get(&port)?.joined())
     }
 
     /// Moves frames from a port's queue to its client.

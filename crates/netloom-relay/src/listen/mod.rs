@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
@@ -28,12 +29,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, warn};
 
-use crate::config::Config;
+use crate::config::{Config, Root};
 use crate::cors::{self, Call, Cors};
 use crate::doh;
-use crate::egress::dial::Dialer;
+use crate::egress::Dialer;
 use crate::lan::{Encapsulation, LanHandle, NewClient};
 use crate::socket::Detached;
+use crate::wisp::{self, Form, WispHandle, WorkerHandle};
 use gate::{Gate, Refusal};
 use page::Answer;
 pub(crate) use qemu::QemuListener;
@@ -70,7 +72,9 @@ pub(crate) struct Entrance {
     cors: Option<Cors>,
     /// Answers DNS over HTTPS.
     dns: Arc<Dialer>,
+    root: Root,
     lans: Vec<LanHandle>,
+    wisp: Option<WispHandle>,
     connections: Arc<Semaphore>,
     full_logged: AtomicBool,
 }
@@ -88,14 +92,21 @@ impl Entrance {
     ///
     /// # Errors
     /// If this build's TLS cannot be set up.
-    pub(crate) fn new(config: &Config, lans: Vec<LanHandle>, streams: &Arc<Dialer>) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        config: &Config,
+        lans: Vec<LanHandle>,
+        wisp: Option<WispHandle>,
+        streams: &Arc<Dialer>,
+    ) -> anyhow::Result<Self> {
         let is_public = config.listen.iter().any(|address| !address.ip().is_loopback());
         let cors = config.cors.clone().map(|settings| Cors::new(settings, Arc::clone(streams), is_public));
         Ok(Self {
             gate: Gate::new(config.public_names.clone(), config.origins.clone()),
             cors: cors.transpose()?,
             dns: Arc::clone(streams),
+            root: config.root,
             lans,
+            wisp,
             connections: Arc::new(Semaphore::new(config.max_connections)),
             full_logged: AtomicBool::new(false),
         })
@@ -157,7 +168,7 @@ impl Visitor {
     /// Answers what takes its time, and leaves the rest to [`Self::answer`].
     async fn respond(&self, request: Request<Incoming>) -> Response<cors::Body> {
         let Entrance { gate, cors, dns, .. } = &*self.entrance;
-        if let Some((cors, call)) = cors.as_ref().and_then(|cors| Some((cors, Call::of(&request, false)?))) {
+        if let Some((cors, call)) = cors.as_ref().and_then(|cors| Some((cors, Call::of(&request, self.entrance.root == Root::Cors)?))) {
             // Pages of every origin may call the proxy; it has lists of its own.
             return match gate.check_host(request.uri(), request.headers()) {
                 Ok(_) => cors.answer(call, request, self.peer.ip()).await,
@@ -185,10 +196,14 @@ impl Visitor {
         if let Err(refusal) = self.entrance.gate.check(request.uri(), request.headers(), self.local) {
             return self.refuse(&refusal);
         }
-        match route::route(request.method(), request.uri().path(), request.headers()) {
+        match route::route(self.entrance.root, request.method(), request.uri().path(), request.headers()) {
             Route::Guest { lan, key, protocol, encapsulation } => {
                 let upgrade = hyper::upgrade::on(&mut request);
                 self.admit(&lan, &key, protocol, encapsulation, upgrade)
+            }
+            Route::Wisp { key, protocol, form } => {
+                let upgrade = hyper::upgrade::on(&mut request);
+                self.admit_stream(&key, protocol, form, upgrade)
             }
             Route::Page => page::page(),
             Route::Health => page::text(StatusCode::OK, "ok\n"),
@@ -217,6 +232,43 @@ impl Visitor {
                 "the LAN has as many clients as max_clients allows\n",
             );
         };
+        let (lan, peer, permit) = (lan.sender(), self.peer, Arc::clone(&self.permit));
+        // A LAN that has stopped drops its channel; the socket closes with it.
+        self.agree(key, protocol, upgrade, move |stream, read| {
+            let (socket, peer) = (Detached::Tcp(stream), peer.to_string());
+            drop(lan.send(NewClient { socket, encapsulation, read, peer, permits: (permit, slot) }));
+        })
+    }
+
+    /// Agrees to the upgrade, and hands the socket to a worker of the Wisp server.
+    fn admit_stream(&self, key: &str, protocol: Option<String>, form: Form, upgrade: OnUpgrade) -> Answer {
+        let Some(wisp) = &self.entrance.wisp else {
+            return page::text(StatusCode::NOT_FOUND, "this relay has no Wisp server\n");
+        };
+        if let Err(why) = wisp.admits(&form) {
+            return page::text(StatusCode::FORBIDDEN, format!("{why}\n"));
+        }
+        let Some((slot, worker)) = wisp.slot().zip(wisp.worker()) else {
+            return page::text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the Wisp server has as many clients as max_clients allows\n",
+            );
+        };
+        let (peer, permits) = (self.peer, (Arc::clone(&self.permit), slot));
+        self.agree(key, protocol, upgrade, move |stream, read| {
+            let WorkerHandle { sender, weight } = worker;
+            drop(sender.send(wisp::NewClient { stream, read, peer, form, permits, weight }));
+        })
+    }
+
+    /// Agrees to the upgrade; whose the socket is then gets it with what was read beyond the request, once the answer is out.
+    fn agree(
+        &self,
+        key: &str,
+        protocol: Option<String>,
+        upgrade: OnUpgrade,
+        hand_over: impl FnOnce(std::net::TcpStream, Bytes) + Send + 'static,
+    ) -> Answer {
         let protocol = protocol.map(|protocol| HeaderValue::try_from(protocol).ok());
         let accept = HeaderValue::try_from(netloom_proto::websocket::accept_key(key)).ok();
         let (Some(accept), None | Some(Some(_))) = (accept, &protocol) else {
@@ -231,7 +283,7 @@ impl Visitor {
         if let Some(protocol) = protocol.flatten() {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
         }
-        let (lan, peer, permit) = (lan.sender(), self.peer, Arc::clone(&self.permit));
+        let peer = self.peer;
         tokio::spawn(async move {
             let upgraded = match upgrade.await {
                 Ok(upgraded) => upgraded,
@@ -239,14 +291,7 @@ impl Visitor {
             };
             let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
             match parts.io.into_inner().into_std() {
-                // A LAN that has stopped drops its channel; the socket closes with it.
-                Ok(stream) => drop(lan.send(NewClient {
-                    socket: Detached::Tcp(stream),
-                    encapsulation,
-                    read: parts.read_buf,
-                    peer: peer.to_string(),
-                    permits: (permit, slot),
-                })),
+                Ok(stream) => hand_over(stream, parts.read_buf),
                 Err(error) => debug!("{peer}: {error}"),
             }
         });
@@ -255,7 +300,7 @@ impl Visitor {
 }
 
 /// Errors of one connection that ended before it was accepted (accept(2)).
-fn is_transient(error: &io::Error) -> bool {
+pub(crate) fn is_transient(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, PermissionDenied};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | PermissionDenied)
 }

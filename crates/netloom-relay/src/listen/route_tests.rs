@@ -20,7 +20,7 @@ fn websocket(path: &str, more: &[(&'static str, &str)]) -> Route {
     ];
     let mut all = headers(&base);
     all.extend(headers(more));
-    route(&Method::GET, path, &all)
+    route(Root::Lan, &Method::GET, path, &all)
 }
 
 fn guest(lan: &str, protocol: Option<&str>) -> Route {
@@ -103,6 +103,6 @@ fn plain_requests() {
         (Method::POST, "/", Route::Method),
         (Method::OPTIONS, "/healthz", Route::Method),
     ] {
-        assert_eq!(route(&method, path, &none), expected, "{method} {path}");
+        assert_eq!(route(Root::Lan, &method, path, &none), expected, "{method} {path}");
     }
 }

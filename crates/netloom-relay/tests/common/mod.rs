@@ -4,6 +4,7 @@
 
 pub mod http;
 pub mod packet;
+pub mod wisp;
 
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

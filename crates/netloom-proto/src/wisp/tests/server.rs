@@ -81,12 +81,16 @@ fn what_cannot_be_opened_is_closed_with_its_reason() {
 }
 
 #[test]
-fn a_name_that_is_taken_ends_both_streams() {
+fn a_name_that_is_taken_becomes_the_new_streams() {
     let (_, mut server) = pair(None, ClientConfig::default());
     let connect = packet(3, Packet::Connect { kind: Kind::Tcp, port: 80, host: "h" });
     tell_server(&mut server, &connect);
-    assert_eq!(tell_server(&mut server, &connect), ["Closed(3, 0x81 (the client failed))"]);
-    assert_eq!(server.streams(), 0);
+    tell_server(&mut server, &packet(3, Packet::Data(b"x")));
+    let seen = tell_server(&mut server, &connect);
+    assert_eq!(seen[0], "Closed(3, 0x81 (the client failed))");
+    assert_eq!(seen[1], r#"Connect { stream: 3, kind: Tcp, host: "h", port: 80 }"#);
+    assert_eq!((server.streams(), server.queued(3)), (1, 0));
+    assert!(server_controls(&mut server).is_empty());
 }
 
 #[test]
