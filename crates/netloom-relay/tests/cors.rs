@@ -67,17 +67,17 @@ fn page(request: &Message) -> Vec<u8> {
 fn every_form_of_url_reaches_the_target() {
     let web = Web::start(&[]);
     for (path, url) in [
-        ("/http://a.example/x?y=%2F", "http://a.example/x?y=%2F"),
-        ("/a.example", "http://a.example/"),
-        ("///a.example/", "http://a.example/"),
-        ("/a.example:81/x", "http://a.example:81/x"),
-        ("/http%3A%2F%2Fa.example%2Fx%3Fy%3D%252F", "http://a.example/x?y=%2F"),
-        ("/?url=http%3A%2F%2Fa.example%2Fx%3Fy%3D1%26z", "http://a.example/x?y=1&z"),
-        ("/?http%3A%2F%2Fa.example%2Fx%3Fy%3D1%26z", "http://a.example/x?y=1&z"),
-        ("/cors/http://a.example/x", "http://a.example/x"),
-        ("/cors/http%3A%2F%2Fa.example%2Fx", "http://a.example/x"),
-        ("/cors/?url=http%3A%2F%2Fa.example%2Fx", "http://a.example/x"),
-        ("/cors/?http%3A%2F%2Fa.example%2Fx", "http://a.example/x"),
+        ("/http://example.com/x?y=%2F", "http://example.com/x?y=%2F"),
+        ("/example.com", "http://example.com/"),
+        ("///example.com/", "http://example.com/"),
+        ("/example.com:81/x", "http://example.com:81/x"),
+        ("/http%3A%2F%2Fexample.com%2Fx%3Fy%3D%252F", "http://example.com/x?y=%2F"),
+        ("/?url=http%3A%2F%2Fexample.com%2Fx%3Fy%3D1%26z", "http://example.com/x?y=1&z"),
+        ("/?http%3A%2F%2Fexample.com%2Fx%3Fy%3D1%26z", "http://example.com/x?y=1&z"),
+        ("/cors/http://example.com/x", "http://example.com/x"),
+        ("/cors/http%3A%2F%2Fexample.com%2Fx", "http://example.com/x"),
+        ("/cors/?url=http%3A%2F%2Fexample.com%2Fx", "http://example.com/x"),
+        ("/cors/?http%3A%2F%2Fexample.com%2Fx", "http://example.com/x"),
     ] {
         let answer = web.get(path, &[("Origin", "https://page.example")]);
         assert_eq!((answer.status(), answer.text()), (200, url.to_owned()), "{path}");
@@ -90,7 +90,7 @@ fn every_form_of_url_reaches_the_target() {
 #[test]
 fn methods_and_bodies_pass() {
     let web = Web::start(&[]);
-    for path in ["/a.example/echo", "/?url=http%3A%2F%2Fa.example%2Fecho"] {
+    for path in ["/example.com/echo", "/?url=http%3A%2F%2Fexample.com%2Fecho"] {
         for method in ["POST", "PUT", "PATCH", "DELETE"] {
             let answer = ask(web.relay.address, method, path, &[("Content-Type", "text/plain")], b"a & b");
             assert_eq!((answer.status(), answer.text().as_str()), (200, "a & b"), "{method} {path}");
@@ -99,8 +99,8 @@ fn methods_and_bodies_pass() {
             assert_eq!(asked.header("content-type"), Some("text/plain"));
         }
     }
-    let head = ask(web.relay.address, "HEAD", "/a.example/x", &[], b"");
-    assert_eq!((head.status(), head.header("content-length")), (200, Some("18")));
+    let head = ask(web.relay.address, "HEAD", "/example.com/x", &[], b"");
+    assert_eq!((head.status(), head.header("content-length")), (200, Some("20")));
 }
 
 #[test]
@@ -109,17 +109,17 @@ fn what_names_no_target_is_told() {
     for (path, status, text) in [
         ("/cors/", 200, None),
         ("/cors", 200, None),
-        ("/cors//a.example", 200, None),
+        ("/cors//example.com", 200, None),
         ("/http:///", 200, None),
         ("/http://:1234", 200, None),
         ("/http:/notenoughslashes", 400, Some("The URL is invalid: two slashes are needed after the http(s):.")),
-        ("/a.example.com:65536", 400, Some("Port number too large: 65536")),
+        ("/example.com.com:65536", 400, Some("Port number too large: 65536")),
         ("/favicon.ico", 404, Some("Invalid host: favicon.ico")),
         ("/cors/robots.txt", 404, Some("Invalid host: robots.txt")),
         ("/?url=", 400, Some("url parameter missing\n")),
         ("/cors/?url", 400, Some("url parameter missing\n")),
         ("/cors/?x=y", 400, Some("url parameter missing\n")),
-        ("/?url=ftp%3A%2F%2Fa.example%2F", 400, Some("Only http and https URLs supported\n")),
+        ("/?url=ftp%3A%2F%2Fexample.com%2F", 400, Some("Only http and https URLs supported\n")),
     ] {
         let answer = web.get(path, &[]);
         assert_eq!(answer.status(), status, "{path}");
@@ -147,7 +147,7 @@ fn preflights_are_answered_here() {
         ("Access-Control-Request-Headers", "x-tralala, authorization"),
         ("Access-Control-Request-Private-Network", "true"),
     ];
-    for path in ["/", "//bogus", "/a.example/", "/cors/", "/cors/http://127.0.0.1:1/"] {
+    for path in ["/", "//bogus", "/example.com/", "/cors/", "/cors/http://127.0.0.1:1/"] {
         let answer = ask(web.relay.address, "OPTIONS", path, &asked, b"");
         assert_eq!((answer.status(), answer.body.len()), (200, 0), "{path}");
         assert_eq!(answer.header("access-control-allow-methods"), Some("DELETE"));
@@ -155,14 +155,14 @@ fn preflights_are_answered_here() {
         assert_eq!(answer.header("access-control-max-age"), Some("600"));
         assert_eq!(answer.header("access-control-allow-private-network"), Some("true"));
     }
-    let answer = ask(web.relay.address, "OPTIONS", "/?url=http%3A%2F%2Fa.example%2F", &asked, b"");
+    let answer = ask(web.relay.address, "OPTIONS", "/?url=http%3A%2F%2Fexample.com%2F", &asked, b"");
     assert_eq!(answer.status(), 204);
     assert_eq!(answer.header("access-control-allow-methods"), Some("*"));
     assert_eq!(answer.header("access-control-allow-headers"), Some("*, Authorization"));
     let answer = ask(web.relay.address, "OPTIONS", "/cors/?url=x", &[], b"");
     assert_eq!(answer.header("access-control-allow-headers"), Some("*"));
     assert!(web.server.seen().is_empty());
-    let got = web.get("/a.example/", &asked);
+    let got = web.get("/example.com/", &asked);
     assert_eq!(got.header("access-control-max-age"), None);
     let asked = web.server.last();
     assert_eq!(asked.header("access-control-request-method"), None, "{asked:?}");
@@ -173,43 +173,43 @@ fn redirects_are_followed_as_get() {
     let web = Web::start(&[]);
     for method in ["GET", "POST"] {
         let body: &[u8] = if method == "POST" { b"data" } else { b"" };
-        let answer = ask(web.relay.address, method, "/a.example/redirect", &[], body);
+        let answer = ask(web.relay.address, method, "/example.com/redirect", &[], body);
         assert_eq!((answer.status(), answer.text().as_str()), (200, "GET /target HTTP/1.1 target"), "{method}");
-        assert_eq!(answer.header("x-request-url"), Some("http://a.example/redirect"));
-        assert_eq!(answer.header("x-cors-redirect-1"), Some("302 http://a.example/target"));
-        assert_eq!(answer.header("x-final-url"), Some("http://a.example/target"));
+        assert_eq!(answer.header("x-request-url"), Some("http://example.com/redirect"));
+        assert_eq!(answer.header("x-cors-redirect-1"), Some("302 http://example.com/target"));
+        assert_eq!(answer.header("x-final-url"), Some("http://example.com/target"));
         let exposed = answer.header("access-control-expose-headers").unwrap_or_default();
         assert!(exposed.starts_with("some-header,content-length,x-final-url,access-control-allow-origin"), "{exposed}");
         assert_eq!(web.server.last().header("content-type"), None);
     }
-    let answer = web.get("/a.example/loop", &[]);
+    let answer = web.get("/example.com/loop", &[]);
     let relay = web.relay.address;
     assert_eq!((answer.status(), answer.text().as_str()), (302, "redirecting..."));
-    assert_eq!(answer.header("location"), Some(format!("http://{relay}/http://a.example/loop").as_str()));
-    assert_eq!(answer.header("x-cors-redirect-5"), Some("302 http://a.example/loop"));
+    assert_eq!(answer.header("location"), Some(format!("http://{relay}/http://example.com/loop").as_str()));
+    assert_eq!(answer.header("x-cors-redirect-5"), Some("302 http://example.com/loop"));
     assert_eq!(answer.header("x-cors-redirect-6"), None);
-    let answer = web.get("/cors/a.example/loop", &[("X-Forwarded-Proto", "https")]);
-    assert_eq!(answer.header("location"), Some(format!("https://{relay}/cors/http://a.example/loop").as_str()));
-    for (path, location) in [("/a.example/nowhere", None), ("/a.example/junk", Some("http:///"))] {
+    let answer = web.get("/cors/example.com/loop", &[("X-Forwarded-Proto", "https")]);
+    assert_eq!(answer.header("location"), Some(format!("https://{relay}/cors/http://example.com/loop").as_str()));
+    for (path, location) in [("/example.com/nowhere", None), ("/example.com/junk", Some("http:///"))] {
         let answer = web.get(path, &[]);
         assert_eq!((answer.status(), answer.header("location")), (302, location), "{path}");
     }
-    let answer = ask(relay, "POST", "/a.example/redirect307", &[], b"data");
+    let answer = ask(relay, "POST", "/example.com/redirect307", &[], b"data");
     let location = format!("http://{relay}/http://other.example/target");
     assert_eq!((answer.status(), answer.header("location")), (307, Some(location.as_str())));
-    assert_eq!(answer.header("x-final-url"), Some("http://a.example/redirect307"));
+    assert_eq!(answer.header("x-final-url"), Some("http://example.com/redirect307"));
 }
 
 #[test]
 fn redirects_of_urls_in_the_query() {
     let web = Web::start(&[]);
-    let url = |path: &str| format!("/?url=http%3A%2F%2Fa.example%2F{path}");
+    let url = |path: &str| format!("/?url=http%3A%2F%2Fexample.com%2F{path}");
     let answer = web.get(&url("redirect307"), &[]);
     assert_eq!((answer.status(), answer.text().as_str()), (200, "GET /target HTTP/1.1 target"));
     let answer = web.get(&url("loop"), &[]);
     assert_eq!(answer.status(), 302);
     assert!(answer.header("x-cors-redirect-20").is_some() && answer.header("x-cors-redirect-21").is_none());
-    let location = format!("http://{}/?url=http%3A%2F%2Fa.example%2Floop", web.relay.address);
+    let location = format!("http://{}/?url=http%3A%2F%2Fexample.com%2Floop", web.relay.address);
     assert_eq!(answer.header("location"), Some(location.as_str()));
     let answer = ask(web.relay.address, "POST", &url("redirect307"), &[], b"data");
     assert_eq!(answer.status(), 307, "the body is gone, so the browser has to follow");
@@ -218,14 +218,14 @@ fn redirects_of_urls_in_the_query() {
 #[test]
 fn fewer_redirects_when_asked() {
     let web = Web::start(&["--cors-max-redirects", "0"]);
-    assert_eq!(web.get("/a.example/redirect", &[]).status(), 302);
-    assert_eq!(web.get("/?url=http%3A%2F%2Fa.example%2Fredirect", &[]).status(), 302);
+    assert_eq!(web.get("/example.com/redirect", &[]).status(), 302);
+    assert_eq!(web.get("/?url=http%3A%2F%2Fexample.com%2Fredirect", &[]).status(), 302);
 }
 
 #[test]
 fn answers_are_kept_off_the_relays_origin() {
     let web = Web::start(&[]);
-    let answer = web.get("/a.example/cookies", &[]);
+    let answer = web.get("/example.com/cookies", &[]);
     assert!(answer.line.ends_with("201 Created Here"), "{}", answer.line);
     for name in ["set-cookie", "set-cookie2", "clear-site-data", "strict-transport-security", "x-hop", "keep-alive"] {
         assert_eq!(answer.header(name), None, "{name}");
@@ -250,22 +250,22 @@ fn headers_on_their_way_to_the_target() {
         ("Expect", "100-continue"),
         ("Authorization", "Bearer x"),
     ];
-    assert_eq!(web.get("/a.example:8080/headers", &sent).status(), 200);
+    assert_eq!(web.get("/example.com:8080/headers", &sent).status(), 200);
     let mut asked = web.server.last().headers;
     asked.sort();
     let expected = [
         ("authorization", "Bearer x"),
         ("cookie3", "c"),
-        ("host", "a.example:8080"),
+        ("host", "example.com:8080"),
         ("origin", "https://page.example"),
         ("x-powered-by", "netloom"),
     ];
     assert_eq!(asked, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    web.get("/?url=http%3A%2F%2Fa.example%2Fheaders", &sent);
+    web.get("/?url=http%3A%2F%2Fexample.com%2Fheaders", &sent);
     assert_eq!(web.server.last().header("origin"), None);
-    web.get("/http://user:secret@a.example/headers", &[]);
+    web.get("/http://user:secret@example.com/headers", &[]);
     assert_eq!(web.server.last().header("authorization"), Some("Basic dXNlcjpzZWNyZXQ="));
-    web.get("/a.example/elsewhere", &sent);
+    web.get("/example.com/elsewhere", &sent);
     assert_eq!(web.server.last().header("host"), Some("other.example"));
     assert_eq!(web.server.last().header("authorization"), None, "not for another host");
 }
@@ -273,7 +273,7 @@ fn headers_on_their_way_to_the_target() {
 #[test]
 fn who_asks_is_told_when_asked_for() {
     let web = Web::start(&["--cors-forwarded", "--cors-remove-header", "x-private"]);
-    web.get("/a.example/headers", &[("X-Forwarded-For", "192.0.2.1"), ("X-Private", "x"), ("Cookie", "a")]);
+    web.get("/example.com/headers", &[("X-Forwarded-For", "192.0.2.1"), ("X-Private", "x"), ("Cookie", "a")]);
     let asked = web.server.last();
     assert_eq!(asked.header("x-forwarded-for"), Some("192.0.2.1,127.0.0.1"));
     assert_eq!(asked.header("x-forwarded-port"), Some(web.relay.address.port().to_string().as_str()));
@@ -291,7 +291,7 @@ fn origins_that_may_ask() {
         "--cors-require-header=x-requested-with",
     ]);
     let status = |headers: &[(&str, &str)]| {
-        let answer = web.get("/a.example/", headers);
+        let answer = web.get("/example.com/", headers);
         assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
         (answer.status(), answer.text())
     };
@@ -314,7 +314,7 @@ fn origins_that_may_ask() {
 #[test]
 fn requests_are_counted_by_origin() {
     let web = Web::start(&["--cors-rate-limit", "1 60 friend.example"]);
-    let get = |origin: &str| web.get("/a.example/", &[("Origin", origin)]);
+    let get = |origin: &str| web.get("/example.com/", &[("Origin", origin)]);
     assert_eq!(get("https://page.example").status(), 200);
     let answer = get("https://page.example");
     assert_eq!(answer.status(), 429);
@@ -328,12 +328,12 @@ fn requests_are_counted_by_origin() {
 #[test]
 fn pages_are_sent_to_their_own_origin() {
     let web = Web::start(&["--cors-redirect-same-origin"]);
-    let answer = web.get("/a.example/x", &[("Origin", "http://a.example")]);
+    let answer = web.get("/example.com/x", &[("Origin", "http://example.com")]);
     assert!(answer.line.ends_with("301 Please use a direct request"), "{}", answer.line);
-    assert_eq!(answer.header("location"), Some("http://a.example/x"));
+    assert_eq!(answer.header("location"), Some("http://example.com/x"));
     assert_eq!((answer.header("vary"), answer.header("cache-control")), (Some("origin"), Some("private")));
-    for origin in ["https://a.example", "http://a.example:1234", "http://a.example.test", "http://a"] {
-        assert_eq!(web.get("/a.example/x", &[("Origin", origin)]).status(), 200, "{origin}");
+    for origin in ["https://example.com", "http://example.com:1234", "http://example.com.test", "http://e"] {
+        assert_eq!(web.get("/example.com/x", &[("Origin", origin)]).status(), 200, "{origin}");
     }
 }
 
@@ -349,18 +349,18 @@ fn another_page_of_help() {
 #[test]
 fn without_the_flag_there_is_no_proxy() {
     let relay = Relay::start(&[]);
-    for path in ["/cors/http://a.example/", "/http://a.example/", "/a.example"] {
+    for path in ["/cors/http://example.com/", "/http://example.com/", "/example.com"] {
         assert_eq!(ask(relay.address, "GET", path, &[], b"").status(), 404, "{path}");
     }
-    assert!(ask(relay.address, "GET", "/?url=http%3A%2F%2Fa.example%2F", &[], b"").text().contains("relay_url"));
+    assert!(ask(relay.address, "GET", "/?url=http%3A%2F%2Fexample.com%2F", &[], b"").text().contains("relay_url"));
 }
 
 #[test]
 fn foreign_pages_may_call_it_but_not_by_a_foreign_name() {
     let web = Web::start(&[]);
     for origin in ["https://evil.example", "null"] {
-        assert_eq!(web.get("/a.example/", &[("Origin", origin)]).status(), 200);
+        assert_eq!(web.get("/example.com/", &[("Origin", origin)]).status(), 200);
         assert_eq!(web.get("/healthz", &[("Origin", origin)]).status(), 403);
     }
-    assert_eq!(web.get("/a.example/", &[("Host", "evil.example")]).status(), 403);
+    assert_eq!(web.get("/example.com/", &[("Host", "evil.example")]).status(), 403);
 }

@@ -68,13 +68,13 @@ fn the_policy_holds_for_redirects_and_for_connect_to() {
         let to = request.path().trim_start_matches('/').to_owned();
         answer("302 Found", &[("Location", &to)], "")
     });
-    let to_server = format!("a.example:80:127.0.0.1:{}", server.address.port());
+    let to_server = format!("example.com:80:127.0.0.1:{}", server.address.port());
     let flags = ["--connect-to", &to_server, "--connect-to", "b.example:80:127.0.0.2:80"];
     let allow = ["--cors", "--allow", "127.0.0.1/32"];
     let relay = Relay::start(&[&allow[..], &flags].concat());
     let own = format!("http://{}/healthz", relay.address);
     for target in ["http://169.254.169.254/", "http://127.0.0.2/", "http://b.example/", own.as_str()] {
-        let answer = ask(relay.address, "GET", &format!("/a.example/{target}"), &[], b"");
+        let answer = ask(relay.address, "GET", &format!("/example.com/{target}"), &[], b"");
         assert_eq!(answer.status(), 403, "{target}: {}", answer.text());
     }
     assert_eq!(server.seen().len(), 4);
@@ -134,12 +134,23 @@ fn an_answer_that_breaks_off_breaks_off() {
     assert!(text.starts_with("http/1.1 200") && text.contains("content-length: 10") && text.ends_with("half"), "{text}");
 }
 
+/// A connection of which the head of a request was read.
+fn after_head(stream: TcpStream) -> BufReader<TcpStream> {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    while reader.read_line(&mut line).expect("a head") > 2 {
+        line.clear();
+    }
+    reader
+}
+
 #[test]
 fn downloads_wait_for_their_reader() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = listener.local_addr().expect("its address");
     let sending = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("a connection");
+        let (stream, _) = listener.accept().expect("a connection");
+        let mut stream = after_head(stream).into_inner();
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {MUCH_BYTES}\r\n\r\n");
         stream.write_all(head.as_bytes()).expect("sent");
         let chunk = vec![b'x'; 1 << 20];
@@ -173,11 +184,7 @@ fn uploads_wait_for_their_target() {
     let relay = Relay::start(&LOOPBACK);
     let receiving = std::thread::spawn(move || {
         let (stream, _) = listener.accept().expect("a connection");
-        let mut reader = BufReader::new(stream);
-        let mut line = String::new();
-        while reader.read_line(&mut line).expect("a head") > 2 {
-            line.clear();
-        }
+        let mut reader = after_head(stream);
         let mut taken = reader.by_ref().take(MUCH_BYTES as u64);
         let count = std::io::copy(&mut taken, &mut std::io::sink()).expect("the body");
         reader.get_mut().write_all(&answer("200 OK", &[], "thanks")).expect("sent");
@@ -233,7 +240,7 @@ fn a_target_that_is_silent_too_long() {
     assert!(answer.text().ends_with("the target did not answer in time"), "{}", answer.text());
 }
 
-/// An authority, and a server by TLS with a certificate of its for `a.example`.
+/// An authority, and a server by TLS with a certificate of its for `example.com`.
 struct Tls {
     folder: tempfile::TempDir,
     server: Child,
@@ -250,10 +257,10 @@ impl Tls {
         let key = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
         openssl(&[&key[..], &["-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem"]].concat());
         let leaf = [
-            "-subj=/CN=a.example",
+            "-subj=/CN=example.com",
             "-CA=ca.pem",
             "-CAkey=ca.key",
-            "-addext=subjectAltName=DNS:a.example",
+            "-addext=subjectAltName=DNS:example.com",
             "-addext=basicConstraints=critical,CA:FALSE",
             "-keyout=leaf.key",
             "-out=leaf.pem",
@@ -294,14 +301,14 @@ fn https_targets_are_verified_and_other_authorities_trusted_when_named() {
     let flags = [&LOOPBACK[..], &["--connect-to", &elsewhere]].concat();
     let relay = Relay::start(&[&flags[..], &["--cacert", &authority]].concat());
     let get = |relay: &Relay, path: &str| ask(relay.address, "GET", path, &[], b"");
-    for path in ["/https://a.example/", "/a.example:443/", "/?url=https%3A%2F%2Fa.example%2F"] {
+    for path in ["/https://example.com/", "/example.com:443/", "/?url=https%3A%2F%2Fexample.com%2F"] {
         let answer = get(&relay, path);
         assert_eq!(answer.status(), 200, "{path}: {}", answer.text());
         assert!(answer.text().contains("s_server"), "{path}");
     }
     let other = get(&relay, "/https://b.example/");
     assert!(other.status() == 404 && other.text().contains("certificate"), "{}", other.text());
-    let answer = get(&Relay::start(&flags), "/https://a.example/");
+    let answer = get(&Relay::start(&flags), "/https://example.com/");
     assert!(answer.status() == 404 && answer.text().contains("UnknownIssuer"), "{}", answer.text());
 }
 
