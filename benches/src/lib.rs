@@ -4,3 +4,4 @@ pub mod core;
 pub mod cpu;
 pub mod relay;
 pub mod table;
+pub mod wisp;

@@ -29,6 +29,11 @@ pub(crate) fn step(name: &str, arguments: &[String]) -> Result<Step> {
     }
     needs::interop()?;
     crate::build_relay()?;
+    if name == "wisp" {
+        needs::node_modules(&crate::guest::tests())?;
+        let step = step.env("NETLOOM_WISP_PYTHON", needs::wisp_python()?);
+        return Ok(step.env("NETLOOM_BIN", crate::relay_program()));
+    }
     Ok(step.env("NETLOOM_BIN", crate::relay_program()))
 }
 

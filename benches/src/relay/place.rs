@@ -26,16 +26,27 @@ impl Placed {
     /// # Errors
     /// When the process is gone.
     pub fn place(server: u32, placement: Placement) -> Result<Self> {
+        Self::place_all(&[server], placement)
+    }
+
+    /// The same with a server of several processes.
+    ///
+    /// # Errors
+    /// When one of them is gone.
+    pub fn place_all(servers: &[u32], placement: Placement) -> Result<Self> {
         let before = sched_getaffinity(None)?;
         let mut allowed = (0..CpuSet::MAX_CPU).filter(|cpu| before.is_set(*cpu));
         let own = allowed.next().context("no processor")?;
-        let servers = match placement {
+        let theirs = match placement {
             Placement::Apart => allowed.next_back().unwrap_or(own),
             Placement::Together => own,
         };
-        for thread in fs::read_dir(format!("/proc/{server}/task"))? {
-            let thread = thread?.file_name().to_str().and_then(|id| id.parse().ok()).and_then(Pid::from_raw);
-            sched_setaffinity(Some(thread.context("a thread's number")?), &only(servers))?;
+        for server in servers {
+            for thread in fs::read_dir(format!("/proc/{server}/task"))? {
+                let thread =
+                    thread?.file_name().to_str().and_then(|id| id.parse().ok()).and_then(Pid::from_raw);
+                sched_setaffinity(Some(thread.context("a thread's number")?), &only(theirs))?;
+            }
         }
         sched_setaffinity(None, &only(own))?;
         Ok(Self { before })

@@ -12,7 +12,7 @@ use crate::counters::Drops;
 use crate::flow::{Event, FlowId, Guest, Protocol, Refusal};
 use crate::policy::Policy;
 use crate::port::{MAX_FRAME_BYTES, PortConfig, PortId};
-use crate::stack::{ConnectError, Gateway, Neighbor, Query, QueryId, Stack, StreamOptions};
+use crate::stack::{ConnectError, Denial, Gateway, Neighbor, Query, QueryId, Stack, StreamOptions};
 use crate::switch::{Switch, switch_seed};
 use crate::time::Instant;
 use crate::translate::Translation;
@@ -227,6 +227,17 @@ impl Lan {
     #[must_use]
     pub fn drops(&self) -> Drops {
         self.switch.drops().clone().and(self.stack.drops())
+    }
+
+    /// See [`Stack::poll_denial`].
+    #[must_use]
+    pub fn poll_denial(&mut self) -> Option<Denial> {
+        self.stack.poll_denial()
+    }
+
+    /// See [`Stack::names_of`].
+    pub fn names_of(&self, now: Instant, guest: Guest, address: IpAddr) -> impl Iterator<Item = &str> {
+        self.stack.names_of(now, guest, address)
     }
 
     /// How many flows there are.

@@ -36,8 +36,8 @@ pub use flow::{Event, FlowId, Guest, ListenerId, Protocol, Refusal, ResetReason,
 pub use host::Host;
 pub use interface::{InterfaceConfig, InterfaceId, Medium};
 pub use lan::Lan;
-pub use policy::{Policy, Rule, Verdict};
+pub use policy::{Hosts, Pattern, Policy, Rule, Verdict};
 pub use port::{MAX_FRAME_BYTES, MIN_FRAME_BYTES, PortConfig, PortId};
-pub use stack::{ConnectError, Neighbor, Query, QueryId, StreamOptions};
+pub use stack::{ConnectError, Denial, Neighbor, Query, QueryId, StreamOptions};
 pub use tcp::Congestion;
 pub use time::{Duration, Instant};

@@ -67,12 +67,20 @@ pub struct RelayArgs {
     /// The LAN's MTU in bytes, 576 to 65535 [default: 1500]
     #[arg(long, value_name = "BYTES")]
     pub mtu: Option<i64>,
-    /// Network or address that guests may reach whatever the defaults say. Repeatable
-    #[arg(long, value_name = "CIDR")]
+    /// What guests and streams may reach whatever the defaults say: a network, an address, a host name, `*.NAME` for those below it,
+    /// `.NAME` for both, or `*`; then `:PORT` or `:PORT-PORT`, and `/tcp`, `/udp` or `/ping`. Repeatable
+    #[arg(long, value_name = "RULE")]
     pub allow: Vec<String>,
-    /// Network or address that guests may not reach; wins over --allow. Repeatable
-    #[arg(long, value_name = "CIDR")]
+    /// What guests and streams may not reach, written as for --allow; wins over it. Repeatable
+    #[arg(long, value_name = "RULE")]
     pub deny: Vec<String>,
+    /// Nothing is reached but what --allow names
+    #[arg(long)]
+    pub allow_only: bool,
+    /// Proxy that all TCP goes out by: socks5://, socks5h:// (the proxy resolves names) or http://, then [USER:PASSWORD@]HOST:PORT.
+    /// UDP and ping are refused then
+    #[arg(long, value_name = "URL")]
+    pub upstream: Option<String>,
     /// Keep guests from each other: each reaches only the gateway
     #[arg(long)]
     pub isolate: bool,

@@ -102,6 +102,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     for task in accepting {
         task.abort();
     }
+    egress.log_refusals();
     stop.send_replace(true);
     tokio::select! {
         // Every LAN's thread holds the other end until it has ended.

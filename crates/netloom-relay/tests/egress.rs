@@ -5,51 +5,14 @@
 mod common;
 
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 
-use common::packet::{
-    GATEWAY, arp_request, dhcp, dhcp_answer, echo_request, ethertype, frame, ipv4, is_arp_reply, mac, udp,
-    udp_payload,
-};
-use common::{Guest, Relay};
+use common::Relay;
+use common::leased::{Leased, answer, query};
+use common::packet::{GATEWAY, echo_request, ethertype, udp_payload};
 use netloom_core::service::dns::addresses;
 
 const HOST: Ipv4Addr = Ipv4Addr::new(192, 168, 86, 254);
-
-/// A guest with its lease and the gateway's MAC.
-struct Leased {
-    guest: Guest,
-    address: Ipv4Addr,
-    gateway_mac: [u8; 6],
-}
-
-impl Leased {
-    fn new(relay: &Relay, n: u8) -> Self {
-        let mut guest = relay.guest();
-        guest.send(&dhcp(mac(n), 1, &[]));
-        let offer = guest.expect("an offer", |frame| dhcp_answer(frame).is_some_and(|(kind, _)| kind == 2));
-        let address = dhcp_answer(&offer).expect("an offer").1;
-        let [a, b, c, d] = address.octets();
-        let server = GATEWAY.octets();
-        let options = [50, 4, a, b, c, d, 54, 4, server[0], server[1], server[2], server[3]];
-        guest.send(&dhcp(mac(n), 3, &options));
-        guest.expect("an acknowledgement", |frame| dhcp_answer(frame) == Some((5, address)));
-        guest.send(&arp_request(mac(n), address, GATEWAY));
-        let reply = guest.expect("the gateway", |frame| is_arp_reply(frame, GATEWAY));
-        let gateway_mac = reply[22..28].try_into().expect("six octets");
-        Self { guest, address, gateway_mac }
-    }
-
-    fn send(&mut self, n: u8, to: Ipv4Addr, protocol: u8, payload: &[u8]) {
-        let packet = ipv4(self.address, to, protocol, payload);
-        self.guest.send(&frame(self.gateway_mac, mac(n), 0x0800, &packet));
-    }
-
-    fn udp(&mut self, n: u8, from: u16, to: SocketAddr, payload: &[u8]) {
-        let SocketAddr::V4(to) = to else { panic!("IPv4") };
-        self.send(n, *to.ip(), 17, &udp(from, to.port(), payload));
-    }
-}
 
 #[test]
 fn leases_are_from_the_pool_and_stay_with_their_guest() {
@@ -111,32 +74,6 @@ fn the_hosts_loopback_is_closed_by_default() {
     assert!(arrived.is_err(), "{arrived:?}");
 }
 
-fn query(id: u16, name: &str) -> Vec<u8> {
-    let mut message = [&id.to_be_bytes()[..], &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]].concat();
-    for label in name.split('.') {
-        message.push(u8::try_from(label.len()).expect("a label"));
-        message.extend(label.bytes());
-    }
-    message.extend([0, 0, 1, 0, 1]);
-    message
-}
-
-/// The answer to a query: a record for each address.
-fn answer(query: &[u8], addresses: &[IpAddr]) -> Vec<u8> {
-    let mut message = query.to_vec();
-    message[2] |= 0x80;
-    message[7] = u8::try_from(addresses.len()).expect("few");
-    for address in addresses {
-        let (kind, length) = if address.is_ipv4() { (1, 4) } else { (28, 16) };
-        message.extend([0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 60, 0, length]);
-        match address {
-            IpAddr::V4(v4) => message.extend(v4.octets()),
-            IpAddr::V6(v6) => message.extend(v6.octets()),
-        }
-    }
-    message
-}
-
 #[test]
 fn names_are_answered_by_the_resolver_of_the_host() {
     let server = UdpSocket::bind("127.0.0.1:0").expect("a server");
@@ -178,8 +115,15 @@ fn answers_tell_no_address_that_is_denied_in_either_family() {
     let told: Vec<IpAddr> = told.map(|text| text.parse().expect("an address")).collect();
     server.send_to(&answer(&buffer[..read], &told), from).expect("sent");
     let back = leased.guest.expect("the answer", |frame| udp_payload(frame, 5000).is_some());
-    // A unique local address is a private one, and a relay that listens on loopback lets guests reach those.
     let left: Vec<_> = addresses(udp_payload(&back, 5000).expect("the answer"))
+        .map(|told| told.address.to_string())
+        .collect();
+    assert_eq!(left, ["192.0.2.7", "2001:db8::7"], "a private address is not for a public name to tell");
+    leased.udp(1, 5001, (GATEWAY, 53).into(), &query(10, "name.home.arpa"));
+    let (read, from) = server.recv_from(&mut buffer).expect("the query arrives");
+    server.send_to(&answer(&buffer[..read], &told), from).expect("sent");
+    let back = leased.guest.expect("the answer", |frame| udp_payload(frame, 5001).is_some());
+    let left: Vec<_> = addresses(udp_payload(&back, 5001).expect("the answer"))
         .map(|told| told.address.to_string())
         .collect();
     // Private addresses are reached, since this relay listens on loopback.

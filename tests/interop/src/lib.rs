@@ -26,3 +26,4 @@ pub mod splice;
 pub mod tap;
 pub mod transfer;
 pub mod websocket;
+pub mod wisp;

@@ -110,6 +110,15 @@ impl Namespace {
         Ok(entered.join().map_err(|_| anyhow!("the work inside {} panicked", self.name))??)
     }
 
+    /// Moves the calling thread inside for good, and with it every thread that it makes.
+    ///
+    /// # Errors
+    /// When the namespace cannot be entered.
+    pub fn enter(&self) -> Result<()> {
+        let file = File::open(Path::new(RUN).join(&self.name)).context("the namespace is gone")?;
+        Ok(move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?)
+    }
+
     /// Connects by TCP from inside.
     ///
     /// # Errors

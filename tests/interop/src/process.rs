@@ -96,11 +96,7 @@ impl Process {
     /// # Errors
     /// When the process is gone.
     pub fn resident_bytes(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("the process has ended")?;
-        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
-        Ok(kib * 1024)
+        resident_bytes(self.pid())
     }
 
     /// Open file descriptors.
@@ -110,6 +106,18 @@ impl Process {
     pub fn open_files(&self) -> Result<usize> {
         Ok(fs::read_dir(format!("/proc/{}/fd", self.pid()))?.count())
     }
+}
+
+/// Resident memory of any process, in bytes.
+///
+/// # Errors
+/// When it is gone.
+pub fn resident_bytes(pid: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("the process has ended")?;
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kib * 1024)
 }
 
 impl Drop for Process {

@@ -5,7 +5,7 @@
 use super::*;
 
 fn check(policy: &Policy, address: &str, port: u16) -> Verdict {
-    policy.check(None, address.parse().unwrap(), port, Protocol::Tcp)
+    policy.check(&[], address.parse().unwrap(), port, Protocol::Tcp)
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn the_defaults() {
         ("2606:4700::1111", None),
         ("3fff::1", None),
     ] {
-        let expected = rule.map_or(Verdict::Allow, Verdict::Deny);
+        let expected = rule.clone().map_or(Verdict::Allow, Verdict::Deny);
         assert_eq!(check(&Policy::default(), address, 80), expected, "{address}");
         let private = Policy { private: true, ..Policy::default() };
         let expected = if rule == Some(Private) { Verdict::Allow } else { expected };
@@ -124,7 +124,7 @@ fn an_ipv4_address_is_judged_in_whatever_ipv6_address_it_stands() {
         ),
     ] {
         for form in forms {
-            let expected = rule.map_or(Verdict::Allow, Verdict::Deny);
+            let expected = rule.clone().map_or(Verdict::Allow, Verdict::Deny);
             assert_eq!(check(&Policy::default(), form, 80), expected, "{form}");
         }
     }
@@ -134,7 +134,7 @@ fn an_ipv4_address_is_judged_in_whatever_ipv6_address_it_stands() {
 
 #[test]
 fn deny_wins_over_allow_and_allow_over_the_defaults() {
-    let net = |text: &str| text.parse::<IpNet>().unwrap();
+    let net = |text: &str| text.parse::<Pattern>().unwrap();
     let policy = Policy {
         allow: vec![net("10.0.0.0/8"), net("fd00::/8"), net("::1"), net("2001:db8::/32")],
         deny: vec![net("10.9.0.0/16"), net("fd00:9::/32"), net("2002::/16"), net("198.51.100.0/24")],
@@ -152,7 +152,7 @@ fn deny_wins_over_allow_and_allow_over_the_defaults() {
         ("2002:808:808::1", Some("2002::/16")),
         ("64:ff9b::198.51.100.1", Some("198.51.100.0/24")),
     ] {
-        let expected = denied.map_or(Verdict::Allow, |text| Verdict::Deny(Rule::Denied(net(text))));
+        let expected = denied.map_or(Verdict::Allow, |text| Verdict::Deny(Rule::Denied(text.to_owned())));
         assert_eq!(check(&policy, address, 80), expected, "{address}");
     }
 }
@@ -184,5 +184,174 @@ fn the_relays_own_listeners_are_never_reached() {
             assert_eq!(check(&policy(own), address, 8086), Verdict::Deny(Rule::Own), "{own} is at {address}");
             assert_eq!(check(&policy(own), address, 8087), Verdict::Allow, "{address}, another port");
         }
+    }
+}
+
+#[test]
+fn rules_by_port_and_protocol() {
+    let patterns = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+    let policy = Policy {
+        allow: patterns(&["10.0.0.5:22", "10.0.0.6/udp", "[fd00::/8]:8000-8999/tcp", "10.0.0.7/ping"]),
+        deny: patterns(&["*:25", "*/ping", "192.0.2.0/24:53/udp"]),
+        ..Policy::default()
+    };
+    let denied = |text: &str| Verdict::Deny(Rule::Denied(text.to_owned()));
+    let private = || Verdict::Deny(Rule::Private);
+    for (address, port, protocol, expected) in [
+        ("10.0.0.5", 22, Protocol::Tcp, Verdict::Allow),
+        ("10.0.0.5", 22, Protocol::Udp, Verdict::Allow),
+        ("10.0.0.5", 23, Protocol::Tcp, private()),
+        ("10.0.0.6", 9, Protocol::Udp, Verdict::Allow),
+        ("10.0.0.6", 9, Protocol::Tcp, private()),
+        ("fd12::1", 8000, Protocol::Tcp, Verdict::Allow),
+        ("fd12::1", 8999, Protocol::Tcp, Verdict::Allow),
+        ("fd12::1", 9000, Protocol::Tcp, private()),
+        ("fd12::1", 8000, Protocol::Udp, private()),
+        ("8.8.8.8", 25, Protocol::Tcp, denied("*:25")),
+        ("8.8.8.8", 26, Protocol::Tcp, Verdict::Allow),
+        ("10.0.0.7", 0, Protocol::Ping, denied("*/ping")),
+        ("192.0.2.1", 53, Protocol::Udp, denied("192.0.2.0/24:53/udp")),
+        ("::ffff:192.0.2.1", 53, Protocol::Udp, denied("192.0.2.0/24:53/udp")),
+        ("192.0.2.1", 53, Protocol::Tcp, Verdict::Allow),
+    ] {
+        assert_eq!(
+            policy.check(&[], address.parse().unwrap(), port, protocol),
+            expected,
+            "{address}:{port} {protocol:?}"
+        );
+    }
+}
+
+#[test]
+fn rules_by_name() {
+    let patterns = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+    let policy = Policy {
+        allow: patterns(&["*.example.com:443", "db.lan"]),
+        deny: patterns(&["bad.example.com", ".evil.example"]),
+        closed: true,
+        ..Policy::default()
+    };
+    let denied = |text: &str| Verdict::Deny(Rule::Denied(text.to_owned()));
+    let check = |names: &[&str], address: &str, port| {
+        policy.check(names, address.parse().unwrap(), port, Protocol::Tcp)
+    };
+    for (names, address, port, expected) in [
+        (&["a.example.com"][..], "192.0.2.1", 443, Verdict::Allow),
+        (&["A.b.Example.COM."], "192.0.2.1", 443, Verdict::Allow),
+        (&["other.example", "a.example.com"], "192.0.2.1", 443, Verdict::Allow),
+        (&["a.example.com"], "192.0.2.1", 80, Verdict::Deny(Rule::Closed)),
+        (&["example.com"], "192.0.2.1", 443, Verdict::Deny(Rule::Closed)),
+        (&["badexample.com"], "192.0.2.1", 443, Verdict::Deny(Rule::Closed)),
+        (&[".example.com"], "192.0.2.1", 443, Verdict::Deny(Rule::Closed)),
+        (&[], "192.0.2.1", 443, Verdict::Deny(Rule::Closed)),
+        (&["bad.example.com"], "192.0.2.1", 443, denied("bad.example.com")),
+        (&["a.example.com", "bad.example.com"], "192.0.2.1", 443, denied("bad.example.com")),
+        (&["evil.example"], "192.0.2.1", 443, denied(".evil.example")),
+        (&["x.evil.example"], "192.0.2.1", 443, denied(".evil.example")),
+        // A name opens private networks, and nothing else that is refused.
+        (&["db.lan"], "10.0.0.9", 5432, Verdict::Allow),
+        (&["db.lan"], "127.0.0.1", 5432, Verdict::Deny(Rule::Loopback)),
+        (&["db.lan"], "169.254.169.254", 80, Verdict::Deny(Rule::LinkLocal)),
+        (&["other.lan"], "10.0.0.9", 5432, Verdict::Deny(Rule::Private)),
+    ] {
+        assert_eq!(check(names, address, port), expected, "{names:?} {address}:{port}");
+    }
+    let all_web = Policy { allow: patterns(&["*:443"]), closed: true, ..Policy::default() };
+    let check = |address: &str, port| all_web.check(&[], address.parse().unwrap(), port, Protocol::Tcp);
+    assert_eq!(check("192.0.2.1", 443), Verdict::Allow);
+    assert_eq!(check("192.0.2.1", 80), Verdict::Deny(Rule::Closed));
+    assert_eq!(check("127.0.0.1", 443), Verdict::Deny(Rule::Loopback));
+}
+
+#[test]
+fn answers_of_dns() {
+    let patterns = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+    let policy = |private| Policy {
+        allow: patterns(&["10.9.0.0/16", "nas.home.arpa", "web.example"]),
+        deny: patterns(&["192.0.2.0/24", "198.51.100.0/24:25"]),
+        private,
+        ..Policy::default()
+    };
+    for (name, address, open, closed) in [
+        ("web.example", "8.8.8.8", Verdict::Allow, Verdict::Allow),
+        ("web.example", "10.0.0.1", Verdict::Deny(Rule::Rebinding), Verdict::Deny(Rule::Rebinding)),
+        ("web.example", "fd00::1", Verdict::Deny(Rule::Rebinding), Verdict::Deny(Rule::Rebinding)),
+        ("web.example", "::ffff:10.0.0.1", Verdict::Deny(Rule::Rebinding), Verdict::Deny(Rule::Rebinding)),
+        ("web.example", "10.9.0.1", Verdict::Allow, Verdict::Allow),
+        ("web.example", "127.0.0.1", Verdict::Deny(Rule::Loopback), Verdict::Deny(Rule::Loopback)),
+        ("printer.lan", "10.0.0.1", Verdict::Allow, Verdict::Deny(Rule::Private)),
+        ("printer.LOCAL.", "10.0.0.1", Verdict::Allow, Verdict::Deny(Rule::Private)),
+        ("printer", "10.0.0.1", Verdict::Allow, Verdict::Deny(Rule::Private)),
+        ("nas.home.arpa", "10.0.0.1", Verdict::Allow, Verdict::Allow),
+        ("lan.example", "10.0.0.1", Verdict::Deny(Rule::Rebinding), Verdict::Deny(Rule::Rebinding)),
+        ("xlan.example", "10.0.0.1", Verdict::Deny(Rule::Rebinding), Verdict::Deny(Rule::Rebinding)),
+        ("a.outlan", "10.0.0.1", Verdict::Deny(Rule::Rebinding), Verdict::Deny(Rule::Rebinding)),
+        ("printer.lan", "127.0.0.1", Verdict::Deny(Rule::Loopback), Verdict::Deny(Rule::Loopback)),
+        (
+            "web.example",
+            "192.0.2.1",
+            Verdict::Deny(Rule::Denied("192.0.2.0/24".to_owned())),
+            Verdict::Deny(Rule::Denied("192.0.2.0/24".to_owned())),
+        ),
+        ("web.example", "198.51.100.1", Verdict::Allow, Verdict::Allow),
+    ] {
+        let address = address.parse().unwrap();
+        assert_eq!(policy(true).check_answer(name, address), open, "{name} {address}");
+        assert_eq!(policy(false).check_answer(name, address), closed, "{name} {address}");
+    }
+}
+
+#[test]
+fn patterns_are_written_and_read() {
+    for text in [
+        "*",
+        "*:443",
+        "*/udp",
+        "10.0.0.0/8",
+        "10.0.0.5/32:22",
+        "10.0.0.0/8:1-1023/tcp",
+        "2001:db8::/32",
+        "[2001:db8::/32]:53/udp",
+        "example.com",
+        "example.com:443",
+        "*.example.com:80-90",
+        ".example.com/ping",
+        "_x.example-1.com",
+    ] {
+        let pattern: Pattern = text.parse().unwrap();
+        assert_eq!(pattern.to_string(), text);
+    }
+    for (text, written) in [
+        ("10.0.0.5:22", "10.0.0.5/32:22"),
+        ("2001:db8::1", "2001:db8::1/128"),
+        ("2001:db8::1/udp", "2001:db8::1/128/udp"),
+        ("[::1]", "::1/128"),
+        ("[::1]:80", "[::1/128]:80"),
+        ("Example.COM.", "example.com"),
+        ("*.Example.com", "*.example.com"),
+        ("a:7-7", "a:7"),
+    ] {
+        assert_eq!(text.parse::<Pattern>().map(|pattern| pattern.to_string()).as_deref(), Ok(written));
+    }
+    for (text, error) in [
+        ("", ParsePatternError::Host),
+        (".", ParsePatternError::Host),
+        ("*.", ParsePatternError::Host),
+        ("a..b", ParsePatternError::Host),
+        ("a b", ParsePatternError::Host),
+        ("*a.example", ParsePatternError::Host),
+        ("a.*", ParsePatternError::Host),
+        ("127.1", ParsePatternError::Host),
+        ("10.0.0.0/33", ParsePatternError::Host),
+        ("[::1]80", ParsePatternError::Host),
+        ("https://a.example/", ParsePatternError::Port),
+        ("a:0", ParsePatternError::Port),
+        ("a:", ParsePatternError::Port),
+        ("a:65536", ParsePatternError::Port),
+        ("a:9-8", ParsePatternError::Port),
+        ("a:http", ParsePatternError::Port),
+        ("a:80/ping", ParsePatternError::PingPort),
+    ] {
+        assert_eq!(text.parse::<Pattern>(), Err(error), "{text}");
     }
 }

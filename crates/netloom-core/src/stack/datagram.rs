@@ -81,7 +81,7 @@ impl<R: Role> Stack<R> {
     ) {
         let known = self.flows.find(&key);
         if known.is_none() {
-            if !self.is_allowed(&key) {
+            if !self.is_allowed(now, from.guest, &key) {
                 self.drops.count(Drop::Policy);
                 return self.send_error(now, from, packet, Error::Prohibited);
             }

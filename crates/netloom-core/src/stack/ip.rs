@@ -2,11 +2,9 @@
 
 use super::arp;
 use super::errors::Error;
-use super::flows::Key;
 use super::{Role, Stack};
 use crate::counters::Drop;
 use crate::flow::{Guest, Protocol};
-use crate::policy::Verdict;
 use crate::port::PortId;
 use crate::switch::Forwarding;
 use crate::time::Instant;
@@ -71,13 +69,6 @@ impl<R: Role> Stack<R> {
                 self.send_error(now, from, packet, Error::ProtocolUnreachable);
             }
         }
-    }
-
-    /// Whether the policy lets a flow go; addresses of ours are ours to give.
-    pub(super) fn is_allowed(&self, key: &Key) -> bool {
-        let target = key.target();
-        let verdict = || self.config.policy.check(None, target.ip(), target.port(), key.protocol);
-        self.is_ours(target.ip()) || verdict() == Verdict::Allow
     }
 
     /// Whether a guest may have one flow more; counted if not.

@@ -111,6 +111,7 @@ impl<R: Role> Stack<R> {
     pub fn close_port(&mut self, port: PortId) {
         self.close_flows_of(port);
         self.forget_neighbors_of(port);
+        self.names.forget_port(port);
         self.pausing.remove(&port);
         self.turns.end(port);
         if let Some(link) = self.links.get_mut(port.index()) {

@@ -15,7 +15,9 @@ mod icmp;
 mod ip;
 mod ipv4;
 mod ipv6;
+mod judge;
 mod link;
+mod names;
 mod ndp;
 mod neighbors;
 mod reassembly;
@@ -32,6 +34,7 @@ use core::net::IpAddr;
 use std::collections::VecDeque;
 
 pub use commands::{ConnectError, StreamOptions};
+pub use judge::Denial;
 pub use neighbors::Neighbor;
 pub use services::{Query, QueryId};
 
@@ -49,6 +52,7 @@ use crate::turns::Turns;
 use flows::Flows;
 use host::Hosted;
 use link::Link;
+use names::Names;
 use neighbors::{Neighbors, Place};
 use reassembly::Reassembly;
 use router::Advertiser;
@@ -96,6 +100,8 @@ pub struct Stack<R> {
     heard_flow: Option<u32>,
     events: VecDeque<Event>,
     resolving: SortedMap<Place, resolve::Question>,
+    names: Names,
+    denials: VecDeque<Denial>,
     dhcp: Option<DhcpServer>,
     queries: SortedMap<u64, PendingQuery>,
     new_queries: VecDeque<Query>,
@@ -170,6 +176,8 @@ impl<R: Role> Stack<R> {
             reassembly: Reassembly::default(),
             events: VecDeque::new(),
             resolving: SortedMap::default(),
+            names: Names::default(),
+            denials: VecDeque::new(),
             dhcp: None,
             queries: SortedMap::default(),
             new_queries: VecDeque::new(),

@@ -141,6 +141,7 @@ impl<R: Role> Stack<R> {
 
     /// Sends an answer the way its query came: cut to what the guest takes in a datagram, or whole.
     fn send_answer(&mut self, now: Instant, guest: Guest, via: Via, query: &[u8], reply: &[u8]) {
+        self.learn_names(now, guest, reply);
         match via {
             Via::Datagram(key) => {
                 self.send_udp(guest, &key, &dns::truncate_for_udp(query, reply));
@@ -164,9 +165,9 @@ impl<R: Role> Stack<R> {
     /// The answer to a query: a DNS message, or `None` if there is none (the guest gets SERVFAIL). Late and repeated answers are ignored.
     pub fn handle_answer(&mut self, now: Instant, id: QueryId, answer: Option<&[u8]>) {
         let Some(query) = self.queries.remove(&id.0) else { return };
-        let denied = |address: IpAddr| {
-            matches!(self.config.policy.check(None, address, 0, Protocol::Tcp), Verdict::Deny(_))
-        };
+        let name = dns::question(&query.message).map(|question| question.name).unwrap_or_default();
+        let denied =
+            |address: IpAddr| matches!(self.config.policy.check_answer(&name, address), Verdict::Deny(_));
         let answer = answer.filter(|answer| dns::matches(&query.message, answer));
         let reply = match answer.and_then(|answer| dns::without_denied(answer, &denied)) {
             Some(answer) => Some(answer.into_owned()),

@@ -83,7 +83,7 @@ impl<R: Role> Stack<R> {
         if !served && !self.config.own_flows && self.config.is_gateway(key.target().ip()) {
             return self.refuse_segment(from.guest, &key, segment);
         }
-        if !served && !self.is_allowed(&key) {
+        if !served && !self.is_allowed(now, from.guest, &key) {
             self.drops.count(Drop::Policy);
             return self.refuse_segment(from.guest, &key, segment);
         }

@@ -10,7 +10,7 @@ use toml::Spanned;
 
 use super::cors::{self, CorsInput, CorsTable};
 use super::error::{ConfigError, Given, Place};
-use super::input::{Input, LanInput};
+use super::input::{EgressInput, Input, LanInput};
 use super::wisp::WispInput;
 
 #[derive(Debug, Default, Deserialize)]
@@ -19,6 +19,7 @@ struct File {
     listen: Listen,
     log: Log,
     cors: Option<CorsTable>,
+    egress: Egress,
     wisp: Wisp,
     lan: Vec<Lan>,
 }
@@ -54,6 +55,17 @@ struct Log {
     filter: Option<Spanned<String>>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Egress {
+    allow: Vec<Spanned<String>>,
+    deny: Vec<Spanned<String>>,
+    allow_only: Option<bool>,
+    upstream: Option<Spanned<String>>,
+    resolvers: Vec<Spanned<String>>,
+    records: BTreeMap<String, Spanned<String>>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Lan {
@@ -75,6 +87,7 @@ struct Lan {
     allow: Vec<Spanned<String>>,
     #[serde(default)]
     deny: Vec<Spanned<String>>,
+    allow_only: Option<bool>,
     #[serde(default)]
     resolvers: Vec<Spanned<String>>,
     #[serde(default)]
@@ -110,6 +123,8 @@ const FORMS: &[(&str, &str)] = &[
     ("private", "private = true"),
     ("allow", "allow = [\"10.0.0.0/8\"]"),
     ("deny", "deny = [\"203.0.113.0/24\"]"),
+    ("allow_only", "allow_only = true"),
+    ("upstream", "upstream = \"socks5://127.0.0.1:1080\""),
     ("resolvers", "resolvers = [\"192.0.2.53\"]"),
     ("records", "records = { \"web.lan\" = \"192.168.86.10\" }"),
     ("leases", "leases = { \"52:54:00:12:34:56\" = \"192.168.86.10\" }"),
@@ -127,6 +142,7 @@ const FORMS: &[(&str, &str)] = &[
     ("wisp", "[wisp]"),
     ("listen", "[listen]"),
     ("log", "[log]"),
+    ("egress", "[egress]"),
     ("lan", "[[lan]]"),
 ];
 
@@ -211,6 +227,7 @@ impl Source {
             private: lan.private,
             allow: self.all("allow", lan.allow),
             deny: self.all("deny", lan.deny),
+            allow_only: lan.allow_only,
             resolvers: self.all("resolvers", lan.resolvers),
             records: self.pairs("records", lan.records),
             leases: self.pairs("leases", lan.leases),
@@ -234,6 +251,14 @@ pub(crate) fn read(path: &Path) -> Result<Input, ConfigError> {
         max_connections: file.listen.max_connections.map(|value| source.given("max_connections", value)),
         log: file.log.filter.map(|value| source.given("filter", value)),
         cors: file.cors.map(|table| CorsInput::from_table(&source, table)),
+        egress: EgressInput {
+            allow: source.all("allow", file.egress.allow),
+            deny: source.all("deny", file.egress.deny),
+            allow_only: file.egress.allow_only,
+            upstream: file.egress.upstream.map(|value| source.given("upstream", value)),
+            resolvers: source.all("resolvers", file.egress.resolvers),
+            records: source.pairs("records", file.egress.records),
+        },
         root: file.listen.root.map(|value| source.given("root", value)),
         wisp: source.wisp(file.wisp),
         defaults: LanInput::default(),

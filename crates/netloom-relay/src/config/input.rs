@@ -16,10 +16,22 @@ pub(crate) struct Input {
     pub(crate) root: Option<Given<String>>,
     pub(crate) log: Option<Given<String>>,
     pub(crate) cors: Option<CorsInput>,
+    pub(crate) egress: EgressInput,
     pub(crate) wisp: WispInput,
     /// What holds for every LAN that does not say otherwise.
     pub(crate) defaults: LanInput,
     pub(crate) lans: Vec<LanInput>,
+}
+
+/// What was said about all ways out.
+#[derive(Debug, Default)]
+pub(crate) struct EgressInput {
+    pub(crate) allow: Vec<Given<String>>,
+    pub(crate) deny: Vec<Given<String>>,
+    pub(crate) allow_only: Option<bool>,
+    pub(crate) upstream: Option<Given<String>>,
+    pub(crate) resolvers: Vec<Given<String>>,
+    pub(crate) records: Vec<Given<String>>,
 }
 
 /// What was said about a LAN.
@@ -41,6 +53,7 @@ pub(crate) struct LanInput {
     pub(crate) private: Option<bool>,
     pub(crate) allow: Vec<Given<String>>,
     pub(crate) deny: Vec<Given<String>>,
+    pub(crate) allow_only: Option<bool>,
     pub(crate) resolvers: Vec<Given<String>>,
     pub(crate) records: Vec<Given<String>>,
     pub(crate) leases: Vec<Given<String>>,
@@ -71,6 +84,7 @@ impl LanInput {
             private: self.private.or(other.private),
             allow: list(self.allow, &other.allow),
             deny: list(self.deny, &other.deny),
+            allow_only: self.allow_only.or(other.allow_only),
             resolvers: list(self.resolvers, &other.resolvers),
             records: list(self.records, &other.records),
             leases: list(self.leases, &other.leases),
@@ -100,6 +114,14 @@ impl Input {
             cors: CorsInput::from_args(&args.cors),
             root: args.root.clone().map(|root| given("--root", root)),
             log: args.log.clone().map(|log| given("--log", log)),
+            egress: EgressInput {
+                allow: all("--allow", &args.allow),
+                deny: all("--deny", &args.deny),
+                allow_only: args.allow_only.then_some(true),
+                upstream: args.upstream.clone().map(|url| given("--upstream", url)),
+                resolvers: all("--dns", &args.dns),
+                records: all("--record", &args.record),
+            },
             wisp: WispInput {
                 enabled: args.no_wisp.then_some(false),
                 users: all("--wisp-user", &args.wisp_user),
@@ -107,7 +129,6 @@ impl Input {
                 ..WispInput::default()
             },
             defaults: LanInput {
-                name: None,
                 preset: args.preset.clone().map(|preset| given("--preset", preset)),
                 subnet: args.subnet.clone().map(|subnet| given("--subnet", subnet)),
                 ipv6: args.ipv6.clone().map(|ipv6| given("--ipv6", ipv6)),
@@ -120,14 +141,9 @@ impl Input {
                 dns: args.no_dns.then_some(false),
                 isolate: args.isolate.then_some(true),
                 host_loopback: args.host_loopback.then_some(true),
-                private: None,
-                allow: all("--allow", &args.allow),
-                deny: all("--deny", &args.deny),
-                resolvers: all("--dns", &args.dns),
-                records: all("--record", &args.record),
                 leases: all("--lease", &args.lease),
                 forwards: all("--forward", &args.forward),
-                max_clients: None,
+                ..LanInput::default()
             },
             lans: lans.collect(),
         }

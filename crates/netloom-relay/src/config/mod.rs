@@ -25,7 +25,7 @@ mod wisp;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use netloom_core::{IpNet, Ipv4Net, Ipv6Config, Ipv6Net, MacAddr};
+use netloom_core::{Ipv4Net, Ipv6Config, Ipv6Net, MacAddr, Pattern};
 
 pub use cors::{Authorities, ConnectTo, CorsSettings, HelpFile, RateLimit};
 pub use error::ConfigError;
@@ -33,6 +33,8 @@ pub use forward::{Forward, ForwardGuest};
 pub use parse::Origin;
 pub use qemu::{QemuAddress, QemuListen};
 pub use wisp::{PublicKey, Root, WispSettings};
+
+pub use crate::egress::proxy::Proxy;
 
 use crate::cli::RelayArgs;
 use input::Input;
@@ -61,8 +63,27 @@ pub struct Config {
     pub log: Option<String>,
     /// The CORS proxy, if there is one.
     pub cors: Option<CorsSettings>,
+    /// What holds for every way out.
+    pub egress: EgressSettings,
     /// The LANs; the first is [`DEFAULT_LAN`].
     pub lans: Vec<LanSettings>,
+}
+
+/// What holds for every way out: guests of all LANs, Wisp streams and plain streams.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EgressSettings {
+    /// What is reached whatever the defaults say.
+    pub allow: Vec<Pattern>,
+    /// What is not reached.
+    pub deny: Vec<Pattern>,
+    /// Whether nothing is reached but what `allow` names.
+    pub allow_only: bool,
+    /// The proxy that all TCP goes out by.
+    pub upstream: Option<Proxy>,
+    /// DNS servers to ask for streams; empty: the host's.
+    pub resolvers: Vec<SocketAddr>,
+    /// Names with fixed addresses, for streams.
+    pub records: Vec<(String, Vec<IpAddr>)>,
 }
 
 /// One LAN.
@@ -94,10 +115,12 @@ pub struct LanSettings {
     pub host_loopback: bool,
     /// Whether guests reach private networks.
     pub private: bool,
-    /// Networks that guests reach whatever the defaults say.
-    pub allow: Vec<IpNet>,
-    /// Networks that guests do not reach.
-    pub deny: Vec<IpNet>,
+    /// What its guests reach beside what holds for every way out.
+    pub allow: Vec<Pattern>,
+    /// What its guests do not reach either.
+    pub deny: Vec<Pattern>,
+    /// Whether its guests reach nothing but what is allowed.
+    pub allow_only: bool,
     /// DNS servers to ask; empty: the host's.
     pub resolvers: Vec<SocketAddr>,
     /// DNS names with fixed addresses.

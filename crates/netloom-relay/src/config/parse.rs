@@ -3,8 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use netloom_core::policy::default_rule;
-use netloom_core::{IpNet, Ipv4Net, MacAddr, Rule};
+use netloom_core::policy::{ParsePatternError, default_rule};
+use netloom_core::{IpNet, Ipv4Net, MacAddr, Pattern, Rule};
 
 use crate::zone;
 
@@ -156,8 +156,15 @@ pub(super) fn count(value: i64) -> Result<usize, String> {
         .ok_or_else(|| format!("{value} is out of range; write a number from 1 to 1000000"))
 }
 
-pub(super) fn net(text: &str) -> Result<IpNet, String> {
-    text.parse().map_err(|error| format!("`{text}` is not a network or address: {error}"))
+pub(super) fn pattern(text: &str) -> Result<Pattern, String> {
+    text.parse().map_err(|error: ParsePatternError| {
+        // What begins as a network was meant as one.
+        let net = text.split_once('/').filter(|(address, _)| address.parse::<IpAddr>().is_ok());
+        match (net, text.parse::<IpNet>()) {
+            (Some(_), Err(error)) => format!("`{text}` is not a network: {error}"),
+            _ => format!("`{text}` is not a rule: {error}; write HOST[:PORT[-PORT]][/tcp|/udp|/ping], as 10.0.0.0/8, *.example.com:443 or *:25/tcp"),
+        }
+    })
 }
 
 pub(super) fn resolver(text: &str) -> Result<SocketAddr, String> {

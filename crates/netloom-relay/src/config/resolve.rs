@@ -6,10 +6,11 @@ use netloom_core::{Ipv4Net, MacAddr};
 
 use super::cors::{CorsInput, CorsSettings};
 use super::error::{ConfigError, Given};
-use super::input::{Input, LanInput};
+use super::input::{EgressInput, Input, LanInput};
 use super::parse;
-use super::{Config, DEFAULT_LAN, ForwardGuest, LanSettings, QemuAddress, Root};
+use super::{Config, DEFAULT_LAN, EgressSettings, ForwardGuest, LanSettings, QemuAddress, Root};
 use super::{forward, host_address, ipv6, preset, qemu, wisp};
+use crate::egress::proxy;
 
 /// MAC address of every gateway that is told no other: locally administered, and the same after a restart, so that guests' ARP caches stay
 /// right.
@@ -39,7 +40,15 @@ pub(super) fn resolve(flags: Input, file: Input) -> Result<Config, ConfigError> 
     });
     let loopback_only =
         addresses.iter().copied().chain(qemu_addresses).all(|address| address.ip().is_loopback());
-    let lans = lans(&flags.defaults, flags.lans, file.lans, loopback_only)?;
+    // What a LAN does not say of DNS is said for every way out.
+    let of_dns = |egress: &EgressInput, lan: LanInput| LanInput {
+        resolvers: egress.resolvers.clone(),
+        records: egress.records.clone(),
+        ..lan
+    };
+    let defaults = of_dns(&flags.egress, flags.defaults);
+    let common = of_dns(&file.egress, LanInput::default());
+    let lans = lans(&defaults, &common, flags.lans, file.lans, loopback_only)?;
     for (n, listen) in qemu_listen.iter().enumerate() {
         if !lans.iter().any(|lan| lan.name == listen.lan) {
             return Err(given[n].wrong(format_args!("there is no LAN `{0}`; add --lan {0}", listen.lan)));
@@ -56,6 +65,7 @@ pub(super) fn resolve(flags: Input, file: Input) -> Result<Config, ConfigError> 
         root => Ok(root),
     })?;
     Ok(Config {
+        egress: egress(flags.egress, file.egress)?,
         origins: each(&either(flags.origins, file.origins), parse::origin)?,
         public_names: each(&either(flags.public_names, file.public_names), parse::host_name)?,
         max_connections: max_connections.unwrap_or(4096),
@@ -78,9 +88,21 @@ fn cors(flags: Option<CorsInput>, file: Option<CorsInput>) -> Result<Option<Cors
     either.map(CorsInput::resolve).transpose()
 }
 
+fn egress(flags: EgressInput, file: EgressInput) -> Result<EgressSettings, ConfigError> {
+    Ok(EgressSettings {
+        allow: each(&either(flags.allow, file.allow), parse::pattern)?,
+        deny: each(&either(flags.deny, file.deny), parse::pattern)?,
+        allow_only: flags.allow_only.or(file.allow_only).unwrap_or(false),
+        upstream: one(flags.upstream.or(file.upstream), |url| proxy::parse(url))?,
+        resolvers: each(&either(flags.resolvers, file.resolvers), parse::resolver)?,
+        records: each(&either(flags.records, file.records), parse::record)?,
+    })
+}
+
 /// All LANs, the default first. One that both flags and file name is one LAN, and the flags win.
 fn lans(
     defaults: &LanInput,
+    common: &LanInput,
     flags: Vec<LanInput>,
     file: Vec<LanInput>,
     loopback_only: bool,
@@ -110,7 +132,7 @@ fn lans(
     let others = LanInput { preset: None, leases: Vec::new(), forwards: Vec::new(), ..defaults.clone() };
     let resolved = inputs.into_iter().enumerate().map(|(n, input)| {
         let merged = if n == 0 { defaults.clone().or(&input) } else { input.or(&others) };
-        lan(merged, loopback_only)
+        lan(merged.or(common), loopback_only)
     });
     resolved.collect()
 }
@@ -136,8 +158,9 @@ fn lan(input: LanInput, loopback_only: bool) -> Result<LanSettings, ConfigError>
         isolate: input.isolate.unwrap_or(false),
         host_loopback: input.host_loopback.unwrap_or(false),
         private: input.private.unwrap_or(loopback_only),
-        allow: each(&input.allow, parse::net)?,
-        deny: each(&input.deny, parse::net)?,
+        allow: each(&input.allow, parse::pattern)?,
+        deny: each(&input.deny, parse::pattern)?,
+        allow_only: input.allow_only.unwrap_or(false),
         resolvers: each(&input.resolvers, parse::resolver)?,
         records: each(&input.records, parse::record)?,
         leases: each(&input.leases, parse::lease)?,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use toml::{Table, Value};
 
-use super::{Config, LanSettings};
+use super::{Config, EgressSettings, LanSettings};
 
 pub(super) fn to_toml(config: &Config) -> String {
     let mut listen = Table::new();
@@ -27,13 +27,26 @@ pub(super) fn to_toml(config: &Config) -> String {
     if let Some(cors) = &config.cors {
         root.insert("cors".into(), super::cors::to_table(cors).into());
     }
+    root.insert("egress".into(), egress(&config.egress));
     root.insert("lan".into(), config.lans.iter().map(lan).collect::<Vec<_>>().into());
     root.to_string()
 }
 
+fn egress(egress: &EgressSettings) -> Value {
+    let mut table = Table::from_iter([
+        ("allow".to_owned(), texts(&egress.allow)),
+        ("deny".to_owned(), texts(&egress.deny)),
+        ("allow_only".to_owned(), egress.allow_only.into()),
+        ("resolvers".to_owned(), texts(&egress.resolvers)),
+        ("records".to_owned(), records(&egress.records)),
+    ]);
+    if let Some(proxy) = &egress.upstream {
+        table.insert("upstream".into(), proxy.to_string().into());
+    }
+    table.into()
+}
+
 fn lan(lan: &LanSettings) -> Value {
-    let pairs =
-        |pairs: Vec<(String, String)>| Value::Table(pairs.into_iter().map(|(k, v)| (k, v.into())).collect());
     Value::Table(Table::from_iter([
         ("name".to_owned(), lan.name.clone().into()),
         ("subnet".to_owned(), lan.subnet.to_string().into()),
@@ -50,15 +63,24 @@ fn lan(lan: &LanSettings) -> Value {
         ("private".to_owned(), lan.private.into()),
         ("allow".to_owned(), texts(&lan.allow)),
         ("deny".to_owned(), texts(&lan.deny)),
+        ("allow_only".to_owned(), lan.allow_only.into()),
         ("resolvers".to_owned(), texts(&lan.resolvers)),
         ("forwards".to_owned(), texts(&lan.forwards)),
         ("max_clients".to_owned(), number(lan.max_clients)),
-        ("records".to_owned(), pairs(lan.records.iter().map(|(n, a)| (n.clone(), joined(a))).collect())),
+        ("records".to_owned(), records(&lan.records)),
         (
             "leases".to_owned(),
             pairs(lan.leases.iter().map(|(m, a)| (m.to_string(), a.to_string())).collect()),
         ),
     ]))
+}
+
+fn pairs(pairs: Vec<(String, String)>) -> Value {
+    Value::Table(pairs.into_iter().map(|(k, v)| (k, v.into())).collect())
+}
+
+fn records(records: &[(String, Vec<IpAddr>)]) -> Value {
+    pairs(records.iter().map(|(name, addresses)| (name.clone(), joined(addresses))).collect())
 }
 
 pub(super) fn texts<T: Display>(values: &[T]) -> Value {

@@ -13,6 +13,8 @@ use tokio::time::timeout;
 use super::any_for;
 use super::connect;
 use super::error::DialError;
+use super::proxy::Proxy;
+use super::refusals::{Refusals, Way};
 use super::resolver::Resolver;
 use super::target::{Host, Target};
 
@@ -21,19 +23,14 @@ pub(crate) const DIAL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Dials under one policy. It is shared by whoever dials under it, on any thread.
 pub(crate) struct Dialer {
-    policy: Policy,
-    resolver: Arc<Resolver>,
+    pub(super) way: Way,
+    pub(super) policy: Policy,
+    pub(super) resolver: Resolver,
+    pub(super) proxy: Option<Proxy>,
+    pub(super) refusals: Arc<Refusals>,
 }
 
 impl Dialer {
-    pub(super) const fn new(policy: Policy, resolver: Arc<Resolver>) -> Self {
-        Self { policy, resolver }
-    }
-
-    pub(super) fn resolver(&self) -> &Resolver {
-        &self.resolver
-    }
-
     pub(crate) const fn policy(&self) -> &Policy {
         &self.policy
     }
@@ -44,8 +41,10 @@ impl Dialer {
     /// [`DialError`]: what came of it, within [`DIAL_TIMEOUT`].
     pub(crate) async fn dial_tcp(&self, target: &Target) -> Result<TcpStream, DialError> {
         let dial = async {
-            let addresses = self.candidates(target, Protocol::Tcp).await?;
-            Ok(connect::to_any(&addresses).await?)
+            match &self.proxy {
+                Some(proxy) if !target.loopback => self.dial_by(proxy, target).await,
+                _ => Ok(connect::to_any(&self.candidates(target, Protocol::Tcp).await?).await?),
+            }
         };
         timeout(DIAL_TIMEOUT, dial).await.unwrap_or(Err(DialError::Timeout))
     }
@@ -67,39 +66,85 @@ impl Dialer {
         Err(error)
     }
 
-    /// The addresses of a target that the policy lets through, in the order in which to try them.
-    async fn candidates(&self, target: &Target, protocol: Protocol) -> Result<Vec<SocketAddr>, DialError> {
-        match &target.host {
-            Host::Address(..) => Ok(vec![self.judge_address(target, protocol)?]),
-            Host::Name(name) => {
-                let found = self.resolver.resolve(name).await?;
-                let (mut allowed, mut denied) = (Vec::new(), None);
-                for address in found.addresses {
-                    let address = SocketAddr::new(address, target.port);
-                    match self.check(&[name], address, protocol) {
-                        Verdict::Allow => allowed.push(address),
-                        Verdict::Deny(rule) => denied = denied.or(Some(rule)),
-                    }
-                }
-                match denied {
-                    _ if !allowed.is_empty() => Ok(connect::interleave(allowed)),
-                    Some(rule) => Err(DialError::Denied(rule)),
-                    None => Err(DialError::NotFound),
-                }
-            }
-        }
-    }
-
     /// The policy on a target that is an address: that address, or the rule against it. Names need [`Self::dial_tcp`].
     pub(super) fn judge_address(&self, target: &Target, protocol: Protocol) -> Result<SocketAddr, DialError> {
         let Host::Address(address, names) = &target.host else { return Err(DialError::NotFound) };
         let address = SocketAddr::new(*address, target.port);
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         match self.check(&names, address, protocol) {
-            Verdict::Deny(Rule::Loopback) if target.loopback => Ok(address),
-            Verdict::Deny(rule) => Err(DialError::Denied(rule)),
-            Verdict::Allow => Ok(address),
+            Verdict::Deny(Rule::Loopback) if target.loopback => {}
+            Verdict::Deny(rule) => return Err(self.deny(rule, target)),
+            Verdict::Allow => {}
         }
+        if self.proxy.is_some() && !target.loopback && protocol != Protocol::Tcp {
+            return Err(DialError::NoUdp);
+        }
+        Ok(address)
+    }
+
+    fn deny(&self, rule: Rule, target: &Target) -> DialError {
+        self.refusals.count(self.way, &rule, target);
+        DialError::Denied(rule)
+    }
+
+    /// The addresses of a target that the policy lets through, in the order in which to try them.
+    async fn candidates(&self, target: &Target, protocol: Protocol) -> Result<Vec<SocketAddr>, DialError> {
+        let name = match &target.host {
+            Host::Address(..) => return Ok(vec![self.judge_address(target, protocol)?]),
+            Host::Name(name) => name,
+        };
+        if self.proxy.is_some() && protocol != Protocol::Tcp {
+            return Err(DialError::NoUdp);
+        }
+        let found = self.resolver.resolve(name).await?;
+        let (mut allowed, mut denied) = (Vec::new(), None);
+        for address in found.addresses {
+            let rebinds = found.is_from_dns
+                && self.policy.check_answer(name, address) == Verdict::Deny(Rule::Rebinding);
+            let address = SocketAddr::new(address, target.port);
+            match self.check(&[name], address, protocol) {
+                Verdict::Allow if rebinds => denied = denied.or(Some(Rule::Rebinding)),
+                Verdict::Allow => allowed.push(address),
+                Verdict::Deny(rule) => denied = denied.or(Some(rule)),
+            }
+        }
+        match denied {
+            _ if !allowed.is_empty() => Ok(connect::interleave(allowed)),
+            Some(rule) => Err(self.deny(rule, target)),
+            None => Err(DialError::NotFound),
+        }
+    }
+
+    /// Has a proxy connect: to the addresses that the policy lets through, or to a name where the proxy resolves those.
+    async fn dial_by(&self, proxy: &Proxy, target: &Target) -> Result<TcpStream, DialError> {
+        let hosts = match &target.host {
+            Host::Name(name) if proxy.resolves_names() && !self.resolver.knows(name) => {
+                if let Verdict::Deny(rule) = self.policy.check_name(name, target.port, Protocol::Tcp) {
+                    return Err(self.deny(rule, target));
+                }
+                vec![target.host.clone()]
+            }
+            _ => {
+                let addresses = self.candidates(target, Protocol::Tcp).await?;
+                addresses.into_iter().map(|address| Host::Address(address.ip(), Vec::new())).collect()
+            }
+        };
+        let server = match &proxy.server.host {
+            Host::Address(address, _) => vec![*address],
+            Host::Name(name) => self.resolver.resolve(name).await?.addresses,
+        };
+        let server: Vec<_> = server.into_iter().map(|ip| SocketAddr::new(ip, proxy.server.port)).collect();
+        let server = connect::interleave(server);
+        let mut error = DialError::NotFound;
+        for host in &hosts {
+            let stream = connect::to_any(&server).await;
+            let mut stream = stream.map_err(|error| DialError::Proxy(error.to_string()))?;
+            match proxy.connect(&mut stream, host, target.port).await {
+                Ok(()) => return Ok(stream),
+                Err(failed) => error = failed,
+            }
+        }
+        Err(error)
     }
 
     /// The policy on an address. This host's own addresses are asked of the kernel, since they change.
@@ -107,12 +152,11 @@ impl Dialer {
         let policy = &self.policy;
         let probe = policy.own.iter().any(|own| own.ip().is_unspecified() && own.port() == target.port());
         let forms = [target.ip(), unwrap_embedded_ipv4(target.ip())];
-        let name = names.first().copied();
         if probe && let Some(here) = forms.into_iter().find(|address| is_this_host(*address)) {
             let known = Policy { host: vec![here], ..policy.clone() };
-            return known.check(name, target.ip(), target.port(), protocol);
+            return known.check(names, target.ip(), target.port(), protocol);
         }
-        policy.check(name, target.ip(), target.port(), protocol)
+        policy.check(names, target.ip(), target.port(), protocol)
     }
 }
 
@@ -132,3 +176,7 @@ fn is_this_host(address: IpAddr) -> bool {
     });
     local.is_ok_and(|local| local.ip() == address)
 }
+
+#[cfg(test)]
+#[path = "dial_tests.rs"]
+mod tests;

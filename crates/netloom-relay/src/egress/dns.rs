@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use netloom_core::Query;
+use netloom_core::service::dns::{addresses, question};
+use netloom_core::{Query, Verdict};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::task::spawn_local;
@@ -17,6 +18,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::any_for;
+use super::refusals::Way;
 use crate::lan::LanTask;
 use crate::{random, zone};
 
@@ -84,9 +86,21 @@ pub(crate) fn handle_query(lan: &Rc<LanTask>, query: Query) {
     let lan = Rc::clone(lan);
     spawn_local(async move {
         let answer = upstream.ask(&query.message).await;
+        count_denied(&lan, answer.as_deref().unwrap_or_default());
         lan.machine.borrow_mut().handle_answer(lan.clock.now(), query.id, answer.as_deref());
         lan.drain();
     });
+}
+
+/// Counts the addresses of an answer that the machine keeps from its guest.
+fn count_denied(lan: &LanTask, answer: &[u8]) {
+    let Some(asked) = question(answer) else { return };
+    for record in addresses(answer) {
+        if let Verdict::Deny(rule) = lan.egress.dialer.policy().check_answer(&asked.name, record.address) {
+            let told = format_args!("{} for {}", record.address, asked.name);
+            lan.egress.refusals.count(Way::Dns, &rule, &told);
+        }
+    }
 }
 
 /// Asks one server after the other, twice round. An answer that says the server failed is kept for want of a better.
@@ -158,7 +172,7 @@ async fn ask_tcp(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
 /// Whether a message is a response with the query's identifier and question.
 fn answers(query: &[u8], message: &[u8]) -> bool {
     let is_response = message.len() >= HEADER_BYTES && message[2] & 0x80 != 0 && message[..2] == query[..2];
-    let Some(question) = question(query) else { return is_response };
+    let Some(question) = question_bytes(query) else { return is_response };
     // A server that cannot parse the query may leave the question out (RFC 1035, format error).
     is_response
         && (message[4..6] == [0, 0] && message[3] & 0x0f != 0
@@ -168,7 +182,7 @@ fn answers(query: &[u8], message: &[u8]) -> bool {
 }
 
 /// The bytes of the one question of a query.
-fn question(query: &[u8]) -> Option<&[u8]> {
+fn question_bytes(query: &[u8]) -> Option<&[u8]> {
     if query.get(4..6)? != [0, 1] {
         return None;
     }

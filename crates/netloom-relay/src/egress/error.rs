@@ -28,6 +28,12 @@ pub(crate) enum DialError {
     /// There is no way to the target.
     #[error("no way to the target: {0}")]
     Unreachable(io::Error),
+    /// The proxy that everything goes out by did not connect.
+    #[error("the upstream proxy did not connect: {0}")]
+    Proxy(String),
+    /// The proxy that everything goes out by carries only TCP.
+    #[error("the upstream proxy carries only TCP")]
+    NoUdp,
     /// The target did not answer in time.
     #[error("the target did not answer")]
     Timeout,
@@ -58,10 +64,12 @@ impl From<&DialError> for Refusal {
     /// What a guest is told.
     fn from(error: &DialError) -> Self {
         match error {
-            DialError::Denied(_) => Self::Denied,
-            DialError::Unreachable(_) | DialError::BadHost(_) | DialError::NotFound | DialError::NoAnswer => {
-                Self::Unreachable
-            }
+            DialError::Denied(_) | DialError::NoUdp => Self::Denied,
+            DialError::Unreachable(_)
+            | DialError::BadHost(_)
+            | DialError::NotFound
+            | DialError::NoAnswer
+            | DialError::Proxy(_) => Self::Unreachable,
             DialError::Timeout => Self::Timeout,
             // No descriptor: the guest may try again.
             DialError::Refused | DialError::Socket(_) => Self::Refused,

@@ -11,8 +11,12 @@ mod connect;
 pub(crate) mod dial;
 pub(crate) mod dns;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod hosts;
 pub(crate) mod ping;
+pub(crate) mod proxy;
+mod refusals;
 mod resolver;
 mod target;
 mod tcp;
@@ -22,15 +26,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use netloom_core::{ConnectError, Event, FlowId, IpNet, Policy, Protocol, Refusal};
+use netloom_core::{ConnectError, Event, FlowId, Guest, IpNet, Pattern, Policy, Protocol, Refusal};
 use tokio::net::TcpStream;
-use tracing::debug;
+use tracing::{debug, info};
 
-use crate::config::{Config, LanSettings};
+use crate::config::{Config, EgressSettings, LanSettings};
 use crate::lan::LanTask;
 pub(crate) use dial::Dialer;
 use dns::Upstream;
 pub(crate) use error::DialError;
+use refusals::{Refusals, Way};
 use resolver::Resolver;
 pub(crate) use target::Target;
 
@@ -39,33 +44,43 @@ const HOST_PREFIX: u8 = 128;
 
 /// What all ways out share.
 pub(crate) struct Egress {
+    settings: EgressSettings,
     /// The relay's listeners, which nobody may reach.
     own: Vec<SocketAddr>,
     streams: Arc<Dialer>,
+    refusals: Arc<Refusals>,
 }
 
 /// What a LAN's guests go out by.
 pub(crate) struct LanEgress {
     pub(crate) dialer: Arc<Dialer>,
     pub(crate) upstream: Arc<Upstream>,
+    pub(crate) refusals: Arc<Refusals>,
 }
 
 impl Egress {
     /// `own` are the relay's listeners.
     pub(crate) fn new(config: &Config, own: Vec<SocketAddr>) -> Self {
-        // Streams have no LAN; what the flags say of the default LAN's way out holds for them too, but for private networks.
-        let settings = config.lans.first();
+        let settings = config.egress.clone();
+        let refusals = Arc::<Refusals>::default();
         let policy = Policy {
-            allow: settings.map(|lan| lan.allow.clone()).unwrap_or_default(),
-            deny: settings.map(|lan| lan.deny.clone()).unwrap_or_default(),
+            allow: settings.allow.clone(),
+            deny: settings.deny.clone(),
             own: own.clone(),
+            // The host's addresses change; the dialler asks the kernel.
             host: Vec::new(),
             private: false,
+            closed: settings.allow_only,
         };
-        let records = settings.map(|lan| lan.records.clone()).unwrap_or_default();
-        let servers = settings.map(|lan| lan.resolvers.clone()).unwrap_or_default();
-        let resolver = Resolver::new(records, Arc::new(Upstream::new(servers)));
-        Self { own, streams: Arc::new(Dialer::new(policy, Arc::new(resolver))) }
+        let upstream = Arc::new(Upstream::new(settings.resolvers.clone()));
+        let streams = Dialer {
+            way: Way::Stream,
+            policy,
+            resolver: Resolver::new(settings.records.clone(), upstream),
+            proxy: settings.upstream.clone(),
+            refusals: Arc::clone(&refusals),
+        };
+        Self { settings, own, streams: Arc::new(streams), refusals }
     }
 
     /// For Wisp streams and plain streams.
@@ -73,25 +88,44 @@ impl Egress {
         Arc::clone(&self.streams)
     }
 
-    /// For a LAN's guests.
-    pub(crate) fn lan(&self, settings: &LanSettings) -> LanEgress {
-        let host = settings.host_addresses().filter(|_| settings.host_loopback);
+    /// For a LAN's guests: the rules of all ways out, and the LAN's own.
+    pub(crate) fn lan(&self, lan: &LanSettings) -> LanEgress {
+        let host = lan.host_addresses().filter(|_| lan.host_loopback);
+        let host = host.map(|address| Pattern::from(IpNet::new(address, HOST_PREFIX)));
         let policy = Policy {
-            allow: settings
-                .allow
-                .iter()
-                .copied()
-                .chain(host.map(|address| IpNet::new(address, HOST_PREFIX)))
-                .collect(),
-            deny: settings.deny.clone(),
+            allow: self.settings.allow.iter().chain(&lan.allow).cloned().chain(host).collect(),
+            deny: self.settings.deny.iter().chain(&lan.deny).cloned().collect(),
+            private: lan.private,
+            closed: self.settings.allow_only || lan.allow_only,
             own: self.own.clone(),
-            // The host's addresses change; the dialler asks the kernel.
             host: Vec::new(),
-            private: settings.private,
         };
-        let upstream = Arc::new(Upstream::new(settings.resolvers.clone()));
-        let resolver = Resolver::new(settings.records.clone(), Arc::clone(&upstream));
-        LanEgress { dialer: Arc::new(Dialer::new(policy, Arc::new(resolver))), upstream }
+        let upstream = Arc::new(Upstream::new(lan.resolvers.clone()));
+        let dialer = Dialer {
+            way: Way::Nat,
+            policy,
+            resolver: Resolver::new(lan.records.clone(), Arc::clone(&upstream)),
+            proxy: self.settings.upstream.clone(),
+            refusals: Arc::clone(&self.refusals),
+        };
+        LanEgress { dialer: Arc::new(dialer), upstream, refusals: Arc::clone(&self.refusals) }
+    }
+
+    /// Logs how often each rule refused.
+    pub(crate) fn log_refusals(&self) {
+        for (way, rule, count) in self.refusals.counts() {
+            info!("refused {way} {count} times: {rule}");
+        }
+    }
+}
+
+/// Counts the flows that the machine refused by the policy.
+pub(crate) fn count_denials(lan: &LanTask) {
+    loop {
+        let denial = lan.machine.borrow_mut().poll_denial();
+        let Some(denial) = denial else { return };
+        let flow = format_args!("{} to {}", denial.source, denial.destination);
+        lan.egress.refusals.count(Way::Nat, &denial.rule, &flow);
     }
 }
 
@@ -104,7 +138,9 @@ pub(crate) enum Flow {
 /// Acts on an event of the machine.
 pub(crate) fn handle_event(lan: &Rc<LanTask>, event: Event) {
     match event {
-        Event::Open { id, protocol, destination, source, .. } => open(lan, id, protocol, source, destination),
+        Event::Open { id, protocol, source, destination, guest } => {
+            open(lan, id, protocol, source, destination, guest);
+        }
         Event::Data { id, .. } => match flow(lan, id) {
             Some(Flow::Tcp(stream)) => stream.push(lan),
             Some(Flow::Datagrams(datagrams)) => datagrams.push(lan),
@@ -160,19 +196,27 @@ fn flow(lan: &LanTask, id: FlowId) -> Option<Flow> {
     }
 }
 
-fn open(lan: &Rc<LanTask>, id: FlowId, protocol: Protocol, source: SocketAddr, destination: SocketAddr) {
-    let is_host =
-        lan.settings.host_loopback && lan.settings.host_addresses().any(|host| host == destination.ip());
-    let target = if is_host {
-        Target::loopback(destination.ip(), destination.port())
+fn open(
+    lan: &Rc<LanTask>,
+    id: FlowId,
+    protocol: Protocol,
+    source: SocketAddr,
+    destination: SocketAddr,
+    guest: Guest,
+) {
+    let target = if lan.settings.host_addresses().any(|host| host == destination.ip()) {
+        Target::loopback(destination.ip(), destination.port(), lan.settings.host_loopback)
     } else {
-        Target::address(destination, Vec::new())
+        let machine = lan.machine.borrow();
+        let names = machine.names_of(lan.clock.now(), guest, destination.ip());
+        Target::address(destination, names.map(str::to_owned).collect())
     };
-    let flow = lan.egress.dialer.judge_address(&target, protocol).and_then(|address| match protocol {
+    let judged = || lan.egress.dialer.judge_address(&target, protocol);
+    let flow = match protocol {
         Protocol::Tcp => Ok(Flow::Tcp(tcp::dial(lan, id, target))),
-        Protocol::Udp => Ok(udp::open(lan, id, address).map(Flow::Datagrams)?),
-        Protocol::Ping => Ok(ping::open(lan, id, address).map(Flow::Datagrams)?),
-    });
+        Protocol::Udp => judged().and_then(|address| Ok(Flow::Datagrams(udp::open(lan, id, address)?))),
+        Protocol::Ping => judged().and_then(|address| Ok(Flow::Datagrams(ping::open(lan, id, address)?))),
+    };
     match flow {
         Ok(flow) => drop(lan.flows.borrow_mut().insert(id, flow)),
         Err(error) => {

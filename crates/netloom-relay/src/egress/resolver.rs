@@ -86,6 +86,11 @@ impl Resolver {
         self.upstream.ask(query).await
     }
 
+    /// Whether a name is not asked outside.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.known(name).is_some()
+    }
+
     /// What is not asked outside.
     fn known(&self, name: &str) -> Option<Vec<IpAddr>> {
         let of_name: Vec<_> = self.records.iter().filter(|(owner, _)| owner == name).collect();

@@ -59,11 +59,11 @@ impl Target {
         Self { host: Host::Address(address.ip(), names), port: address.port(), loopback: false }
     }
 
-    /// This host's loopback, of the family of `like`, for who may reach that.
-    pub(crate) fn loopback(like: IpAddr, port: u16) -> Self {
+    /// This host's loopback, of the family of `like`; reached only by who is `permitted`.
+    pub(crate) fn loopback(like: IpAddr, port: u16, permitted: bool) -> Self {
         let address: IpAddr =
             if like.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
-        Self { host: Host::Address(address, Vec::new()), port, loopback: true }
+        Self { host: Host::Address(address, Vec::new()), port, loopback: permitted }
     }
 }
 

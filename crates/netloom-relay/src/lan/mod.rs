@@ -223,6 +223,7 @@ impl LanTask {
                 quiet = false;
                 self.pump(port);
             }
+            egress::count_denials(self);
             if quiet {
                 break;
             }

@@ -117,8 +117,10 @@ pub(crate) fn spawn(
 fn reason(error: &DialError) -> Reason {
     match error {
         DialError::BadHost(_) => Reason::INVALID,
-        DialError::Denied(_) => Reason::BLOCKED,
-        DialError::NotFound | DialError::NoAnswer | DialError::Unreachable(_) => Reason::UNREACHABLE,
+        DialError::Denied(_) | DialError::NoUdp => Reason::BLOCKED,
+        DialError::NotFound | DialError::NoAnswer | DialError::Unreachable(_) | DialError::Proxy(_) => {
+            Reason::UNREACHABLE
+        }
         DialError::Refused => Reason::REFUSED,
         DialError::Timeout => Reason::TIMEOUT,
         DialError::Socket(_) => Reason::THROTTLED,

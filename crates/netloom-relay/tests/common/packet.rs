@@ -110,3 +110,12 @@ pub fn dhcp_answer(frame: &[u8]) -> Option<(u8, Ipv4Addr)> {
     }
     None
 }
+
+/// A TCP segment that opens a connection (RFC 9293).
+pub fn tcp_syn(source: Ipv4Addr, destination: Ipv4Addr, source_port: u16, destination_port: u16) -> Vec<u8> {
+    let mut segment = [&source_port.to_be_bytes()[..], &destination_port.to_be_bytes()].concat();
+    segment.extend([0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 0xff, 0xff, 0, 0, 0, 0]);
+    let pseudo = [&source.octets()[..], &destination.octets(), &[0, 6, 0, 20], &segment].concat();
+    segment[16..18].copy_from_slice(&checksum(&pseudo).to_be_bytes());
+    segment
+}

@@ -1,6 +1,6 @@
 //! What a LAN is told when it starts, as bytes: settings one behind the other, each a kind, a length in two bytes, little-endian, and a value.
 
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::str;
 
 use netloom_core::service::dhcp::DhcpConfig;
@@ -78,7 +78,8 @@ pub(super) fn parse(numbers: &Numbers, mut bytes: &[u8]) -> Option<LanConfig> {
     let has = |flag| numbers.flags & flag > 0;
     let Lists { fixed, name_servers, records, echo_ports } = lists;
     let ((gateway_address, prefix), (first, last)) = (net?, pool?);
-    let everywhere = ["0.0.0.0/0", "::/0"].iter().filter_map(|net| net.parse::<IpNet>().ok()).collect();
+    let everywhere = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+    let everywhere = everywhere.into_iter().map(|any| IpNet::new(any, 0).into()).collect();
     Some(LanConfig {
         subnet: Ipv4Net::new(gateway_address, prefix),
         gateway_address,
