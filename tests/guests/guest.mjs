@@ -12,7 +12,7 @@ import WebSocket from "ws";
 globalThis.WebSocket ??= WebSocket;
 
 const READY = "GUEST-READY";
-const COMMAND_LIMIT_MS = 120_000;
+const COMMAND_LIMIT_MS = process.env.NETLOOM_FULL ? 900_000 : 120_000;
 const wasm = fileURLToPath(import.meta.resolve("v86")).replace(/libv86\.mjs$/, "v86.wasm");
 
 /** The folder that `cargo xtask guest` fills. */

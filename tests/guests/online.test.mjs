@@ -8,7 +8,7 @@ import { blackHole, closedPort, dnsServer, endFirst, hashAfterEnd, hostAddress, 
 const MIB = 1 << 20;
 const GATEWAY = "192.168.86.1";
 const HOST = "192.168.86.254";
-const body = noise((process.env.NETLOOM_FULL ? 64 : 16) * MIB);
+const body = noise((process.env.NETLOOM_FULL ? 64 : 4) * MIB);
 
 for (const nic of nics) {
   describe(nic, { timeout: 600_000 }, () => {

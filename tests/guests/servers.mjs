@@ -111,11 +111,11 @@ export async function closedPort() {
  * A port that answers no SYN: its listener has a backlog of one and never accepts, and the backlog is full.
  * The kernel drops further SYNs, as a firewall would.
  */
-export async function blackHole() {
+export async function blackHole(address = "127.0.0.1") {
   const source = `
     const { parentPort } = require("node:worker_threads");
     const server = require("node:net").createServer();
-    server.listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
+    server.listen({ port: 0, host: "${address}", backlog: 1 }, () => {
       parentPort.postMessage(server.address().port);
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
     });`;

@@ -26,16 +26,9 @@ pub(crate) fn build() -> Result<()> {
         .arg("--target-dir")
         .arg(crate::root().join("target/fuzz"))
         // Told a target, cargo keeps the flags from build scripts, which libFuzzer is not linked to.
-        .args(["--target", &host()?])
+        .args(["--target", &crate::host()])
         .env("RUSTFLAGS", FLAGS)
         .quiet()
-}
-
-/// The triple of this machine.
-fn host() -> Result<String> {
-    let said = Step::new("rustc").arg("-vV").capture()?.output;
-    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).context("rustc -vV names no host")
 }
 
 /// The names of the targets: the binaries `fuzz_NAME`, without the prefix.
@@ -63,7 +56,7 @@ pub(crate) fn step(target: &str, runs: Option<u64>, seed: u32) -> Result<Step> {
     let _ = fs::remove_dir_all(&found);
     fs::create_dir_all(&found)?;
     fs::create_dir_all(&artifacts)?;
-    let program = root.join("target/fuzz").join(host()?).join("fuzz").join(format!("fuzz_{target}"));
+    let program = root.join("target/fuzz").join(crate::host()).join("fuzz").join(format!("fuzz_{target}"));
     let step = Step::new(&program.to_string_lossy())
         .args(runs.map(|runs| format!("-runs={runs}")))
         .args([format!("-seed={seed}"), format!("-timeout={HANG_SECONDS}")])

@@ -1,4 +1,4 @@
-//! The groups of `cargo xtask test`, in order of cost, and how each is run.
+//! The groups of `cargo xtask test`, and how each is run.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::process::{Outcome, Step};
 use crate::tally::Tally;
-use crate::{fuzz, guest, needs, npm, purity};
+use crate::{fuzz, guest, needs, npm, programs, purity};
 
 /// One group: its name and what it runs.
 pub(crate) struct Group {
@@ -29,7 +29,7 @@ pub(crate) struct Report {
     pub(crate) output: String,
 }
 
-/// All groups, the cheap ones first.
+/// All groups: what cargo builds from the front, the cheap ones first, and what Node runs from the back. A run takes them from both ends.
 pub(crate) const GROUPS: [Group; 14] = [
     Group { name: "fmt", run: fmt },
     Group { name: "lint", run: lint },
@@ -39,12 +39,12 @@ pub(crate) const GROUPS: [Group; 14] = [
     Group { name: "relay", run: relay },
     Group { name: "fuzz", run: fuzz_targets },
     Group { name: "bench", run: bench },
-    Group { name: "npm", run: npm },
-    Group { name: "browser", run: browser },
     Group { name: "interop", run: interop },
+    Group { name: "demo", run: demo },
+    Group { name: "browser", run: browser },
     Group { name: "guests", run: guests },
     Group { name: "v86-backends", run: v86_backends },
-    Group { name: "demo", run: demo },
+    Group { name: "npm", run: npm },
 ];
 
 /// Iterations of each fuzz target.
@@ -89,27 +89,27 @@ fn doc(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
     check("typedoc", npm::reference()?, reports)
 }
 
-fn unit(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
+fn unit(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     for package in ["netloom-core", "netloom-proto", "netloom-page", "xtask"] {
-        cargo_test(package, Step::cargo(["test", "--quiet", "--package", package]), reports)?;
+        rust(package, tier, reports)?;
     }
+    push("examples of the documentation", programs::examples().capture()?, Tally::of_rust, reports);
     Ok(())
 }
 
 fn sim(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
-    let step = Step::cargo(["test", "--package", "netloom-sim"]);
-    let step = if tier == Tier::Full { step.env("NETLOOM_FULL", "1") } else { step };
-    cargo_test("netloom-sim", step, reports)
+    rust("netloom-sim", tier, reports)
 }
 
 /// With the unit of `dist/` and the static binary in an empty root.
-fn relay(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
+fn relay(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     needs::command("systemd-analyze", "systemd")?;
-    cargo_test("netloom-relay", Step::cargo(["test", "--package", "netloom-relay"]), reports)
+    crate::build_relay()?;
+    rust("netloom-relay", tier, reports)
 }
 
 fn fuzz_targets(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
-    cargo_test("netloom-fuzz", Step::cargo(["test", "--package", "netloom-fuzz"]), reports)?;
+    rust("netloom-fuzz", tier, reports)?;
     let runs = if tier == Tier::Full { FUZZ_RUNS_FULL } else { FUZZ_RUNS };
     fuzz::build()?;
     for target in fuzz::targets()? {
@@ -121,9 +121,9 @@ fn fuzz_targets(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
 
 /// That the benchmarks build and hold what they assert, and that a segment takes no more instructions than committed; other figures
 /// come from `cargo xtask bench`.
-fn bench(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
+fn bench(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     for package in ["netloom-bench", "netloom-bench-pairs"] {
-        cargo_test(package, Step::cargo(["test", "--package", package]), reports)?;
+        rust(package, tier, reports)?;
     }
     let check = crate::bench::step("core", &["instructions".to_owned(), "--check".to_owned()])?;
     push("instructions per segment", check.capture()?, Tally::of_step, reports);
@@ -138,11 +138,12 @@ fn npm(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     for runtime in npm::TERMINALS {
         node(runtime, npm::everywhere(runtime), tier, reports)?;
     }
-    for version in ["node", "node24"] {
-        node(&format!("{version}: node"), npm::suite(version, "node"), tier, reports)?;
-        node(&format!("{version}: package"), npm::suite(version, "package"), tier, reports)?;
+    // What is packed is packed once; another Node runs it.
+    for (version, packed) in [("node", ""), ("node24", "readme")] {
+        node(&format!("{version}: node"), npm::suite(version, "node", ""), tier, reports)?;
+        node(&format!("{version}: package"), npm::suite(version, "package", packed), tier, reports)?;
     }
-    node("examples", npm::suite("node", "examples"), tier, reports)
+    node("examples", npm::suite("node", "examples", ""), tier, reports)
 }
 
 /// The npm package in Chromium: in a window, in a worker, and in bundles.
@@ -151,25 +152,19 @@ fn browser(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     for place in npm::PLACES {
         node(place, npm::everywhere(place), tier, reports)?;
     }
-    node("bundles", npm::suite("node", "bundles"), tier, reports)
+    node("bundles", npm::suite("node", "bundles", ""), tier, reports)
 }
 
 fn interop(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     needs::interop()?;
     crate::build_relay()?;
-    let step =
-        Step::cargo(["test", "--package", "netloom-interop"]).env("NETLOOM_BIN", crate::relay_program());
-    let step = if tier == Tier::Full { step.env("NETLOOM_FULL", "1") } else { step };
-    cargo_test("netloom-interop", step, reports)
+    rust("netloom-interop", tier, reports)
 }
 
 fn guests(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     guest_files(&guest::tests(), None, tier, reports)?;
     needs::interop()?;
-    let step =
-        Step::cargo(["test", "--package", "netloom-guests"]).env("NETLOOM_BIN", crate::relay_program());
-    let step = if tier == Tier::Full { step.env("NETLOOM_FULL", "1") } else { step };
-    cargo_test("netloom-guests", step, reports)
+    rust("netloom-guests", tier, reports)
 }
 
 /// v86's network backends and ours: the checklist of differences, and guests on every scheme.
@@ -220,8 +215,13 @@ fn check(what: &str, step: Step, reports: &mut Vec<Report>) -> Result<()> {
     Ok(())
 }
 
-fn cargo_test(what: &str, step: Step, reports: &mut Vec<Report>) -> Result<()> {
-    push(what, step.capture()?, Tally::of_cargo, reports);
+/// The Rust tests of a package, with the program of the relay for those that start it.
+fn rust(package: &str, tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
+    for program in programs::of(package)? {
+        let step = program.step().env("NETLOOM_BIN", crate::relay_program());
+        let step = if tier == Tier::Full { step.env("NETLOOM_FULL", "1") } else { step };
+        push(&format!("{package}: {}", program.target), step.capture()?, Tally::of_rust, reports);
+    }
     Ok(())
 }
 

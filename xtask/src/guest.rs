@@ -43,8 +43,13 @@ pub(crate) fn tests() -> PathBuf {
     crate::root().join("tests/guests")
 }
 
-/// Makes what is missing; the second call finds all of it.
+/// Makes what is missing.
 pub(crate) fn make() -> Result<()> {
+    static MADE: needs::Made = needs::Made::new();
+    needs::once(&MADE, make_missing)
+}
+
+fn make_missing() -> Result<()> {
     needs::node_modules(&tests())?;
     let folder = folder();
     fs::create_dir_all(&folder)?;

@@ -10,6 +10,7 @@ mod needs;
 mod npm;
 mod plateau;
 mod process;
+mod programs;
 mod psql;
 mod purity;
 mod tally;
@@ -45,7 +46,7 @@ enum Verb {
         /// Everything, at full size
         #[arg(long)]
         full: bool,
-        /// One group: fmt, lint, doc, unit, sim, relay, fuzz, bench, npm, browser, interop, guests, v86-backends, demo
+        /// One group: fmt, lint, doc, unit, sim, relay, fuzz, bench, interop, demo, browser, guests, v86-backends, npm
         #[arg(long, value_name = "GROUP")]
         only: Option<String>,
     },
@@ -89,15 +90,22 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
 }
 
-/// Builds the program `netloom`.
+/// Builds the program `netloom` as its image has it: static, with all optimisations.
 fn build_relay() -> Result<()> {
-    Step::cargo(["build", "--quiet", "--release", "--package", "netloom-relay", "--target-dir", "target"])
-        .quiet()
+    static BUILT: needs::Made = needs::Made::new();
+    let step = Step::cargo(["build", "--quiet", "--release", "--package", "netloom-relay"]);
+    let step = step.args(["--target-dir", "target", "--target", &host()]);
+    needs::once(&BUILT, || step.env("RUSTFLAGS", "-C target-feature=+crt-static").quiet())
 }
 
 /// Where [`build_relay`] puts it.
 fn relay_program() -> PathBuf {
-    root().join("target/release/netloom")
+    root().join("target").join(host()).join("release/netloom")
+}
+
+/// The triple of this machine.
+fn host() -> String {
+    format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 
 fn run(verb: Verb) -> Result<bool> {

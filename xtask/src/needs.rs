@@ -2,16 +2,29 @@
 //! Installed where we may; otherwise the error is the one command that is missing.
 
 use std::path::{Path, PathBuf};
-use std::sync::Once;
+use std::sync::{Mutex, Once, OnceLock, PoisonError};
 
 use anyhow::{Result, bail};
 
 use crate::process::Step;
 
+/// Whether a set-up was made in this run, or why it could not be.
+pub(crate) type Made = OnceLock<Result<(), String>>;
+
+/// Makes a set-up unless it was made in this run; who asks meanwhile waits for it, and hears of the same failure.
+pub(crate) fn once(made: &Made, make: impl FnOnce() -> Result<()>) -> Result<()> {
+    let result = made.get_or_init(|| make().map_err(|error| format!("{error:#}")));
+    result.clone().map_err(anyhow::Error::msg)
+}
+
+/// Held while something is installed: apt and npm know no other installation beside theirs.
+static INSTALLING: Mutex<()> = Mutex::new(());
+
 /// Makes sure that `program` is there, installing the Debian package that has it.
 pub(crate) fn command(program: &str, package: &str) -> Result<()> {
+    let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     if find(program).is_none() {
-        install(package)?;
+        install(&[package])?;
         if find(program).is_none() {
             bail!("package {package} is installed, but {program} is not in PATH");
         }
@@ -21,13 +34,15 @@ pub(crate) fn command(program: &str, package: &str) -> Result<()> {
 
 /// Installs every package that `list` names, one per line, unless it is there.
 pub(crate) fn packages(list: &str) -> Result<()> {
+    let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut missing = Vec::new();
     for package in list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let state = Step::new("dpkg-query").args(["-W", "-f=${Status}", package]).capture()?;
         if !state.output.contains("install ok installed") {
-            install(package)?;
+            missing.push(package);
         }
     }
-    Ok(())
+    if missing.is_empty() { Ok(()) } else { install(&missing) }
 }
 
 /// Makes sure of what the instruments of `tests/interop` need: programs, and the right to make namespaces.
@@ -43,12 +58,13 @@ pub(crate) fn interop() -> Result<()> {
 /// Makes sure that Node, npm and the modules that `folder` locks are there.
 pub(crate) fn node_modules(folder: &Path) -> Result<()> {
     command("node", "nodejs")?;
+    command("npm", "npm")?;
+    let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     let lock = std::fs::read(folder.join("package-lock.json"))?;
     let stamp = folder.join("node_modules/.netloom-lock");
     if std::fs::read(&stamp).is_ok_and(|installed| installed == lock) {
         return Ok(());
     }
-    command("npm", "npm")?;
     Step::new("npm").args(["ci", "--silent"]).dir(folder).quiet()?;
     std::fs::write(stamp, lock)?;
     Ok(())
@@ -69,8 +85,8 @@ pub(crate) fn wisp_python() -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn install(package: &str) -> Result<()> {
-    let missing = format!("apt-get install --yes {package}");
+fn install(packages: &[&str]) -> Result<()> {
+    let missing = format!("apt-get install --yes {}", packages.join(" "));
     if find("apt-get").is_none() || !root() {
         bail!("missing; run as root: {missing}");
     }
@@ -78,8 +94,8 @@ fn install(package: &str) -> Result<()> {
     // Judged by the install below: an unrelated broken source makes update fail.
     UPDATE.call_once(|| drop(apt(&["update"]).capture()));
     // Not on stdout, which may be a benchmark's figures.
-    eprintln!("installing {package}");
-    let outcome = apt(&["install", "--yes", "--no-install-recommends", package]).capture()?;
+    eprintln!("installing {}", packages.join(" "));
+    let outcome = apt(&["install", "--yes", "--no-install-recommends"]).args(packages).capture()?;
     if !outcome.success {
         bail!("`{missing}` failed:\n{}", outcome.output.trim_end());
     }

@@ -19,20 +19,26 @@ pub(crate) fn script(name: &str) -> Step {
 
 /// Builds the modules, optimises them and leaves them where the package inlines them from.
 pub(crate) fn modules() -> Result<()> {
-    needs::node_modules(&folder())?;
-    let mut step = script("wasm.mjs");
-    for role in [Some("lan"), None] {
-        for features in wasm::Features::ALL {
-            step = step.arg(wasm::module_of("netloom-wasm", features, role)?);
+    static MADE: needs::Made = needs::Made::new();
+    needs::once(&MADE, || {
+        needs::node_modules(&folder())?;
+        let mut step = script("wasm.mjs");
+        for role in [Some("lan"), None] {
+            for features in wasm::Features::ALL {
+                step = step.arg(wasm::module_of("netloom-wasm", features, role)?);
+            }
         }
-    }
-    step.show()
+        step.show()
+    })
 }
 
 /// Builds the package into its `dist`, modules and all.
 pub(crate) fn build() -> Result<()> {
-    modules()?;
-    script("build.mjs").show()
+    static BUILT: needs::Made = needs::Made::new();
+    needs::once(&BUILT, || {
+        modules()?;
+        script("build.mjs").show()
+    })
 }
 
 /// Tells what is shipped weighs; fails what is over its budget. `part` leaves the modules or the entries.
@@ -46,9 +52,9 @@ pub(crate) fn biome(verb: &str) -> Result<Step> {
     Ok(Step::new("node").args(["lint.mjs", verb]).dir(&tests()))
 }
 
-/// The compiler's checks of the sources and of the tests.
+/// The compiler's check of the tests; that of the sources is the build.
 pub(crate) fn types() -> Step {
-    Step::new("npm").args(["run", "--silent", "check"]).dir(&folder())
+    Step::new("node").args(["node_modules/typescript/bin/tsc", "-p", "test"]).dir(&folder())
 }
 
 /// The API's reference, below `target/doc-npm`; whatever has no documentation is an error.
@@ -81,7 +87,7 @@ pub(crate) fn everywhere(place: &str) -> Step {
     Step::new("node").args(["run.mjs", place]).dir(&tests())
 }
 
-/// Tests for Node's own runner, in one of its versions.
-pub(crate) fn suite(node: &str, suite: &str) -> Step {
-    Step::new("node").args(["suite.mjs", node, suite]).dir(&tests())
+/// Tests for Node's own runner, in one of its versions; `only` is a part of the files' names.
+pub(crate) fn suite(node: &str, suite: &str, only: &str) -> Step {
+    Step::new("node").args(["suite.mjs", node, suite, only]).dir(&tests())
 }

@@ -1,5 +1,8 @@
 //! `cargo xtask test`: runs groups, shows what failed, and ends with the count.
 
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -10,31 +13,58 @@ use crate::tally::Tally;
 /// Lines of a failed step's output that are shown.
 const SHOWN_LINES: usize = 120;
 
+/// Groups at the same time: much of a group's time is that of a single thread.
+const LANES: usize = 2;
+
 /// Runs all groups, or `only` one; answers whether all passed.
 pub(crate) fn run(tier: Tier, only: Option<&str>) -> Result<bool> {
-    let groups: Vec<&Group> =
+    let groups: VecDeque<&Group> =
         GROUPS.iter().filter(|group| only.is_none_or(|name| name == group.name)).collect();
     if groups.is_empty() {
         let names: Vec<_> = GROUPS.iter().map(|group| group.name).collect();
         bail!("there is no group {}; use one of {}", only.unwrap_or_default(), names.join(", "));
     }
-    let mut total = Tally::default();
-    for group in groups {
-        let begin = Instant::now();
-        let mut tally = Tally::default();
-        for report in group.reports(tier) {
-            tally += report.tally;
-            if report.tally.failed > 0 {
-                println!("--- {}: {} failed", group.name, report.what);
-                println!("{}", tail(&report.output));
-            }
+    let groups = Mutex::new(groups);
+    let total = Mutex::new(Tally::default());
+    thread::scope(|scope| {
+        for lane in 0..LANES {
+            let (groups, total) = (&groups, &total);
+            scope.spawn(move || {
+                while let Some(group) = next(groups, lane) {
+                    let (tally, said) = run_group(group, tier);
+                    let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
+                    // While we hold the total, so that what one group says stays together.
+                    print!("{said}");
+                    *total += tally;
+                }
+            });
         }
-        let seconds = begin.elapsed().as_secs();
-        println!("{:8} {:4} passed, {} failed, {seconds} s", group.name, tally.passed, tally.failed);
-        total += tally;
-    }
+    });
+    let total = total.into_inner().unwrap_or_else(PoisonError::into_inner);
     println!("{} passed, {} failed", total.passed, total.failed);
     Ok(total.failed == 0)
+}
+
+/// The next group of a lane: one lane takes from the front, the other from the back.
+fn next<'a>(groups: &Mutex<VecDeque<&'a Group>>, lane: usize) -> Option<&'a Group> {
+    let mut groups = groups.lock().unwrap_or_else(PoisonError::into_inner);
+    if lane == 0 { groups.pop_front() } else { groups.pop_back() }
+}
+
+/// What a group came to, and the lines that tell of it.
+fn run_group(group: &Group, tier: Tier) -> (Tally, String) {
+    let begin = Instant::now();
+    let mut tally = Tally::default();
+    let mut failures = String::new();
+    for report in group.reports(tier) {
+        tally += report.tally;
+        if report.tally.failed > 0 {
+            failures += &format!("--- {}: {} failed\n{}\n", group.name, report.what, tail(&report.output));
+        }
+    }
+    let seconds = begin.elapsed().as_secs();
+    let line = format!("{:12} {:4} passed, {} failed, {seconds} s", group.name, tally.passed, tally.failed);
+    (tally, format!("{failures}{line}\n"))
 }
 
 /// What TAP says of the tests that failed; of other outputs the end, where runners say it.

@@ -22,6 +22,9 @@ pub struct Cli {
 pub enum Command {
     /// Serve LANs to guests over WebSocket, with DHCP, DNS and a way out by this host's sockets.
     Relay(Box<RelayArgs>),
+    /// Serve pages of container2wasm, by the command line of its c2w-net.
+    #[command(disable_help_flag = true)]
+    C2wNet(C2wNetArgs),
 }
 
 /// Flags of `netloom relay`. They win over the file. Those about a LAN are for the LAN `default`, and what the other LANs
@@ -124,6 +127,14 @@ pub struct RelayArgs {
     /// What to log: error, warn, info, debug or trace, or a tracing filter [default: $RUST_LOG, else info]
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<String>,
+}
+
+/// What is behind `netloom c2w-net`, which [`c2w_net`](crate::c2w_net) reads by the rules of Go.
+#[derive(Args, Clone, Debug, Default)]
+pub struct C2wNetArgs {
+    /// As c2w-net has them; `-help` shows them
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<String>,
 }
 
 /// A mistake on the command line as one line: what clap says first, its tip, and where to look.

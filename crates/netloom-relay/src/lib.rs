@@ -6,12 +6,14 @@
 //!                                          └─▶ wisp (a thread for each core) ─▶ dial
 //! ```
 
+pub mod c2w_net;
 pub mod cli;
 pub mod config;
 mod cors;
 mod doh;
 mod egress;
 mod forward;
+pub mod guest;
 mod lan;
 mod listen;
 mod random;

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tracing::{info, warn};
 use crate::config::{Config, DEFAULT_LAN, Forward, QemuAddress, QemuListen};
 use crate::egress::Egress;
 use crate::forward;
+use crate::guest::Outgoing;
 use crate::lan::{self, LanHandle};
 use crate::listen::{self, Entrance, QemuListener};
 use crate::wisp;
@@ -23,19 +25,19 @@ use crate::wisp;
 /// How long guests have to answer the closing of their connections.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT, or until a guest has ended that we connect to; answers how its program did, if we ran one.
 ///
 /// # Errors
 /// What keeps the relay from starting, with the fix.
-pub fn run(config: &Config) -> anyhow::Result<()> {
+pub fn run(config: &Config, outgoing: Option<Outgoing>) -> anyhow::Result<Option<ExitStatus>> {
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = runtime.block_on(serve(config));
+    let result = runtime.block_on(serve(config, outgoing));
     runtime.shutdown_background();
     result
 }
 
-async fn serve(config: &Config) -> anyhow::Result<()> {
+async fn serve(config: &Config, outgoing: Option<Outgoing>) -> anyhow::Result<Option<ExitStatus>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut listeners = Vec::new();
@@ -85,7 +87,11 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         None => None,
     };
     drop(stopped);
-    announce(config, &bound, &qemu_bound, &forwards_bound)?;
+    // The output of a program that we run is its own.
+    if outgoing.is_none() {
+        announce(config, &bound, &qemu_bound, &forwards_bound)?;
+    }
+    let lan = lans.first().cloned();
 
     let entrance = Arc::new(Entrance::new(config, lans, wisp, &egress.streams())?);
     let mut accepting: Vec<_> =
@@ -94,10 +100,17 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         qemu_listeners.into_iter().map(|listener| tokio::spawn(Arc::clone(&entrance).accept_qemu(listener))),
     );
     drop(entrance);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let served = async {
+        match outgoing.zip(lan) {
+            Some((guest, lan)) => guest.serve(&lan).await,
+            None => std::future::pending().await,
+        }
+    };
+    let outcome = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        outcome = served => outcome?,
+    };
     info!("stopping; a second signal stops at once");
     for task in accepting {
         task.abort();
@@ -108,15 +121,15 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         // Every LAN's thread holds the other end until it has ended.
         () = stop.closed() => {}
         () = tokio::time::sleep(STOP_TIMEOUT * 2) => warn!("a LAN or the Wisp server did not end in time"),
-        _ = terminate.recv() => return Ok(()),
-        _ = interrupt.recv() => return Ok(()),
+        _ = terminate.recv() => return Ok(outcome),
+        _ = interrupt.recv() => return Ok(outcome),
     }
     for thread in threads.into_iter().filter(std::thread::JoinHandle::is_finished) {
         if thread.join().is_err() {
             warn!("a thread panicked");
         }
     }
-    Ok(())
+    Ok(outcome)
 }
 
 /// How long a LAN waits for its clients when it stops.
@@ -150,7 +163,7 @@ fn announce(
         );
     }
     let reachable = bound.first().map(|address| reachable(*address));
-    for (lan, address) in config.lans.iter().zip(std::iter::repeat(reachable).flatten()) {
+    for (lan, address) in config.lans.iter().filter_map(|lan| Some((lan, reachable?))) {
         let path = if lan.name == DEFAULT_LAN { String::new() } else { format!("lan/{}", lan.name) };
         text += &format!("LAN {}: {}, gateway {}", lan.name, lan.subnet, lan.gateway_address());
         if let Some(ipv6) = lan.ipv6() {

@@ -31,8 +31,11 @@ fn the_unit_is_right() {
     assert!(output.status.success() && said.is_empty(), "{said}");
 }
 
-#[test]
-fn a_static_binary_serves_from_an_empty_root() {
+/// The program of the image: `NETLOOM_BIN`, as `cargo xtask test` built it, or one built now, unoptimised.
+fn static_binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("NETLOOM_BIN") {
+        return PathBuf::from(path);
+    }
     let target = "x86_64-unknown-linux-gnu";
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("static");
     let built = Command::new(env!("CARGO"))
@@ -44,8 +47,13 @@ fn a_static_binary_serves_from_an_empty_root() {
         .status()
         .expect("cargo runs");
     assert!(built.success());
+    folder.join(target).join("debug/netloom")
+}
+
+#[test]
+fn a_static_binary_serves_from_an_empty_root() {
     let root = tempfile::tempdir().expect("a folder");
-    std::fs::copy(folder.join(target).join("debug/netloom"), root.path().join("netloom")).expect("copied");
+    std::fs::copy(static_binary(), root.path().join("netloom")).expect("copied");
     let mut command = if rustix::process::geteuid().is_root() {
         Command::new("chroot")
     } else {

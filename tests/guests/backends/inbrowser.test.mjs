@@ -1,11 +1,12 @@
-// Guests beside each other on `inbrowser`: in one page, across pages, with v86's own, with a gateway's leases and names, and clones of one state.
+// Guests beside each other: on `none` in one page, on `inbrowser` across pages, with v86's own, with a gateway's leases and names, and clones of one state.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Guest, nics } from "../guest.mjs";
 import { chromiumPlace, nodePlace } from "./places.mjs";
 
-const MIB = 1 << 20;
-const LENGTH = (process.env.NETLOOM_FULL ? 16 : 2) * MIB;
+const LENGTH = (process.env.NETLOOM_FULL ? 16 : 2) << 20;
+/** Where it is not the transfer that is new. */
+const LITTLE = process.env.NETLOOM_FULL ? LENGTH : 256 << 10;
 let network = 100;
 /** A network of its own for each test: its number is the channel's. */
 const fresh = (more) => ({ relay_url: "inbrowser", id: (network += 1), ...more });
@@ -15,8 +16,8 @@ async function address(guest, ip) {
 }
 
 /** What `server` serves arrives whole at `client`. */
-async function transfers(server, client, host) {
-  await server.must(`head -c ${LENGTH} /dev/urandom >/www/file; httpd -p 80 -h /www`);
+async function transfers(server, client, host, length = LITTLE) {
+  await server.must(`head -c ${length} /dev/urandom >/www/file; httpd -p 80 -h /www`);
   const sent = await server.must("sha256sum </www/file");
   assert.equal(await client.must(`wget -q -O - http://${host}/file | sha256sum`), sent);
 }
@@ -37,14 +38,32 @@ for (const [name, open] of Object.entries({ Node: nodePlace, Chromium: chromiumP
       await place.close();
     });
 
+    test("none joins those of one page with one id, and nobody else", async () => {
+      const target = { relay_url: "none", id: 7 };
+      const one = await restore(nics[0], target);
+      const two = await restore(nics[1], target, { beside: one });
+      const stranger = await restore(nics[0], { ...target, id: 8 }, { beside: one });
+      await address(one, "10.5.0.2");
+      await address(two, "10.5.0.3");
+      await address(stranger, "10.5.0.4");
+      assert.match(await one.must("ping -c 2 -W 10 10.5.0.3"), /2 packets received/);
+      await transfers(one, two, "10.5.0.2");
+      await transfers(two, one, "10.5.0.3");
+      await two.must("nc -l -p 1234 -e sha256sum >/dev/null 2>&1 & until grep -q :04D2 /proc/net/tcp*; do sleep 0.1; done");
+      assert.match(await one.must("printf hello | nc 10.5.0.3 1234"), /^2cf24dba5fb0a30e26e83b2ac5b9e29e/);
+      assert.match((await one.run("nc 10.5.0.3 1235")).output, /refused/);
+      assert.match((await one.run("nc 10.5.0.4 80")).output, /No route to host/);
+      assert.notEqual((await one.run("udhcpc -i eth0 -n -q -f -t 2 -T 1")).status, 0);
+    });
+
     test("each finds the other, and data moves both ways", async () => {
       const target = fresh();
       const [one, two] = [await restore(nics[0], target), await restore(nics[1], target)];
       await address(one, "10.5.0.2");
       await address(two, "10.5.0.3");
       assert.match(await one.must("ping -c 2 -W 10 10.5.0.3"), /2 packets received/);
-      await transfers(one, two, "10.5.0.2");
-      await transfers(two, one, "10.5.0.3");
+      await transfers(one, two, "10.5.0.2", LENGTH);
+      await transfers(two, one, "10.5.0.3", LENGTH);
     });
 
     test("a gateway leases addresses and knows the guests' names", async () => {

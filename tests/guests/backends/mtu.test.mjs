@@ -12,7 +12,7 @@ describe("virtio", { timeout: 900_000 }, () => {
   let world, place;
 
   before(async () => {
-    world = await startWorld();
+    world = await startWorld(process.env.NETLOOM_FULL ? undefined : 512 << 10);
     place = await nodePlace();
   });
   after(() => world?.stop());

@@ -38,7 +38,10 @@ export async function wispJs() {
 export async function wispPython(folder) {
   const port = await closedPort();
   const options = ["--host", "127.0.0.1", "--port", `${port}`, "--threads", "1", "--log-level", "critical", "--allow-loopback", "--allow-private"];
-  const child = spawn("python3", ["-m", "wisp.server", ...options], { env: { ...process.env, PYTHONPATH: folder }, stdio: "ignore" });
+  // In a process group of its own, which its worker joins.
+  const child = spawn("python3", ["-m", "wisp.server", ...options], { env: { ...process.env, PYTHONPATH: folder }, stdio: "ignore", detached: true });
+  const end = () => process.kill(-child.pid, "SIGKILL");
+  process.once("exit", end);
   const ended = once(child, "close");
   let listens = false;
   const knock = () => {
@@ -48,7 +51,8 @@ export async function wispPython(folder) {
   knock();
   await eventually(() => listens, "a wisp-python that listens");
   const stop = async () => {
-    child.kill("SIGKILL");
+    process.off("exit", end);
+    end();
     await ended;
   };
   return { url: `wisp://127.0.0.1:${port}/`, stop };

@@ -11,7 +11,8 @@ const { attachNetwork } = await import("../../../packages/netloom/dist/v86/index
 export async function nodePlace() {
   return {
     name: "Node",
-    async restore(nic, target, { device, clone = false, ...options } = {}) {
+    // All are beside each other in this process.
+    async restore(nic, target, { device, clone = false, beside: _, ...options } = {}) {
       let network;
       const plug = (emulator) => (network = attachNetwork(emulator, target, { WebSocket, ...options }));
       const guest = await Guest[clone ? "clone" : "restore"](nic, undefined, plug, device);
@@ -24,23 +25,24 @@ export async function nodePlace() {
   };
 }
 
-/** Guests in pages of one browser, a page each: one page is one processor. */
+/** Guests in pages of one browser, a page each, as one page is one processor; or `beside` another in its page. */
 export async function chromiumPlace() {
   const site = await serve("../tests/guests/backends/page");
   const browser = await launch();
   const context = await browser.newContext();
   return {
     name: "Chromium",
-    async restore(nic, target, { clone = false, ...options } = {}) {
-      const page = await context.newPage();
-      await page.goto(`${site.origin}/`);
+    async restore(nic, target, { clone = false, beside, ...options } = {}) {
+      const page = beside?.page ?? (await context.newPage());
+      if (!beside) await page.goto(`${site.origin}/`);
       const start = async ({ nic, target, options }) => {
         const [{ startGuest }, { attachNetwork }] = await Promise.all([import("/shared/guest.js"), import("/netloom/v86/index.js")]);
-        const plug = (emulator) => (globalThis.network = attachNetwork(emulator, target, options));
-        globalThis.guest = await startGuest(nic, plug);
+        const entry = {};
+        const plug = (emulator) => (entry.network = attachNetwork(emulator, target, options));
+        entry.guest = await startGuest(nic, plug);
+        return entry;
       };
-      await page.evaluate(start, { nic, target, options });
-      const guest = new PageGuest(page);
+      const guest = new PageGuest(page, await page.evaluateHandle(start, { nic, target, options }));
       if (!clone) await guest.readdress();
       return guest;
     },
@@ -52,12 +54,15 @@ export async function chromiumPlace() {
 }
 
 class PageGuest {
-  constructor(page) {
+  #entry;
+
+  constructor(page, entry) {
     this.page = page;
+    this.#entry = entry;
   }
 
   run(command) {
-    return this.page.evaluate((command) => globalThis.guest.run(command), command);
+    return this.#entry.evaluate(({ guest }, command) => guest.run(command), command);
   }
 
   async must(command) {
@@ -77,11 +82,11 @@ class PageGuest {
   }
 
   active() {
-    return this.page.evaluate(() => globalThis.network.active);
+    return this.#entry.evaluate(({ network }) => network.active);
   }
 
   probe(port) {
-    return this.page.evaluate((port) => globalThis.network.tcp_probe(port), port);
+    return this.#entry.evaluate(({ network }, port) => network.tcp_probe(port), port);
   }
 
   destroy() {

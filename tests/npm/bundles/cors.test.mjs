@@ -1,34 +1,19 @@
 // The `fetch` backend in Chromium: what CORS lets through, and cors-anywhere for the rest.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
 import http from 'node:http';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import test, { after, before } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
-import { launch, serve } from '../chromium.mjs';
+import test from 'node:test';
+import { serve } from '../chromium.mjs';
+import { netloom, pagesOf } from './page.mjs';
 
-const netloom = fileURLToPath(new URL('../../../packages/netloom/', import.meta.url));
 const require = createRequire(`${netloom}package.json`);
 const corsAnywhere = require('cors-anywhere');
 const { WebSocketServer } = require('ws');
 const html = '<!doctype html><title>page</title><link rel="icon" href="data:,"><script type="module" src="/page.js"></script>';
 const BIG = 'x'.repeat(300_000);
 
-let browser;
-let folder;
-before(async () => {
-  browser = await launch();
-  folder = await mkdtemp(join(tmpdir(), 'netloom-cors-'));
-  await build({ entryPoints: [`${netloom}test/v86/fetch/page.ts`], bundle: true, format: 'esm', outfile: `${folder}/page.js`, logLevel: 'error' });
-});
-after(async () => {
-  await browser.close();
-  await rm(folder, { recursive: true });
-});
+const made = pagesOf('v86/fetch/page.ts');
 
 /** A page, and a server of another origin that answers `{ method, body, fields }`, with these fields for CORS. */
 async function setUp(t, cors = {}) {
@@ -52,9 +37,9 @@ async function setUp(t, cors = {}) {
   const server = http.createServer(listener);
   const target = await listen(server);
   const proxy = await listen(corsAnywhere.createServer({}));
-  const pages = await serve(folder, { '/index.html': html });
+  const pages = await serve(made.folder, { '/index.html': html });
   t.after(() => pages.close());
-  const page = await browser.newPage();
+  const page = await made.browser.newPage();
   t.after(() => page.close());
   await page.goto(`${pages.origin}/index.html`);
   await page.waitForFunction(() => globalThis.say);

@@ -1,37 +1,22 @@
 // A guest's HTTP server at a URL of another origin, in Chromium.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import test, { after, before } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
-import { launch, serve } from '../chromium.mjs';
+import test from 'node:test';
+import { serve } from '../chromium.mjs';
+import { netloom, pagesOf } from './page.mjs';
 
-const netloom = fileURLToPath(new URL('../../../packages/netloom/', import.meta.url));
 const origin = `${netloom}dist/v86/serve/origin`;
 const html = '<!doctype html><title>page</title><link rel="icon" href="data:,"><body><script type="module" src="/page.js"></script>';
 
-let browser;
-let folder;
-before(async () => {
-  browser = await launch();
-  folder = await mkdtemp(join(tmpdir(), 'netloom-exposed-'));
-  await build({ entryPoints: [`${netloom}test/v86/serve/page.ts`], bundle: true, format: 'esm', outfile: `${folder}/page.js`, logLevel: 'error' });
-});
-after(async () => {
-  await browser.close();
-  await rm(folder, { recursive: true });
-});
+const made = pagesOf('v86/serve/page.ts');
 
 /** Two origins, of pages and of guests, and a page of the first. */
 async function setUp(t, bridge = {}) {
-  const servers = [await serve(folder, { '/index.html': html }), await serve(origin, bridge)];
+  const servers = [await serve(made.folder, { '/index.html': html }), await serve(origin, bridge)];
   t.after(() => Promise.all(servers.map((server) => server.close())));
   // Two origins of one site: a browser that blocks what is of third parties gives others no service worker.
   const [pages, guests] = servers.map((server, number) => `http://${['page', 'guest'][number]}.netloom.localhost:${new URL(server.origin).port}`);
-  const context = await browser.newContext();
+  const context = await made.browser.newContext();
   t.after(() => context.close());
   const open = async () => {
     const page = await context.newPage();

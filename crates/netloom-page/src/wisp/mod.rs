@@ -28,7 +28,7 @@ use relay::Relay;
 /// How long a server may take to greet.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bounds of the time that a server which does not confirm has to refuse.
-const MIN_REFUSAL_WAIT: Duration = Duration::from_millis(2);
+const MIN_REFUSAL_WAIT: Duration = Duration::from_micros(500);
 const MAX_REFUSAL_WAIT: Duration = Duration::from_millis(100);
 
 /// What a Wisp client is told.

@@ -15,8 +15,8 @@ use super::{MAX_REFUSAL_WAIT, MIN_REFUSAL_WAIT, Owner, Table, Waits};
 const MAX_DATA_BYTES: usize = 32 * 1024;
 /// How long a guest that sends to a target which is gone is not told so, that it gets what was sent before.
 const AFTERMATH: Duration = Duration::from_secs(1);
-/// How much later a connect is answered early than its time was over.
-const SECOND_LOOK: Duration = Duration::from_millis(1);
+/// How much later a connect is answered early than its time was over: in a page another turn of the event loop.
+const SECOND_LOOK: Duration = Duration::from_micros(100);
 /// How long a guest may take nothing while the page does not read because of it.
 const STALL: Duration = Duration::from_secs(30);
 

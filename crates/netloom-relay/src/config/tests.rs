@@ -7,7 +7,7 @@ use crate::cli::{Cli, Command};
 
 fn load(flags: &[&str]) -> Result<Config, ConfigError> {
     let cli = Cli::try_parse_from([&["netloom", "relay"], flags].concat()).expect("flags parse");
-    let Command::Relay(args) = cli.command;
+    let Command::Relay(args) = cli.command else { panic!("a relay") };
     Config::load(&args)
 }
 

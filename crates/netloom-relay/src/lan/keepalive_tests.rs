@@ -31,7 +31,7 @@ enum Manners {
 /// The seconds at which a client of a default LAN was pinged, up to `pings` of them, and the one at which it was cut off if it was.
 async fn serve(manners: Manners, pings: usize) -> (Vec<u64>, Option<u64>) {
     let cli = Cli::try_parse_from(["netloom", "relay"]).expect("no flags are needed");
-    let Command::Relay(args) = cli.command;
+    let Command::Relay(args) = cli.command else { panic!("a relay") };
     let config = Config::load(&args).expect("the defaults are right");
     let settings = config.lans[0].clone();
     let egress = Egress::new(&config, Vec::new()).lan(&settings);

@@ -55,6 +55,7 @@ pub(crate) struct NewClient {
 }
 
 /// A LAN as the listeners see it.
+#[derive(Clone)]
 pub(crate) struct LanHandle {
     name: String,
     sender: mpsc::UnboundedSender<NewClient>,

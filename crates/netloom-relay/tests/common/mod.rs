@@ -43,9 +43,13 @@ impl Relay {
 
     /// Starts a relay by another command for the program.
     pub fn start_as(mut program: Command, flags: &[&str]) -> Self {
+        program.args(["relay", "--listen", "127.0.0.1:0"]).args(flags);
+        Self::start_command(program)
+    }
+
+    /// Starts what announces itself as a relay does.
+    pub fn start_command(mut program: Command) -> Self {
         let mut child = program
-            .args(["relay", "--listen", "127.0.0.1:0"])
-            .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

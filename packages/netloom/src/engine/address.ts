@@ -140,15 +140,3 @@ export function parseMac(text: string): Uint8Array {
   if (mac[0]! & 1) throw new NetworkError('EINVAL', { message: `the MAC address of a group: ${text}` });
   return mac;
 }
-
-/** The text of a MAC address. */
-export function macText(mac: Uint8Array): string {
-  return Array.from(mac, (octet) => octet.toString(16).padStart(2, '0')).join(':');
-}
-
-/** A MAC address of nobody: random, unicast and locally administered (IEEE 802 8.4). */
-export function randomMac(): Uint8Array {
-  const mac = crypto.getRandomValues(new Uint8Array(6));
-  mac[0] = (mac[0]! & 0xfc) | 2;
-  return mac;
-}

@@ -1,8 +1,3 @@
-/** Lets a process exit that only waits for this timer; browsers' timers are numbers and need none of it. */
-function unref(timer: unknown): void {
-  if (typeof timer === 'object' && timer !== null && 'unref' in timer && typeof timer.unref === 'function') timer.unref();
-}
-
 /** A timeout that is set again and again. */
 export class IdleTimer {
   /** Milliseconds; 0 for no limit. Holds for the next `start`. */
@@ -18,7 +13,8 @@ export class IdleTimer {
   start(limit = this.limit, background = false): void {
     clearTimeout(this.#timer);
     this.#timer = limit > 0 ? setTimeout(this.#run, limit) : undefined;
-    if (background) unref(this.#timer);
+    // Browsers' timers are numbers and need none of it.
+    if (background) (this.#timer as { unref?: () => void } | undefined)?.unref?.();
   }
 
   stop(): void {

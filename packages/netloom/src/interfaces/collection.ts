@@ -1,4 +1,5 @@
-import { parseMac, randomMac } from '../engine/address.ts';
+import { parseMac } from '../engine/address.ts';
+import { generateMacAddress } from '../wire/address.ts';
 import type { Engine } from '../engine/engine.ts';
 import { NetworkError } from '../errors.ts';
 import { capture, type CaptureOptions } from './capture.ts';
@@ -79,7 +80,7 @@ export class Interfaces implements Iterable<NetworkInterface> {
    * ```
    */
   async createTap(options: TapInterfaceOptions = {}): Promise<TapInterface> {
-    const mac = options.mac === undefined ? randomMac() : parseMac(options.mac);
+    const mac = options.mac === undefined ? generateMacAddress() : parseMac(options.mac);
     return this.#add('tap', (name) => new TapInterface(this.#engine, name, options, mac));
   }
 
@@ -98,7 +99,7 @@ export class Interfaces implements Iterable<NetworkInterface> {
    * ```
    */
   async createBridge(options: BridgeInterfaceOptions): Promise<BridgeInterface> {
-    const mac = options.mac === undefined ? randomMac() : parseMac(options.mac);
+    const mac = options.mac === undefined ? generateMacAddress() : parseMac(options.mac);
     const ports = options.ports ?? [];
     const fit = ports.every((port) => port instanceof TapInterface && this.#all.has(port) && !port.bridge);
     if (!fit || new Set(ports).size < ports.length) {

@@ -1,4 +1,4 @@
-import { macText } from '../engine/address.ts';
+import { parseMacAddress } from '../wire/address.ts';
 import type { Engine } from '../engine/engine.ts';
 import { FrameInterface } from './frames.ts';
 import { Interface, type InterfaceOptions, type Tap } from './interface.ts';
@@ -65,7 +65,7 @@ export class TapInterface extends FrameInterface {
   /** @internal */
   constructor(engine: Engine, name: string, options: TapInterfaceOptions, mac: Uint8Array) {
     super(engine, name, 'tap', options, mac);
-    this.mac = macText(mac);
+    this.mac = parseMacAddress(mac);
   }
 }
 
@@ -79,7 +79,7 @@ export class BridgeInterface extends Interface {
   /** @internal */
   constructor(engine: Engine, name: string, options: BridgeInterfaceOptions, mac: Uint8Array) {
     super(engine, name, 'bridge', options, mac);
-    this.mac = macText(mac);
+    this.mac = parseMacAddress(mac);
     this.#ports = [...options.ports];
     for (const port of this.#ports) {
       port.bridge = this;

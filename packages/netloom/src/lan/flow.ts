@@ -1,7 +1,7 @@
 /**
  * Flows that guests open: what they are, and how each is answered.
  */
-import { addressText, macText } from '../engine/address.ts';
+import { addressText } from '../engine/address.ts';
 import type { Engine, FlowListener } from '../engine/engine.ts';
 import { NetworkError } from '../errors.ts';
 import { TcpConnection } from '../tcp/connection.ts';
@@ -10,6 +10,7 @@ import type { SocketOptions, StreamConnection } from '../transport/types.ts';
 import { PROTOCOLS, REFUSALS, type LanExports } from './abi.ts';
 import { Channel } from './channel.ts';
 import type { DatagramChannel, DatagramFlow, Egress, Endpoint, Flow, GuestId, RefusalReason, TcpFlow } from './types.ts';
+import { parseMacAddress } from '../wire/address.ts';
 
 /** The flow of an id, as it is handed to the outside; `undefined` if it is over already. */
 export function flowOf(engine: Engine<LanExports>, index: number, generation: number, mtuOf: (port: number) => number): Flow | undefined {
@@ -19,7 +20,7 @@ export function flowOf(engine: Engine<LanExports>, index: number, generation: nu
   const about: About = {
     source: { address: addressText(bytes, arena, sourceFamily), port: sourcePort },
     destination: { address: addressText(bytes, arena + 16, destinationFamily), port: destinationPort },
-    guest: { mac: macText(bytes.subarray(arena + 32, arena + 38)), port },
+    guest: { mac: parseMacAddress(bytes.subarray(arena + 32, arena + 38)), port },
   };
   const kind = PROTOCOLS[protocol]!;
   if (kind === 'tcp') return new OpenedConnection(engine, index, generation, about, mtuOf(port));

@@ -1,5 +1,5 @@
 import { putInArena } from '../context.ts';
-import { familyOf, macText } from '../engine/address.ts';
+import { familyOf } from '../engine/address.ts';
 import { dropsOf } from '../engine/drops.ts';
 import { Engine, errorOf } from '../engine/engine.ts';
 import { loadModule } from '../engine/module.ts';
@@ -15,6 +15,7 @@ import { LanPort } from './port.ts';
 import { guardedly } from './report.ts';
 import { settingsOf, type Settings } from './settings.ts';
 import type { Flow, FrameReceiver, Lan, LanConnectOptions, LanGuest, LanOptions, LanStats, Port, PortOptions, Query } from './types.ts';
+import { parseMacAddress } from '../wire/address.ts';
 
 /** How often the machine is told the time of day, in microseconds: clocks are set while a page lives. */
 const WALL_CLOCK_US = 1_000_000;
@@ -143,7 +144,7 @@ export class PageLan implements Lan {
     const { words, bytes, arena } = engine;
     const [at, length, port] = [words[0]!, words[1]!, words[2]!];
     const id = high * 2 ** 32 + low;
-    const query = { id, message: bytes.slice(at, at + length), guest: { mac: macText(bytes.subarray(arena, arena + 6)), port } };
+    const query = { id, message: bytes.slice(at, at + length), guest: { mac: parseMacAddress(bytes.subarray(arena, arena + 6)), port } };
     if (!onQuery || !guardedly(() => onQuery(query))) this.answer(id, undefined);
   }
 

@@ -1,11 +1,12 @@
 /**
  * A LAN's options as its module reads them: numbers, and settings behind each other in the arena.
  */
-import { parseMac, parseNet, putAddress, randomMac, type Net } from '../engine/address.ts';
+import { parseMac, parseNet, putAddress, type Net } from '../engine/address.ts';
 import { NetworkError } from '../errors.ts';
 import { inRange, portOf } from '../tcp/options.ts';
 import { LAN_FLAG, SETTING } from './abi.ts';
 import type { LanDhcpOptions, LanDnsOptions, LanOptions } from './types.ts';
+import { generateMacAddress } from '../wire/address.ts';
 
 /** What the module is told. */
 export type Settings = {
@@ -38,7 +39,7 @@ export function settingsOf(given: LanOptions): Settings {
   const writer = new Writer();
   writer.put(SETTING.net, [...net.address.subarray(0, 4), net.prefix]);
   // A switch alone must not keep the gateway of another network from its own.
-  writer.put(SETTING.mac, ip === false ? randomMac() : parseMac(mac));
+  writer.put(SETTING.mac, ip === false ? generateMacAddress() : parseMac(mac));
   const domain = (dns || {}).domain ?? DOMAIN;
   putPool(writer, net, dhcp || {}, domain);
   if (dns) putDns(writer, dns, domain);

@@ -208,9 +208,7 @@ export class V86Network extends EventTarget {
     } catch (error) {
       return Promise.reject(error);
     }
-    this.#unplug();
-    this.#segment.leave(this.#member);
-    this.#waiting = [];
+    this.#leave();
     this.#segment = this.#join();
     this.#plug();
     this.#changed();
@@ -222,10 +220,8 @@ export class V86Network extends EventTarget {
     if (this.#closed) return;
     this.#closed = true;
     this.#card.detach();
-    this.#unplug();
-    this.#waiting = [];
+    this.#leave();
     for (const wake of this.#plugging.splice(0)) wake();
-    this.#segment.leave(this.#member);
     if (this.#emulator.network_adapter === this) this.#emulator.network_adapter = undefined;
     this.#changed();
   }
@@ -295,6 +291,13 @@ export class V86Network extends EventTarget {
   #unplug(): void {
     this.#port?.close();
     this.#port = undefined;
+  }
+
+  /** Leaves the network, and drops what waited for it. */
+  #leave(): void {
+    this.#unplug();
+    this.#waiting = [];
+    this.#segment.leave(this.#member);
   }
 
   /** Offers a connection of the guest to the page. */

@@ -49,7 +49,7 @@ fn a_server_that_does_not_confirm_has_some_time_to_refuse() {
     let mut world = World::up(None, ClientConfig::default());
     // An eighth of the 20 ms that it took to open the WebSocket, twice, and a look at what has arrived meanwhile.
     let flow = world.connect(80);
-    world.run(Duration::from_micros(5_900));
+    world.run(Duration::from_micros(5_000));
     assert!(!world.connections[&flow].established);
     world.run(Duration::from_micros(200));
     assert!(world.connections[&flow].established);
@@ -59,7 +59,9 @@ fn a_server_that_does_not_confirm_has_some_time_to_refuse() {
     world.server_sends(stream, b"SSH-2.0");
     assert!(world.connections[&speaking].established);
     let quick = world.connect(23);
-    world.run(Duration::from_micros(3_100));
+    world.run(Duration::from_micros(500));
+    assert!(!world.connections[&quick].established);
+    world.run(Duration::from_micros(200));
     assert!(world.connections[&quick].established);
     let stream = world.stream(80);
     world.server_closes(stream, Reason::REFUSED);
