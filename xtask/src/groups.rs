@@ -104,6 +104,7 @@ fn sim(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
 /// With the unit of `dist/` and the static binary in an empty root.
 fn relay(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     needs::command("systemd-analyze", "systemd")?;
+    needs::command("openssl", "openssl")?;
     crate::build_relay()?;
     rust("netloom-relay", tier, reports)
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
@@ -100,8 +101,12 @@ where
                     let text = "a DNS message has at most 65535 bytes\n";
                     return Err(said(StatusCode::PAYLOAD_TOO_LARGE, text));
                 }
-                Ok(Err(_)) => return Err(said(StatusCode::BAD_REQUEST, "the message did not arrive whole\n")),
-                Err(_) => return Err(said(StatusCode::REQUEST_TIMEOUT, "the message did not arrive in time\n")),
+                Ok(Err(_)) => {
+                    return Err(said(StatusCode::BAD_REQUEST, "the message did not arrive whole\n"));
+                }
+                Err(_) => {
+                    return Err(said(StatusCode::REQUEST_TIMEOUT, "the message did not arrive in time\n"));
+                }
             }
         }
         _ => {

@@ -3,7 +3,8 @@
 //! ```text
 //! client ─▶ listen (gate · route · upgrade) ─▶ lan (one thread, one machine) ─▶ egress (dial · tcp · udp · ping · dns)
 //!                                  forward ─▶
-//!                                          └─▶ wisp (a thread for each core) ─▶ dial
+//!                                          ├─▶ wisp (a thread for each core) ─▶ dial
+//!                                          └─▶ cors, doh ─▶ dial
 //! ```
 
 pub mod c2w_net;

@@ -56,7 +56,8 @@ fn page(request: &Message) -> Vec<u8> {
         ),
         "/echo" => answer("200 OK", &[], &String::from_utf8_lossy(&request.body)),
         "/headers" => {
-            let lines: Vec<_> = request.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+            let lines: Vec<_> =
+                request.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
             answer("200 OK", &[], &lines.join("\n"))
         }
         _ => answer("200 OK", &[], &format!("http://{}{path}", request.header("host").unwrap_or_default())),
@@ -112,7 +113,11 @@ fn what_names_no_target_is_told() {
         ("/cors//example.com", 200, None),
         ("/http:///", 200, None),
         ("/http://:1234", 200, None),
-        ("/http:/notenoughslashes", 400, Some("The URL is invalid: two slashes are needed after the http(s):.")),
+        (
+            "/http:/notenoughslashes",
+            400,
+            Some("The URL is invalid: two slashes are needed after the http(s):."),
+        ),
         ("/example.com.com:65536", 400, Some("Port number too large: 65536")),
         ("/favicon.ico", 404, Some("Invalid host: favicon.ico")),
         ("/cors/robots.txt", 404, Some("Invalid host: robots.txt")),
@@ -128,7 +133,10 @@ fn what_names_no_target_is_told() {
         assert_eq!(answer.header("content-security-policy"), Some("sandbox"), "{path}");
         match text {
             Some(text) => assert_eq!(answer.text(), text, "{path}"),
-            None => assert!(answer.text().starts_with("This API enables cross-origin requests to anywhere."), "{path}"),
+            None => assert!(
+                answer.text().starts_with("This API enables cross-origin requests to anywhere."),
+                "{path}"
+            ),
         }
     }
     assert!(web.get("/http:/x", &[]).line.ends_with("400 Missing slash"));
@@ -174,12 +182,19 @@ fn redirects_are_followed_as_get() {
     for method in ["GET", "POST"] {
         let body: &[u8] = if method == "POST" { b"data" } else { b"" };
         let answer = ask(web.relay.address, method, "/example.com/redirect", &[], body);
-        assert_eq!((answer.status(), answer.text().as_str()), (200, "GET /target HTTP/1.1 target"), "{method}");
+        assert_eq!(
+            (answer.status(), answer.text().as_str()),
+            (200, "GET /target HTTP/1.1 target"),
+            "{method}"
+        );
         assert_eq!(answer.header("x-request-url"), Some("http://example.com/redirect"));
         assert_eq!(answer.header("x-cors-redirect-1"), Some("302 http://example.com/target"));
         assert_eq!(answer.header("x-final-url"), Some("http://example.com/target"));
         let exposed = answer.header("access-control-expose-headers").unwrap_or_default();
-        assert!(exposed.starts_with("some-header,content-length,x-final-url,access-control-allow-origin"), "{exposed}");
+        assert!(
+            exposed.starts_with("some-header,content-length,x-final-url,access-control-allow-origin"),
+            "{exposed}"
+        );
         assert_eq!(web.server.last().header("content-type"), None);
     }
     let answer = web.get("/example.com/loop", &[]);
@@ -189,7 +204,10 @@ fn redirects_are_followed_as_get() {
     assert_eq!(answer.header("x-cors-redirect-5"), Some("302 http://example.com/loop"));
     assert_eq!(answer.header("x-cors-redirect-6"), None);
     let answer = web.get("/cors/example.com/loop", &[("X-Forwarded-Proto", "https")]);
-    assert_eq!(answer.header("location"), Some(format!("https://{relay}/cors/http://example.com/loop").as_str()));
+    assert_eq!(
+        answer.header("location"),
+        Some(format!("https://{relay}/cors/http://example.com/loop").as_str())
+    );
     for (path, location) in [("/example.com/nowhere", None), ("/example.com/junk", Some("http:///"))] {
         let answer = web.get(path, &[]);
         assert_eq!((answer.status(), answer.header("location")), (302, location), "{path}");
@@ -227,7 +245,9 @@ fn answers_are_kept_off_the_relays_origin() {
     let web = Web::start(&[]);
     let answer = web.get("/example.com/cookies", &[]);
     assert!(answer.line.ends_with("201 Created Here"), "{}", answer.line);
-    for name in ["set-cookie", "set-cookie2", "clear-site-data", "strict-transport-security", "x-hop", "keep-alive"] {
+    for name in
+        ["set-cookie", "set-cookie2", "clear-site-data", "strict-transport-security", "x-hop", "keep-alive"]
+    {
         assert_eq!(answer.header(name), None, "{name}");
     }
     assert_eq!(answer.header("set-cookie3"), Some("c"));
@@ -306,7 +326,10 @@ fn origins_that_may_ask() {
     );
     assert_eq!(
         status(&[("Origin", "https://other.example")]),
-        (403, "The origin \"https://other.example\" was blacklisted by the operator of this proxy.".to_owned())
+        (
+            403,
+            "The origin \"https://other.example\" was blacklisted by the operator of this proxy.".to_owned()
+        )
     );
     assert_eq!(status(&[("Origin", "http://page.example")]).0, 403);
 }
@@ -352,7 +375,9 @@ fn without_the_flag_there_is_no_proxy() {
     for path in ["/cors/http://example.com/", "/http://example.com/", "/example.com"] {
         assert_eq!(ask(relay.address, "GET", path, &[], b"").status(), 404, "{path}");
     }
-    assert!(ask(relay.address, "GET", "/?url=http%3A%2F%2Fexample.com%2F", &[], b"").text().contains("relay_url"));
+    assert!(
+        ask(relay.address, "GET", "/?url=http%3A%2F%2Fexample.com%2F", &[], b"").text().contains("relay_url")
+    );
 }
 
 #[test]

@@ -56,7 +56,11 @@ fn the_policy_holds_whatever_the_form() {
         ] {
             let answer = ask(relay.address, "GET", &path, &[], b"");
             assert_eq!(answer.status(), 403, "{path}: {}", answer.text());
-            assert!(answer.text().starts_with("This relay does not reach that target: "), "{path}: {}", answer.text());
+            assert!(
+                answer.text().starts_with("This relay does not reach that target: "),
+                "{path}: {}",
+                answer.text()
+            );
             assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
         }
     }
@@ -97,7 +101,11 @@ fn targets_that_do_not_answer() {
     for target in targets {
         let answer = get(&format!("/http://{target}"));
         assert_eq!(answer.status(), 404, "{target}");
-        assert!(answer.text().starts_with("Not found because of proxy error: "), "{target}: {}", answer.text());
+        assert!(
+            answer.text().starts_with("Not found because of proxy error: "),
+            "{target}: {}",
+            answer.text()
+        );
         assert_eq!(answer.header("access-control-allow-origin"), Some("*"), "{target}");
         let answer = get(&format!("/?url=http://{target}"));
         assert_eq!((answer.status(), answer.text().as_str()), (400, "Error fetching URL\n"), "{target}");
@@ -121,7 +129,8 @@ fn connections_are_kept_and_asked_anew_when_gone() {
 
 #[test]
 fn an_answer_that_breaks_off_breaks_off() {
-    let server = Server::start(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nX-Close: 1\r\n\r\nhalf".to_vec());
+    let server =
+        Server::start(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nX-Close: 1\r\n\r\nhalf".to_vec());
     let relay = Relay::start(&LOOPBACK);
     let mut stream = TcpStream::connect(relay.address).expect("it listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
@@ -131,7 +140,10 @@ fn an_answer_that_breaks_off_breaks_off() {
     // The end may come as a reset.
     drop(stream.read_to_end(&mut text));
     let text = String::from_utf8_lossy(&text).to_lowercase();
-    assert!(text.starts_with("http/1.1 200") && text.contains("content-length: 10") && text.ends_with("half"), "{text}");
+    assert!(
+        text.starts_with("http/1.1 200") && text.contains("content-length: 10") && text.ends_with("half"),
+        "{text}"
+    );
 }
 
 /// A connection of which the head of a request was read.
@@ -251,10 +263,12 @@ impl Tls {
     fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let openssl = |arguments: &[&str]| {
-            let output = Command::new("openssl").args(arguments).current_dir(&folder).output().expect("openssl");
+            let output =
+                Command::new("openssl").args(arguments).current_dir(&folder).output().expect("openssl");
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         };
-        let key = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
+        let key =
+            ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
         openssl(&[&key[..], &["-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem"]].concat());
         let leaf = [
             "-subj=/CN=example.com",

@@ -96,7 +96,10 @@ fn get_and_post() {
 fn names_known_here_and_addresses_that_are_not_passed_on() {
     let relay = start(&[]);
     let record = get(&relay, "web.lan");
-    assert_eq!((found(&record), record.header("cache-control")), (vec!["192.168.86.10".to_owned()], Some("max-age=60")));
+    assert_eq!(
+        (found(&record), record.header("cache-control")),
+        (vec!["192.168.86.10".to_owned()], Some("max-age=60"))
+    );
     assert_eq!(found(&get(&relay, "localhost")), [Ipv4Addr::LOCALHOST.to_string()]);
     assert!(found(&get(&relay, "private.example")).is_empty(), "a private address of a public name");
 }
@@ -136,7 +139,10 @@ fn a_server_that_is_silent_is_a_failure_in_dns() {
     let server = silent.local_addr().expect("its address").to_string();
     let relay = Relay::start(&["--dns", &server]);
     let answer = get(&relay, "public.example");
-    assert_eq!((answer.status(), answer.body[3] & 15, answer.header("cache-control")), (200, 2, Some("no-store")));
+    assert_eq!(
+        (answer.status(), answer.body[3] & 15, answer.header("cache-control")),
+        (200, 2, Some("no-store"))
+    );
 }
 
 #[test]

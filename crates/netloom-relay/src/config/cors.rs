@@ -300,10 +300,9 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
 }
 
 fn number_in(value: i64, least: i64, most: i64, example: &str) -> Result<u64, String> {
-    u64::try_from(value)
-        .ok()
-        .filter(|_| (least..=most).contains(&value))
-        .ok_or_else(|| format!("{value} is out of range; write a number from {least} to {most}, as {example}"))
+    u64::try_from(value).ok().filter(|_| (least..=most).contains(&value)).ok_or_else(|| {
+        format!("{value} is out of range; write a number from {least} to {most}, as {example}")
+    })
 }
 
 fn contents(path: &Path) -> Result<Vec<u8>, String> {
@@ -311,14 +310,23 @@ fn contents(path: &Path) -> Result<Vec<u8>, String> {
         format!("{} cannot be read ({error}); name a file that this user may read", path.display())
     })?;
     if text.len() > MAX_FILE_BYTES {
-        return Err(format!("{} is larger than {} MiB; name another file", path.display(), MAX_FILE_BYTES >> 20));
+        return Err(format!(
+            "{} is larger than {} MiB; name another file",
+            path.display(),
+            MAX_FILE_BYTES >> 20
+        ));
     }
     Ok(text)
 }
 
 fn authorities(path: &Path) -> Result<Authorities, String> {
     let text = contents(path)?;
-    let wrong = || format!("{} holds no certificate in PEM; name a file with -----BEGIN CERTIFICATE-----", path.display());
+    let wrong = || {
+        format!(
+            "{} holds no certificate in PEM; name a file with -----BEGIN CERTIFICATE-----",
+            path.display()
+        )
+    };
     let certificates: Vec<_> =
         CertificateDer::pem_slice_iter(&text).collect::<Result<_, _>>().map_err(|_| wrong())?;
     let mut roots = rustls::RootCertStore::empty();

@@ -26,7 +26,9 @@ impl Call {
     /// The call that a request is. `is_root`: the proxy has every path that is not the relay's own, `/` included.
     pub(crate) fn of<B>(request: &Request<B>, is_root: bool) -> Option<Self> {
         let is_websocket = request.headers().get_all(UPGRADE).iter().any(|protocols| {
-            protocols.to_str().is_ok_and(|it| it.split(',').any(|it| it.trim().eq_ignore_ascii_case("websocket")))
+            protocols
+                .to_str()
+                .is_ok_and(|it| it.split(',').any(|it| it.trim().eq_ignore_ascii_case("websocket")))
         });
         if is_websocket {
             return None;
@@ -89,7 +91,9 @@ mod tests {
 
     #[test]
     fn the_relays_own_paths_stay_its_own() {
-        for path in ["/", "/?x=y", "/healthz", "/dns-query?dns=AAAA", "/lan/http://a/", "/api/leases", "/wisp/"] {
+        for path in
+            ["/", "/?x=y", "/healthz", "/dns-query?dns=AAAA", "/lan/http://a/", "/api/leases", "/wisp/"]
+        {
             assert_eq!(call("GET", path, false), None, "{path}");
         }
         assert_eq!(call("GET", "/", true), Some(("", Dialect::Path, String::new())));

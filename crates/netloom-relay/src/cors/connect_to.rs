@@ -20,9 +20,8 @@ impl FromStr for ConnectTo {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || {
-            format!("`{text}` is not HOST1:PORT1:HOST2:PORT2; write it as example.com:443:192.0.2.7:8443")
-        };
+        let wrong =
+            || format!("`{text}` is not HOST1:PORT1:HOST2:PORT2; write it as example.com:443:192.0.2.7:8443");
         let (host, rest) = host(text).ok_or_else(wrong)?;
         let (port, rest) = rest.split_once(':').ok_or_else(wrong)?;
         let (to_host, to_port) = self::host(rest).ok_or_else(wrong)?;
@@ -90,7 +89,18 @@ mod tests {
 
     #[test]
     fn what_is_no_rule() {
-        for text in ["", "a", "a:b", "a:80:b", "a:x:b:1", "a:0:b:1", "a:1:b:70000", "a:1:b:1:", "[::1:1:b:1", "a/b:1:c:1"] {
+        for text in [
+            "",
+            "a",
+            "a:b",
+            "a:80:b",
+            "a:x:b:1",
+            "a:0:b:1",
+            "a:1:b:70000",
+            "a:1:b:1:",
+            "[::1:1:b:1",
+            "a/b:1:c:1",
+        ] {
             assert!(text.parse::<ConnectTo>().is_err(), "{text}");
         }
     }

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue, LOCATION,
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue,
+    LOCATION,
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{Either, Empty};
@@ -90,7 +91,8 @@ pub(super) async fn forward(
         };
         match target {
             Some(target) if is_followed && followed.len() < max_redirects => {
-                let name = HeaderName::from_bytes(format!("x-cors-redirect-{}", followed.len() + 1).as_bytes());
+                let name =
+                    HeaderName::from_bytes(format!("x-cors-redirect-{}", followed.len() + 1).as_bytes());
                 let value = HeaderValue::try_from(format!("{} {}", answer.status().as_u16(), target.href()));
                 followed.extend(name.ok().zip(value.ok()));
                 method = Method::GET;

@@ -98,7 +98,8 @@ impl Location {
         // A reference without a host has our port, and writes it as we do.
         let url = self.url.join(reference).ok()?;
         let inherited = !reference.contains("//") && self.redundant_port;
-        let redundant_port = inherited || absolute_authority(reference).is_some_and(|a| is_redundant(&url, a));
+        let redundant_port =
+            inherited || absolute_authority(reference).is_some_and(|a| is_redundant(&url, a));
         Self::checked(url, redundant_port)
     }
 

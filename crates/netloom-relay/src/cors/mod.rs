@@ -21,9 +21,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, ORIGIN, VARY,
-};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, ORIGIN, VARY};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::{Either, Full};
 use hyper::body::{Bytes, Incoming};
@@ -87,9 +85,15 @@ impl Cors {
     ///
     /// # Errors
     /// If this build's TLS cannot be set up.
-    pub(crate) fn new(settings: CorsSettings, dialer: Arc<Dialer>, is_public: bool) -> Result<Self, rustls::Error> {
+    pub(crate) fn new(
+        settings: CorsSettings,
+        dialer: Arc<Dialer>,
+        is_public: bool,
+    ) -> Result<Self, rustls::Error> {
         if is_public && settings.whitelist.is_empty() && settings.rate_limit.is_none() {
-            warn!("the CORS proxy serves the pages of everybody: name yours with --cors-whitelist, or set --cors-rate-limit");
+            warn!(
+                "the CORS proxy serves the pages of everybody: name yours with --cors-whitelist, or set --cors-rate-limit"
+            );
         }
         let client = upstream::client(&settings, dialer)?;
         let limiter = settings.rate_limit.clone().map(Limiter::new);
@@ -97,7 +101,12 @@ impl Cors {
     }
 
     /// Answers a call from `peer`.
-    pub(crate) async fn answer(&self, call: Call, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
+    pub(crate) async fn answer(
+        &self,
+        call: Call,
+        request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         let is_preflight = parts.method == Method::OPTIONS;
         let mut sharing = Sharing::take(&mut parts.headers, call.dialect);
@@ -196,7 +205,10 @@ impl Cors {
         }
         let href = location.href();
         let is_own = |rest: &str| rest.starts_with('/');
-        if self.settings.redirect_same_origin && !origin.is_empty() && href.strip_prefix(origin).is_some_and(is_own) {
+        if self.settings.redirect_same_origin
+            && !origin.is_empty()
+            && href.strip_prefix(origin).is_some_and(is_own)
+        {
             return Err(direct(&href));
         }
         debug!("{peer}: {} {}", parts.method, location.host_header());
@@ -220,7 +232,9 @@ impl Cors {
             BadPath::Port(port) => {
                 plain(StatusCode::BAD_REQUEST, "Invalid port", format!("Port number too large: {port}"))
             }
-            BadPath::Host(host) => plain(StatusCode::NOT_FOUND, "Invalid host", format!("Invalid host: {host}")),
+            BadPath::Host(host) => {
+                plain(StatusCode::NOT_FOUND, "Invalid host", format!("Invalid host: {host}"))
+            }
         }
     }
 

@@ -40,7 +40,9 @@ impl FromStr for RateLimit {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
-            format!("`{text}` is not a rate limit; write requests, minutes and hosts without limit, as 50 3 example.com")
+            format!(
+                "`{text}` is not a rate limit; write requests, minutes and hosts without limit, as 50 3 example.com"
+            )
         };
         let mut words = text.split_whitespace();
         let mut number = || words.next().and_then(|word| word.parse::<u64>().ok()).ok_or_else(wrong);
@@ -105,7 +107,8 @@ impl Limiter {
 
     fn said(&self) -> String {
         let RateLimit { max_requests, period_minutes, .. } = self.limit;
-        let period = if period_minutes == 1 { "minute".to_owned() } else { format!("{period_minutes} minutes") };
+        let period =
+            if period_minutes == 1 { "minute".to_owned() } else { format!("{period_minutes} minutes") };
         format!(
             "The number of requests is limited to {max_requests} per {period}. Please self-host CORS Anywhere if you need more quota. See https://github.com/Rob--W/cors-anywhere#demo-server"
         )
@@ -128,7 +131,10 @@ mod tests {
             assert_eq!(limiter.count(origin, now), Ok(()));
         }
         let said = limiter.count("https://a.example", now).expect_err("the third");
-        assert!(said.starts_with("The number of requests is limited to 2 per minute. Please self-host"), "{said}");
+        assert!(
+            said.starts_with("The number of requests is limited to 2 per minute. Please self-host"),
+            "{said}"
+        );
         assert_eq!(limiter.count("https://a.example:81", now), Ok(()), "another host");
         assert_eq!(limiter.count("", now), Ok(()));
         assert_eq!(limiter.count("https://a.example", now + Duration::from_secs(60)), Ok(()));

@@ -53,8 +53,11 @@ pub(super) fn client(settings: &CorsSettings, dialer: Arc<Dialer>) -> Result<Cli
         .with_root_certificates(roots)
         .with_no_client_auth();
     let connector = Connector { dialer, connect_to: settings.connect_to.clone().into() };
-    let https =
-        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(connector);
+    let https = HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector);
     Ok(legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())

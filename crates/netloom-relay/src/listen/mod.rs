@@ -168,7 +168,9 @@ impl Visitor {
     /// Answers what takes its time, and leaves the rest to [`Self::answer`].
     async fn respond(&self, request: Request<Incoming>) -> Response<cors::Body> {
         let Entrance { gate, cors, dns, .. } = &*self.entrance;
-        if let Some((cors, call)) = cors.as_ref().and_then(|cors| Some((cors, Call::of(&request, self.entrance.root == Root::Cors)?))) {
+        if let Some((cors, call)) =
+            cors.as_ref().and_then(|cors| Some((cors, Call::of(&request, self.entrance.root == Root::Cors)?)))
+        {
             // Pages of every origin may call the proxy; it has lists of its own.
             return match gate.check_host(request.uri(), request.headers()) {
                 Ok(_) => cors.answer(call, request, self.peer.ip()).await,

@@ -100,7 +100,9 @@ impl Server {
                         if writer.write_all(&answer).is_err() {
                             return;
                         }
-                        if !answer.starts_with(b"HTTP/1.1 ") || answer.windows(9).any(|it| it == b"\r\nX-Close") {
+                        if !answer.starts_with(b"HTTP/1.1 ")
+                            || answer.windows(9).any(|it| it == b"\r\nX-Close")
+                        {
                             return;
                         }
                     }

@@ -120,7 +120,8 @@ pub fn lifetime_s(reply: &[u8]) -> Option<u32> {
     if let Some(shortest) = answers.map(ttl_s).min() {
         return Some(shortest);
     }
-    let is_start = |record: &&Record| record.section == Section::Authority as usize && record.kind == TYPE_SOA;
+    let is_start =
+        |record: &&Record| record.section == Section::Authority as usize && record.kind == TYPE_SOA;
     let start = records.iter().find(is_start)?;
     let minimum = start.data.end.checked_sub(4).filter(|at| *at >= start.data.start)?;
     Some(ttl_s(start).min(u32_at(reply, minimum)?))
