@@ -107,6 +107,10 @@ fn wrong_flags() {
             &["--config", "/nonexistent/netloom.toml"],
             &["/nonexistent/netloom.toml", "cannot be read", "--config"],
         ),
+        (&["--root", "nowhere"], &["--root", "lan or wisp"]),
+        (&["--wisp-user", "alice"], &["--wisp-user", "NAME=PASSWORD"]),
+        (&["--wisp-user", "a=1", "--wisp-user", "a=2"], &["--wisp-user", "two users named `a`"]),
+        (&["--wisp-key", "AAAA"], &["--wisp-key", "32 bytes in base64"]),
         (&["--mtuu", "1500"], &["--mtuu", "--help"]),
         (&["surplus"], &["surplus", "--help"]),
     ] {
@@ -149,6 +153,11 @@ fn wrong_files() {
             &["leases", "192.168.86.0/24"],
         ),
         ("[[lan]]\nname = \"a\"\n[lan.records]\n\"web.lan\" = \"x\"\n", 4, &["records", "NAME=IP"]),
+        ("[wisp]\nmax_streams = 0\n", 2, &["max_streams", "1 to 1000000"]),
+        ("[wisp]\nmax_message_bytes = 1\n", 2, &["max_message_bytes", "4096 to 67108864"]),
+        ("[wisp]\nusers = \"a\"\n", 2, &["users", "write users = {"]),
+        ("[wisp.users]\n\"a\" = \"\"\n", 2, &["users", "NAME=PASSWORD"]),
+        ("[listen]\nroot = true\n", 2, &["root", "write root = \"lan\""]),
         ("[[lan]\n", 1, &[]),
         ("x\n", 1, &[]),
     ] {
@@ -177,6 +186,9 @@ fn check_prints_what_gives_the_same() {
         "--cors-rate-limit=50  3 a.example",
         "--cors-max-redirects=3",
         "--connect-to=a.example:443:[2001:db8::1]:8443",
+        "--root=wisp",
+        "--wisp-user=alice=open sesame",
+        "--wisp-key=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
     ];
     let first = run(&[&["--check"][..], &flags].concat());
     assert!(first.status.success());

@@ -6,6 +6,7 @@ mod common;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, UdpSocket};
+use std::time::Duration;
 
 use common::wisp::{LOOPBACK, WispClient, echo, listener, sink, source, target};
 use common::{Guest, PATIENCE, Relay};
@@ -83,18 +84,14 @@ fn every_failure_has_its_reason() {
 #[test]
 fn a_reset_of_the_target_is_not_its_end() {
     let relay = Relay::start(&LOOPBACK);
-    let (target, _ended) = target(|stream| {
-        let socket = socket2_linger(&stream);
-        drop((socket, stream));
+    let (target, _ended) = target(|mut stream| {
+        stream.read_exact(&mut [0]).expect("a request");
+        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).expect("closing resets");
     });
     let mut client = WispClient::version_1(&relay);
     client.open(1, Kind::Tcp, target);
+    client.send(1, Packet::Data(b"x"));
     assert_eq!(client.reason(1), Reason::NETWORK);
-}
-
-/// Closing resets.
-fn socket2_linger(stream: &std::net::TcpStream) {
-    rustix::net::sockopt::set_socket_linger(stream, Some(std::time::Duration::ZERO)).expect("linger");
 }
 
 #[test]
@@ -124,7 +121,6 @@ fn a_close_with_an_error_resets_the_target() {
     let mut client = WispClient::version_1(&relay);
     client.open(1, Kind::Tcp, sink);
     client.send(1, Packet::Data(b"x"));
-    client.until("credit or nothing", |_| true);
     client.sync();
     // Once the stream is open the reset reaches the target.
     client.send(1, Packet::Close(Reason::NETWORK));
@@ -390,4 +386,86 @@ fn a_stop_tells_clients_and_delivers() {
     client.guest.send_message(Opcode::Close, &1001_u16.to_be_bytes());
     assert_eq!(relay.wait().code(), Some(0));
     assert_eq!(got.recv_timeout(PATIENCE).expect("an end").expect("in order"), b"before the stop");
+}
+
+/// The key of RFC 8032 section 7.1, test 1.
+fn key_pair() -> ring::signature::Ed25519KeyPair {
+    let seed = [
+        0x9d, 0x61, 0xb1, 0x9d, 0xef, 0xfd, 0x5a, 0x60, 0xba, 0x84, 0x4a, 0xf4, 0x92, 0xec, 0x2c, 0xc4, 0x44,
+        0x49, 0xc5, 0x69, 0x7b, 0x32, 0x69, 0x19, 0x70, 0x3b, 0xac, 0x03, 0x1c, 0xae, 0x7f, 0x60,
+    ];
+    ring::signature::Ed25519KeyPair::from_seed_unchecked(&seed).expect("a key")
+}
+
+/// The public half, in base64.
+const PUBLIC_KEY: &str = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+
+/// What a client with these extensions hears: the first CONTINUE, or why not.
+fn admission(relay: &Relay, extensions: impl Fn(&[u8]) -> Vec<(u8, Vec<u8>)>) -> Option<Reason> {
+    let mut client = WispClient::connect(relay, "/wisp/", &["Sec-WebSocket-Protocol: wisp-v2"]);
+    client.until("INFO", |client| !client.infos.is_empty());
+    let info = client.infos[0].clone();
+    let extensions = extensions(&info);
+    let borrowed: Vec<(u8, &[u8])> = extensions.iter().map(|(id, data)| (*id, data.as_slice())).collect();
+    client.introduce(&borrowed);
+    client.until("an answer", |client| !client.credits.is_empty() || !client.closed.is_empty());
+    let reason = client.closed.get(&0).copied();
+    if reason.is_some() {
+        while client.guest.fill() {}
+        assert_eq!(client.guest.closed, Some(Some(1008)));
+    }
+    reason
+}
+
+#[test]
+fn passwords_of_either_layout() {
+    let relay = Relay::start(&["--wisp-user", "alice=open = sesame", "--wisp-user", "bob=x"]);
+    let with = |metadata: Vec<u8>| admission(&relay, |_| vec![(extension::PASSWORD, metadata.clone())]);
+    let draft_6 =
+        |user: &str, password: &str| [&[user.len() as u8][..], user.as_bytes(), password.as_bytes()].concat();
+    let draft_5 = |user: &str, password: &str| {
+        let lengths = [user.len() as u8, password.len() as u8, 0];
+        [&lengths[..], user.as_bytes(), password.as_bytes()].concat()
+    };
+    assert_eq!(with(draft_6("alice", "open = sesame")), None);
+    assert_eq!(with(draft_5("alice", "open = sesame")), None);
+    assert_eq!(with(draft_6("bob", "open = sesame")), Some(Reason::BAD_PASSWORD));
+    assert_eq!(with(draft_6("alice", "")), Some(Reason::BAD_PASSWORD));
+    assert_eq!(with(draft_6("eve", "x")), Some(Reason::BAD_PASSWORD));
+    assert_eq!(with(vec![200, 1]), Some(Reason::AUTHENTICATION_REQUIRED));
+    assert_eq!(admission(&relay, |_| vec![]), Some(Reason::AUTHENTICATION_REQUIRED));
+    relay.wait_for_log("not admitted: wrong name or password");
+    assert!(!relay.log().contains("sesame"));
+    for path in ["/wisp/", "/wisp/127.0.0.1:80"] {
+        let head = Guest::connect(relay.address, path, &[]).map_or_else(|head| head, |guest| guest.head);
+        assert!(head.starts_with("HTTP/1.1 403"), "{path}: {head}");
+    }
+}
+
+#[test]
+fn keys_sign_the_challenge() {
+    let relay = Relay::start(&["--wisp-key", PUBLIC_KEY]);
+    let pair = key_pair();
+    let public = ring::signature::KeyPair::public_key(&pair).as_ref().to_vec();
+    // The extension's number and length, `required`, the algorithms, and then the challenge.
+    let challenge = |info: &[u8]| {
+        let at = 2 + info[2..].windows(2).position(|pair| pair == [extension::KEY, 66]).expect("a challenge");
+        assert_eq!(info[at..at + 7], [extension::KEY, 66, 0, 0, 0, 1, 1]);
+        info[at + 7..at + 71].to_vec()
+    };
+    let answer = |hash: &'static ring::digest::Algorithm, forged: bool| {
+        let (pair, public) = (&pair, &public);
+        move |info: &[u8]| {
+            let mut signed = challenge(info);
+            signed[0] ^= u8::from(forged);
+            let name = ring::digest::digest(hash, public);
+            let metadata = [&[1][..], name.as_ref(), pair.sign(&signed).as_ref()].concat();
+            vec![(extension::KEY, metadata)]
+        }
+    };
+    assert_eq!(admission(&relay, answer(&ring::digest::SHA256, false)), None);
+    assert_eq!(admission(&relay, answer(&ring::digest::SHA512, false)), None, "draft 4");
+    assert_eq!(admission(&relay, answer(&ring::digest::SHA256, true)), Some(Reason::BAD_SIGNATURE));
+    assert_eq!(admission(&relay, answer(&ring::digest::SHA384, false)), Some(Reason::BAD_SIGNATURE));
+    assert_eq!(admission(&relay, |_| vec![]), Some(Reason::AUTHENTICATION_REQUIRED));
 }

@@ -273,8 +273,13 @@ impl Password {
 impl KeyAnswer {
     fn parse(metadata: &[u8]) -> Option<Self> {
         const SHA256_BYTES: usize = 32;
+        // Of draft 4.
+        const SHA512_BYTES: usize = 64;
+        const SIGNATURE_BYTES: usize = 64;
         let (algorithm, rest) = metadata.split_first()?;
-        let (key_hash, signature) = rest.split_at_checked(SHA256_BYTES)?;
+        let is_old = rest.len() == SHA512_BYTES + SIGNATURE_BYTES;
+        let (key_hash, signature) =
+            rest.split_at_checked(if is_old { SHA512_BYTES } else { SHA256_BYTES })?;
         Some(Self { algorithm: *algorithm, key_hash: key_hash.to_vec(), signature: signature.to_vec() })
     }
 }

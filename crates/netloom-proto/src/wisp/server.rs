@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::client::is_before;
-use super::info::{ClientInfo, ServerInfo};
+use super::info::{ClientInfo, Password, ServerInfo};
 use super::packet::{HEADER_BYTES, Packet, PacketError, data_header};
 use super::{Kind, Reason};
 
@@ -76,6 +76,7 @@ pub struct Server {
     config: ServerConfig,
     phase: Phase,
     client: Option<ClientInfo>,
+    old_password: Option<Password>,
     streams: BTreeMap<u32, Stream>,
     control: VecDeque<Vec<u8>>,
     malformed: u64,
@@ -89,6 +90,7 @@ impl Server {
             phase: if config.info.is_some() { Phase::Introducing } else { Phase::Ready },
             config,
             client: None,
+            old_password: None,
             streams: BTreeMap::new(),
             control: VecDeque::new(),
             malformed: 0,
@@ -108,6 +110,18 @@ impl Server {
     #[must_use]
     pub const fn client(&self) -> Option<&ClientInfo> {
         self.client.as_ref()
+    }
+
+    /// What we told of ourselves, in version 2.
+    #[must_use]
+    pub const fn info(&self) -> Option<&ServerInfo> {
+        self.config.info.as_ref()
+    }
+
+    /// The client's password if what it wrote is read as draft 5 had it, which is how older clients answer.
+    #[must_use]
+    pub const fn old_password(&self) -> Option<&Password> {
+        self.old_password.as_ref()
     }
 
     /// Whether streams can be opened.
@@ -183,6 +197,10 @@ impl Server {
                 client.confirms &= ours.confirms;
                 client.half_close &= ours.half_close;
                 client.stream_credit = client.stream_credit.filter(|_| ours.stream_credit);
+                if ours.password.is_some_and(|offer| !offer.old_layout) {
+                    let old = ClientInfo::parse(info, true).and_then(|old| old.password);
+                    self.old_password = old.map(|(password, _)| password);
+                }
                 self.client = Some(client.clone());
                 self.phase = Phase::Judged;
                 each(self, Event::Hello(client));

@@ -106,3 +106,24 @@ fn plain_requests() {
         assert_eq!(route(Root::Lan, &method, path, &none), expected, "{method} {path}");
     }
 }
+
+#[test]
+fn wisp_urls_end_in_a_slash_or_a_target() {
+    let wisp = |form| Route::Wisp { key: KEY.to_owned(), protocol: None, form };
+    let plain = |host: &str, port| Form::Plain(Target::parse(host.as_bytes(), port).expect("a target"));
+    for (path, form) in [
+        ("/wisp/", Form::Wisp { version_2: false }),
+        ("/wisp", Form::Wisp { version_2: false }),
+        ("/wisp/any/prefix/", Form::Wisp { version_2: false }),
+        ("/wisp/example.com:80", plain("example.com", 80)),
+        ("/wisp/x/[2001:db8::1]:443", plain("2001:db8::1", 443)),
+    ] {
+        assert_eq!(websocket(path, &[]), wisp(form), "{path}");
+    }
+    for path in ["/wisp/x", "/wisp/x:y", "/wisp/:80", "/wisp/x:65536", "/wisp/0x7f.1:80"] {
+        assert!(matches!(websocket(path, &[]), Route::BadUpgrade(_)), "{path}");
+    }
+    let offered = websocket("/wisp/", &[("sec-websocket-protocol", "a, binary")]);
+    let form = Form::Wisp { version_2: true };
+    assert_eq!(offered, Route::Wisp { key: KEY.to_owned(), protocol: Some("a".to_owned()), form });
+}

@@ -81,6 +81,8 @@ pub(super) struct Client {
     paused: Cell<bool>,
     /// Bytes that targets have taken.
     taken_bytes: Cell<u64>,
+    /// Just now, by what it said of itself.
+    refused: Cell<bool>,
     state: Cell<State>,
     wake: Notify,
     tally: RefCell<Tally>,
@@ -125,13 +127,16 @@ impl Client {
         let (dialect, decoder, target) = match new.form {
             Form::Plain(target) => (Dialect::Plain, Decoder::streaming(Role::Server), Some(target)),
             Form::Wisp { version_2 } => {
+                let (password, key) = worker.auth.offer()?;
                 let info = version_2.then(|| ServerInfo {
                     version: (2, 0),
-                    udp: true,
+                    udp: settings.udp,
+                    password,
+                    key,
+                    motd: settings.motd.clone(),
                     confirms: true,
                     half_close: true,
                     stream_credit: true,
-                    ..ServerInfo::default()
                 });
                 let config =
                     ServerConfig { info, credit_packets: CREDIT_PACKETS, max_streams: settings.max_streams };
@@ -155,6 +160,7 @@ impl Client {
             held_bytes: Cell::new(0),
             paused: Cell::new(false),
             taken_bytes: Cell::new(0),
+            refused: Cell::new(false),
             state: Cell::new(State::Open),
             wake: Notify::new(),
             tally: RefCell::default(),
@@ -351,6 +357,9 @@ impl Client {
         for stream in touched {
             stream.flush(self);
         }
+        if self.refused.take() {
+            closing = Some(CloseCode::POLICY);
+        }
         if let Err(error) = result {
             debug!("{}: broke the WebSocket protocol: {error}", self.peer);
             closing = Some(CloseCode::PROTOCOL_ERROR);
@@ -368,13 +377,30 @@ impl Client {
     ) {
         let stream = |id| self.streams.borrow().get(&id).cloned();
         match event {
-            Event::Hello(_) => {
-                if let Some(server) = server {
-                    server.admit();
+            Event::Hello(info) => {
+                let Some(server) = server else { return };
+                let challenge = server.info().and_then(|info| info.key.as_ref());
+                match self.worker.auth.judge(&info, server.old_password(), challenge) {
+                    Ok(()) => server.admit(),
+                    Err(reason) => {
+                        info!("{}: not admitted: {}", self.peer, reason.text());
+                        server.refuse(reason);
+                        self.refused.set(true);
+                    }
                 }
             }
             Event::Connect { stream, kind, host, port } => {
                 self.open(stream, kind, Target::parse(host.as_bytes(), port).ok());
+            }
+            // More than any client sends that heeds its credit.
+            Event::Data(id, _)
+                if server.as_ref().is_some_and(|server| is_flooded(server, id, &stream(id))) =>
+            {
+                debug!("{}: stream {id} does not heed its credit", self.peer);
+                if let Some((stream, server)) = self.streams.borrow_mut().remove(&id).zip(server) {
+                    server.close(id, Reason::CLIENT);
+                    stream.detach(false);
+                }
             }
             Event::Data(id, bytes) => match stream(id) {
                 Some(Stream::Tcp(tcp)) => {
@@ -640,6 +666,12 @@ impl Client {
         let pending = self.pending.take();
         self.write(&pending);
     }
+}
+
+/// Whether more packets wait on a TCP stream than a client may have sent: its credit is set anew while packets are under way, so
+/// twice the credit.
+fn is_flooded(server: &Server, id: u32, stream: &Option<Stream>) -> bool {
+    matches!(stream, Some(Stream::Tcp(_))) && server.queued(id) > 2 * CREDIT_PACKETS
 }
 
 impl Stream {

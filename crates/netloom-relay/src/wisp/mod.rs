@@ -9,6 +9,7 @@
 //! the credit that it has, so that a target that takes nothing stops its own stream alone. What targets send is read only when the
 //! WebSocket takes it, a piece of each stream in turn.
 
+mod auth;
 mod client;
 mod dialect;
 mod linger;

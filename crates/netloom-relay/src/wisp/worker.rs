@@ -12,6 +12,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tracing::{debug, info, warn};
 
 use super::NewClient;
+use super::auth::Auth;
 use super::client::Client;
 use super::dialect::HEAD_BYTES;
 use crate::config::WispSettings;
@@ -30,6 +31,7 @@ const SPARE_BYTES: usize = 512 * 1024;
 pub(super) struct Worker {
     pub(super) settings: WispSettings,
     pub(super) dialer: Arc<Dialer>,
+    pub(super) auth: Auth,
     /// Bytes just read from a socket behind room for their header, never kept across an await.
     pub(super) scratch: RefCell<Box<[u8]>>,
     /// A packet on its way into a message.
@@ -48,17 +50,19 @@ pub(super) fn spawn(
     arrivals: mpsc::UnboundedReceiver<NewClient>,
     stop: watch::Receiver<bool>,
 ) -> io::Result<JoinHandle<()>> {
+    let auth = Auth::new(&settings)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name(format!("wisp {number}")).spawn(move || {
         LocalSet::new().block_on(&runtime, async move {
-            Rc::new(Worker::new(settings, dialer)).run(arrivals, stop).await;
+            Rc::new(Worker::new(settings, dialer, auth)).run(arrivals, stop).await;
         });
     })
 }
 
 impl Worker {
-    fn new(settings: WispSettings, dialer: Arc<Dialer>) -> Self {
+    fn new(settings: WispSettings, dialer: Arc<Dialer>, auth: Auth) -> Self {
         Self {
+            auth,
             settings,
             dialer,
             scratch: RefCell::new(vec![0; HEAD_BYTES + READ_BYTES].into_boxed_slice()),
