@@ -64,7 +64,7 @@ impl Location {
             _ => {}
         }
         let is_explicit = scheme.is_some();
-        let scheme = scheme.unwrap_or(if port == Some("443") { "https" } else { "http" });
+        let scheme = scheme.unwrap_or_else(|| if port == Some("443") { "https" } else { "http" });
         let bad_host = || BadPath::Host(host.rsplit('@').next().unwrap_or_default().to_owned());
         let location = Self::new(&format!("{scheme}://{rest}")).ok_or_else(bad_host)?;
         if is_explicit || location.has_known_host() { Ok(location) } else { Err(bad_host()) }

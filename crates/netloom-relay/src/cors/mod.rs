@@ -15,17 +15,17 @@ mod headers;
 mod idle;
 mod location;
 pub(crate) mod rate_limit;
+mod said;
 mod upstream;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, ORIGIN, VARY};
+use http::header::{HOST, HeaderName, ORIGIN};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::{Either, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::ext::ReasonPhrase;
 use tracing::{debug, warn};
 
 pub(crate) use call::Call;
@@ -33,17 +33,17 @@ pub(crate) use idle::Download;
 
 use crate::config::CorsSettings;
 use crate::egress::Dialer;
-use forward::{Base, ForwardError, Job, Trail};
+use forward::{Base, Job, Trail};
 use headers::Sharing;
 use idle::Activity;
-use location::{BadPath, BadQuery, Location};
+use location::Location;
 use rate_limit::Limiter;
+use said::{Said, Unshared, plain};
 use upstream::Client;
 
 /// An answer's body: ours, or a target's.
 pub(crate) type Body = Either<Full<Bytes>, Download<Incoming>>;
 
-const HELP: &str = include_str!("help.txt");
 /// Redirects that are followed by default.
 const MAX_REDIRECTS: usize = 5;
 const MAX_REDIRECTS_OF_QUERY: usize = 20;
@@ -63,21 +63,6 @@ pub(crate) struct Cors {
     settings: CorsSettings,
     client: Client,
     limiter: Option<Limiter>,
-}
-
-/// An answer of our own, before it is shared.
-struct Said {
-    status: StatusCode,
-    reason: &'static str,
-    text: Bytes,
-    headers: HeaderMap,
-    is_shared: bool,
-}
-
-impl Said {
-    fn new(status: StatusCode, reason: &'static str, text: impl Into<Bytes>) -> Self {
-        Self { status, reason, text: text.into(), headers: HeaderMap::new(), is_shared: true }
-    }
 }
 
 impl Cors {
@@ -132,7 +117,9 @@ impl Cors {
                     max_redirects: self.settings.max_redirects.unwrap_or(default),
                     activity: Activity::new(Duration::from_secs(self.settings.timeout_s)),
                 };
-                forward::forward(&self.client, job).await.map_err(|error| said_of(&error, call.dialect))
+                forward::forward(&self.client, job)
+                    .await
+                    .map_err(|error| said::of_error(&error, call.dialect))
             }
             Err(said) => Err(said),
         };
@@ -147,14 +134,9 @@ impl Cors {
                 answer.map(Either::Right)
             }
             Err(said) => {
-                let mut answer = Response::new(Either::Left(Full::new(said.text)));
-                *answer.status_mut() = said.status;
-                *answer.headers_mut() = said.headers;
-                if said.is_shared {
+                let mut answer = said.map(Either::Left);
+                if answer.extensions().get::<Unshared>().is_none() {
                     sharing.put(answer.headers_mut(), is_preflight);
-                }
-                if !said.reason.is_empty() {
-                    answer.extensions_mut().insert(ReasonPhrase::from_static(said.reason.as_bytes()));
                 }
                 answer
             }
@@ -175,11 +157,12 @@ impl Cors {
                 Dialect::Path => StatusCode::OK,
                 Dialect::Query => StatusCode::NO_CONTENT,
             };
-            return Err(Said::new(status, "", ""));
+            return Err(said::empty(status, ""));
         }
         let location = match call.dialect {
-            Dialect::Path => Location::from_path(&call.target).map_err(|bad| self.said_of_path(bad))?,
-            Dialect::Query => Location::from_query(&call.target).map_err(said_of_query)?,
+            Dialect::Path => Location::from_path(&call.target)
+                .map_err(|bad| said::of_path(bad, self.settings.help.as_ref()))?,
+            Dialect::Query => Location::from_query(&call.target).map_err(said::of_query)?,
         };
         let headers = &parts.headers;
         let needed = &self.settings.require_headers;
@@ -209,7 +192,7 @@ impl Cors {
             && !origin.is_empty()
             && href.strip_prefix(origin).is_some_and(is_own)
         {
-            return Err(direct(&href));
+            return Err(said::direct(&href));
         }
         debug!("{peer}: {} {}", parts.method, location.host_header());
         let scheme = if is_secure(headers) { "https" } else { "http" };
@@ -219,72 +202,6 @@ impl Cors {
         };
         Ok((location, headers::for_target(headers, &self.settings, call.dialect), base))
     }
-
-    fn said_of_path(&self, bad: BadPath) -> Said {
-        match bad {
-            BadPath::NoUrl => self.help(),
-            BadPath::MissingSlash => plain(
-                StatusCode::BAD_REQUEST,
-                "Missing slash",
-                "The URL is invalid: two slashes are needed after the http(s):.",
-            ),
-            BadPath::IsCorsNeeded => Said { is_shared: false, ..plain(StatusCode::OK, "", "no") },
-            BadPath::Port(port) => {
-                plain(StatusCode::BAD_REQUEST, "Invalid port", format!("Port number too large: {port}"))
-            }
-            BadPath::Host(host) => {
-                plain(StatusCode::NOT_FOUND, "Invalid host", format!("Invalid host: {host}"))
-            }
-        }
-    }
-
-    fn help(&self) -> Said {
-        let Some(file) = &self.settings.help else { return plain(StatusCode::OK, "", HELP) };
-        let mut said = plain(StatusCode::OK, "", file.text.clone());
-        if file.path.extension().is_some_and(|it| it == "html") {
-            said.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
-        }
-        said
-    }
-}
-
-fn said_of_query(bad: BadQuery) -> Said {
-    let text = match bad {
-        BadQuery::Missing => "url parameter missing\n",
-        BadQuery::Unsupported => "Only http and https URLs supported\n",
-    };
-    plain(StatusCode::BAD_REQUEST, "", text)
-}
-
-fn said_of(error: &ForwardError, dialect: Dialect) -> Said {
-    match (error, dialect) {
-        (ForwardError::Denied(why), _) => {
-            let said = format!("This relay does not reach that target: {why}\n");
-            plain(StatusCode::FORBIDDEN, "", said)
-        }
-        (ForwardError::Failed(why), Dialect::Path) => {
-            plain(StatusCode::NOT_FOUND, "", format!("Not found because of proxy error: {why}"))
-        }
-        (ForwardError::Failed(why), Dialect::Query) => {
-            debug!("{why}");
-            plain(StatusCode::BAD_REQUEST, "", "Error fetching URL\n")
-        }
-    }
-}
-
-/// 301 to where the page could have asked itself.
-fn direct(href: &str) -> Said {
-    let mut said = Said::new(StatusCode::MOVED_PERMANENTLY, "Please use a direct request", "");
-    said.headers.insert(VARY, HeaderValue::from_static("origin"));
-    said.headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
-    said.headers.extend(HeaderValue::from_str(href).ok().map(|href| (LOCATION, href)));
-    said
-}
-
-fn plain(status: StatusCode, reason: &'static str, text: impl Into<Bytes>) -> Said {
-    let mut said = Said::new(status, reason, text);
-    said.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-    said
 }
 
 /// Whether the client came by TLS to whoever stands before us.
