@@ -107,7 +107,7 @@ fn wrong_flags() {
             &["--config", "/nonexistent/netloom.toml"],
             &["/nonexistent/netloom.toml", "cannot be read", "--config"],
         ),
-        (&["--root", "nowhere"], &["--root", "lan or wisp"]),
+        (&["--root", "nowhere"], &["--root", "lan, wisp or cors"]),
         (&["--wisp-user", "alice"], &["--wisp-user", "NAME=PASSWORD"]),
         (&["--wisp-user", "a=1", "--wisp-user", "a=2"], &["--wisp-user", "two users named `a`"]),
         (&["--wisp-key", "AAAA"], &["--wisp-key", "32 bytes in base64"]),
