@@ -90,7 +90,7 @@ fn doc(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
 }
 
 fn unit(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
-    for package in ["netloom-core", "netloom-proto", "netloom-page", "xtask"] {
+    for package in ["netloom-core", "netloom-proto", "netloom-page", "netloom-tls", "xtask"] {
         rust(package, tier, reports)?;
     }
     push("examples of the documentation", programs::examples().capture()?, Tally::of_rust, reports);

@@ -191,7 +191,17 @@ impl Bench {
             let name = format!("down, {}", who(clients, streams));
             self.load(&name, Load { clients, streams, way: Way::Down }, Some(DOWN_CPU_S_PER_GB))?;
         }
-        Ok(())
+        let mut costs = [Vec::new(), Vec::new()];
+        for _ in 0..self.effort.turns {
+            let ours = Server::start(&self.namespace, KINDS[0])?;
+            let load = Load { clients: 1, streams: 1, way: Way::Down };
+            costs[0].push(load::run(&ours, load, self.effort.load)?.cpu_s_per_gb);
+            let targets = Targets::start()?;
+            let proxy = Server::start_proxy(&self.namespace, targets.port(Behaviour::Source))?;
+            costs[1].push(load::download_through_proxy(&proxy, self.effort.load)?.cpu_s_per_gb);
+        }
+        let [ours, proxy] = costs.map(|mut costs| median(&mut costs));
+        self.limit("down, 1 stream, processor", "s/GB", ours, (PROXY, proxy))
     }
 
     fn up(&self) -> Result<()> {

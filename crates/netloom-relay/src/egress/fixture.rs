@@ -6,6 +6,9 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// In place of an rcode: no answer.
+pub(super) const SILENCE: u8 = 0xff;
+
 /// A DNS server that answers queries for addresses by what `answer` says for a name and a type: an rcode, a time to live and addresses.
 pub(super) fn server(
     answer: impl Fn(&str, u16) -> (u8, u32, Vec<IpAddr>) + Send + 'static,
@@ -20,6 +23,9 @@ pub(super) fn server(
             count.fetch_add(1, Ordering::SeqCst);
             let question = netloom_core::service::dns::question(&buffer[..read]).expect("a question");
             let (rcode, ttl, addresses) = answer(&question.name, question.kind);
+            if rcode == SILENCE {
+                continue;
+            }
             let mut message = buffer[..read].to_vec();
             message[2] |= 0x80;
             message[3] |= rcode;

@@ -1,5 +1,6 @@
 //! The host's own table of names, hosts(5), read again when it has changed.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
@@ -14,7 +15,7 @@ pub(super) struct Hosts(Mutex<Read>);
 #[derive(Default)]
 struct Read {
     modified: Option<SystemTime>,
-    entries: Vec<(String, IpAddr)>,
+    entries: HashMap<String, Vec<IpAddr>>,
 }
 
 impl Hosts {
@@ -26,32 +27,35 @@ impl Hosts {
             let text = std::fs::read(PATH).unwrap_or_default();
             *table = Read { modified, entries: parse(&String::from_utf8_lossy(&text)) };
         }
-        let found: Vec<IpAddr> =
-            table.entries.iter().filter(|(known, _)| known == name).map(|(_, address)| *address).collect();
-        (!found.is_empty()).then_some(found)
+        table.entries.get(name).cloned()
     }
 }
 
-fn parse(text: &str) -> Vec<(String, IpAddr)> {
-    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
-    let entries = lines.filter_map(|line| {
-        let mut words = line.split_whitespace();
-        let address: IpAddr = words.next()?.parse().ok()?;
-        Some(words.map(move |name| (name.trim_end_matches('.').to_ascii_lowercase(), address)))
-    });
-    entries.flatten().collect()
+fn parse(text: &str) -> HashMap<String, Vec<IpAddr>> {
+    let mut entries = HashMap::<_, Vec<IpAddr>>::new();
+    for line in text.lines() {
+        let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+        let Some(Ok(address)) = words.next().map(str::parse) else { continue };
+        for name in words {
+            entries.entry(name.trim_end_matches('.').to_ascii_lowercase()).or_default().push(address);
+        }
+    }
+    entries
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{IpAddr, parse};
 
     #[test]
     fn names_of_a_line_share_its_address() {
         let table = parse(
             "# comment\n192.0.2.1 Web web.lan. # x\n2001:db8::1\tweb.lan\nfe80::1%lo zone\nnot an address\n",
         );
-        let found: Vec<_> = table.iter().map(|(name, address)| format!("{name}={address}")).collect();
-        assert_eq!(found, ["web=192.0.2.1", "web.lan=192.0.2.1", "web.lan=2001:db8::1"]);
+        let found =
+            |name: &str| table.get(name).map(|found| found.iter().map(IpAddr::to_string).collect::<Vec<_>>());
+        assert_eq!(found("web"), Some(vec!["192.0.2.1".to_owned()]));
+        assert_eq!(found("web.lan"), Some(vec!["192.0.2.1".to_owned(), "2001:db8::1".to_owned()]));
+        assert_eq!(table.len(), 2);
     }
 }

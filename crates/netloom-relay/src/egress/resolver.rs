@@ -3,11 +3,13 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use netloom_core::service::dns::addresses;
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
 use super::dns::{Upstream, rcode};
 use super::error::DialError;
@@ -17,7 +19,7 @@ use super::hosts::Hosts;
 const MAX_NAMES: usize = 4096;
 /// How long an answer is kept at the most.
 const MAX_TTL: Duration = Duration::from_secs(300);
-/// How long an answer is kept at the least, and that there is none at the most.
+/// How long an answer is kept at the least; and that there is none, or none of the other family in time, at the most.
 const MIN_TTL: Duration = Duration::from_secs(1);
 const ABSENCE_TTL: Duration = Duration::from_secs(5);
 /// Addresses of a name that are tried at the most.
@@ -25,6 +27,8 @@ const MAX_ADDRESSES: usize = 16;
 const TYPE_A: u16 = 1;
 const TYPE_AAAA: u16 = 28;
 const NXDOMAIN: u8 = 3;
+/// How long the other family may take once one has addresses (RFC 8305 section 8).
+const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 
 /// Resolves names. It is shared by all that dial with the same servers and records.
 pub(crate) struct Resolver {
@@ -109,21 +113,42 @@ impl Resolver {
         Ok(addresses.clone())
     }
 
-    /// Asks for both families at once: most names have few addresses, and the slower family costs no more than a round trip to a cache.
+    /// Asks for both families at once. Once one of them has addresses, the other has little time left (RFC 8305 section 3).
     async fn ask_servers(&self, name: &str) -> Result<(Vec<IpAddr>, Instant), DialError> {
         let (v6, v4) = (query(name, TYPE_AAAA), query(name, TYPE_A));
-        let (v6, v4) = tokio::join!(self.upstream.ask(&v6), self.upstream.ask(&v4));
-        let answers: Vec<_> = [v6, v4].into_iter().flatten().filter(|a| is_answer(a)).collect();
+        let (mut v6, mut v4) = (pin!(self.upstream.ask(&v6)), pin!(self.upstream.ask(&v4)));
+        let ((first, second), is_whole) = tokio::select! {
+            v6 = &mut v6 => beside(v6, v4).await,
+            v4 = &mut v4 => {
+                let ((v4, v6), is_whole) = beside(v4, v6).await;
+                ((v6, v4), is_whole)
+            }
+        };
+        let answers: Vec<_> = [first, second].into_iter().flatten().filter(|a| is_answer(a)).collect();
         if answers.is_empty() {
             return Err(DialError::NoAnswer);
         }
-        let (mut found, mut ttl) = (Vec::new(), MAX_TTL);
+        let (mut found, mut ttl) = (Vec::new(), if is_whole { MAX_TTL } else { ABSENCE_TTL });
         for record in answers.iter().flat_map(|answer| addresses(answer)).take(MAX_ADDRESSES) {
             ttl = ttl.min(Duration::from_secs(record.ttl_s.into()));
             found.push(record.address);
         }
         let ttl = if found.is_empty() { ABSENCE_TTL } else { ttl.max(MIN_TTL) };
         Ok((found, Instant::now() + ttl))
+    }
+}
+
+type Message = Option<Vec<u8>>;
+
+/// The answer for one family, and that for the other if it comes in time; whether it did.
+async fn beside(first: Message, other: impl Future<Output = Message>) -> ((Message, Message), bool) {
+    if first.as_deref().is_some_and(|answer| addresses(answer).next().is_some()) {
+        match timeout(RESOLUTION_DELAY, other).await {
+            Ok(second) => ((first, second), true),
+            Err(_) => ((first, None), false),
+        }
+    } else {
+        ((first, other.await), true)
     }
 }
 

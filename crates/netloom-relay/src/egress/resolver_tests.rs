@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::egress::fixture::{address, run, server};
+use crate::egress::fixture::{SILENCE, address, run, server};
 
 fn resolver(server: SocketAddr) -> Resolver {
     let records = vec![("fixed.example".to_owned(), vec![address("192.0.2.99")])];
@@ -73,4 +73,19 @@ fn names_that_are_kept_are_bounded() {
     }
     run(resolver.resolve("one.more.example")).expect("found");
     assert!(resolver.cache.lock().expect("the cache").len() <= MAX_NAMES);
+}
+
+#[test]
+fn a_family_that_is_silent_does_not_hold_up_the_other() {
+    let (server, _) =
+        server(|_, kind| (if kind == TYPE_A { 0 } else { SILENCE }, 60, vec![address("192.0.2.7")]));
+    let resolver = resolver(server);
+    let began = Instant::now();
+    assert_eq!(run(resolver.resolve("half.example")).expect("found").addresses, [address("192.0.2.7")]);
+    let cache = resolver.cache.lock().expect("the cache");
+    let (_, until) = cache["half.example"].answer.get().expect("kept");
+    assert!(
+        *until <= began + ABSENCE_TTL + super::super::dns::TIMEOUT,
+        "the other family is soon asked for again"
+    );
 }
