@@ -11,9 +11,10 @@ use netloom_bench::cpu::median;
 use netloom_bench::table::{self, Row};
 use netloom_bench::wisp::load::{Load, Way};
 use netloom_bench::wisp::server::{KINDS, Server};
-use netloom_bench::wisp::{integrity, latency, load, memory, proxy};
+use netloom_bench::wisp::{latency, load, memory, proxy};
 use netloom_interop::namespace::Namespace;
 use netloom_interop::wisp::target::{Behaviour, Targets};
+use netloom_interop::wisp::upload;
 
 const BENCH: &str = "wisp";
 const LIMIT: &str = "limit";
@@ -289,7 +290,8 @@ impl Bench {
     fn slow_sink(&self) -> Result<()> {
         for packet_bytes in [GUEST_PACKET_BYTES, 16 << 10, 60_000] {
             let [arrived] = self.turns(1, |server| {
-                Ok([100.0 * integrity::upload(server, 4, self.effort.upload_bytes, packet_bytes)?])
+                let to = (server.address, server.path);
+                Ok([100.0 * upload::upload(to, 4, self.effort.upload_bytes, packet_bytes)?])
             })?;
             self.more_is_better(&format!("arrived at a slow sink, {packet_bytes} bytes"), "%", arrived)?;
         }
