@@ -20,5 +20,6 @@ mod listen;
 mod random;
 pub mod relay;
 mod socket;
+mod tls;
 mod wisp;
 mod zone;

@@ -85,12 +85,13 @@ impl Cors {
         Ok(Self { settings, client, limiter })
     }
 
-    /// Answers a call from `peer`.
+    /// Answers a call from `peer`, which came by TLS or not.
     pub(crate) async fn answer(
         &self,
         call: Call,
         request: Request<Incoming>,
         peer: IpAddr,
+        is_tls: bool,
     ) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         let is_preflight = parts.method == Method::OPTIONS;
@@ -98,11 +99,13 @@ impl Cors {
         if is_preflight {
             sharing = sharing.with_max_age(self.settings.max_age_s);
         }
-        let answer = match self.admit(&call, &parts, peer) {
+        let is_secure = is_tls || is_secure(&parts.headers);
+        let answer = match self.admit(&call, &parts, is_secure) {
             Ok((location, mut headers, base)) => {
+                debug!("{peer}: {} {}", parts.method, location.host_header());
                 if self.settings.forwarded {
                     let host = text(&parts.headers, &HOST);
-                    forward::put_forwarded(&mut headers, peer, host, is_secure(&parts.headers));
+                    forward::put_forwarded(&mut headers, peer, host, is_secure);
                 }
                 let default = match call.dialect {
                     Dialect::Path => MAX_REDIRECTS,
@@ -150,7 +153,7 @@ impl Cors {
         &self,
         call: &Call,
         parts: &http::request::Parts,
-        peer: IpAddr,
+        is_secure: bool,
     ) -> Result<(Location, HeaderMap, Base), Said> {
         if parts.method == Method::OPTIONS {
             let status = match call.dialect {
@@ -194,8 +197,7 @@ impl Cors {
         {
             return Err(said::direct(&href));
         }
-        debug!("{peer}: {} {}", parts.method, location.host_header());
-        let scheme = if is_secure(headers) { "https" } else { "http" };
+        let scheme = if is_secure { "https" } else { "http" };
         let base = Base {
             url: format!("{scheme}://{}{}", text(headers, &HOST), call.prefix),
             dialect: call.dialect,

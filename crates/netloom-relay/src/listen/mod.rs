@@ -27,6 +27,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 use crate::config::{Config, Root};
@@ -35,6 +36,7 @@ use crate::doh;
 use crate::egress::Dialer;
 use crate::lan::{Encapsulation, LanHandle, NewClient};
 use crate::socket::Detached;
+use crate::tls;
 use crate::wisp::{self, Form, WispHandle, WorkerHandle};
 use gate::{Gate, Refusal};
 use page::Answer;
@@ -77,6 +79,7 @@ pub(crate) struct Entrance {
     wisp: Option<WispHandle>,
     connections: Arc<Semaphore>,
     full_logged: AtomicBool,
+    tls: Option<TlsAcceptor>,
 }
 
 /// One connection, until it is a guest's or ends.
@@ -96,6 +99,7 @@ impl Entrance {
         config: &Config,
         lans: Vec<LanHandle>,
         wisp: Option<WispHandle>,
+        tls: Option<TlsAcceptor>,
         streams: &Arc<Dialer>,
     ) -> anyhow::Result<Self> {
         let is_public = config.listen.iter().any(|address| !address.ip().is_loopback());
@@ -109,6 +113,7 @@ impl Entrance {
             wisp,
             connections: Arc::new(Semaphore::new(config.max_connections)),
             full_logged: AtomicBool::new(false),
+            tls,
         })
     }
 
@@ -133,7 +138,19 @@ impl Entrance {
             debug!("{peer}: {error}");
         }
         let visitor = Arc::new(Visitor { entrance: Arc::clone(self), peer, local: local.ip(), permit });
-        tokio::spawn(visitor.serve(stream));
+        let Some(acceptor) = self.tls.clone() else {
+            tokio::spawn(visitor.serve(stream));
+            return;
+        };
+        tokio::spawn(async move {
+            match tls::terminate(&acceptor, stream).await {
+                Ok((inner, carrier)) => {
+                    tokio::spawn(visitor.serve(inner));
+                    carrier.run().await;
+                }
+                Err(error) => debug!("{peer}: no TLS: {error}"),
+            }
+        });
     }
 
     /// Room for one more connection; that there is none is logged once.
@@ -173,7 +190,7 @@ impl Visitor {
         {
             // Pages of every origin may call the proxy; it has lists of its own.
             return match gate.check_host(request.uri(), request.headers()) {
-                Ok(_) => cors.answer(call, request, self.peer.ip()).await,
+                Ok(_) => cors.answer(call, request, self.peer.ip(), self.entrance.tls.is_some()).await,
                 Err(refusal) => self.refuse(&refusal).map(Either::Left),
             };
         }
