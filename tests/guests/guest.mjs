@@ -1,4 +1,4 @@
-// A Linux guest in v86, driven over its serial line.
+// A Linux guest, in v86 or elsewhere, driven over its serial line.
 // Owns one emulator. Commands end at a marker that the guest's shell prints, never after a time; the only clock is the
 // limit after which a command counts as hung.
 import { readFileSync } from "node:fs";
@@ -49,9 +49,9 @@ export class Guest {
   #counter = 0;
   #last = Promise.resolve();
 
-  /** Of v86's options, or of an emulator; `plug` is given it before its card exists, so that no frame of the guest is missed. */
+  /** Of v86's options, or of an emulator, v86 or what has a serial line as v86 has it; `plug` is given it before its card exists, so that no frame of the guest is missed. */
   constructor(options, plug = () => {}) {
-    this.#emulator = options instanceof V86 ? options : new V86(options);
+    this.#emulator = options.serial0_send ? options : new V86(options);
     plug(this.#emulator);
     this.#emulator.add_listener("serial0-output-byte", (byte) => {
       this.#serial += this.#decoder.decode(Uint8Array.of(byte), { stream: true });
@@ -68,8 +68,17 @@ export class Guest {
       // irqpoll: v86's ne2k can leave an interrupt pending that its interrupt controller has lost; the card then stands still.
       cmdline: "console=ttyS0 tsc=reliable mitigations=off random.trust_cpu=on irqpoll quiet",
     });
-    await guest.#until(READY, 400_000);
-    return guest;
+    return guest.#booted();
+  }
+
+  /** The guest of a machine that was just started, once it has a shell. */
+  static booting(machine) {
+    return new Guest(machine).#booted();
+  }
+
+  async #booted() {
+    await this.#until(READY, 400_000);
+    return this;
   }
 
   /**

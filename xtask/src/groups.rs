@@ -90,7 +90,7 @@ fn doc(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
 }
 
 fn unit(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
-    for package in ["netloom-core", "netloom-proto", "netloom-page", "xtask"] {
+    for package in ["netloom-core", "netloom-proto", "netloom-page", "netloom-tls", "xtask"] {
         rust(package, tier, reports)?;
     }
     push("examples of the documentation", programs::examples().capture()?, Tally::of_rust, reports);
@@ -162,6 +162,7 @@ fn interop(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
 }
 
 fn guests(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
+    needs::command("qemu-system-i386", "qemu-system-x86")?;
     guest_files(&guest::tests(), None, tier, reports)?;
     needs::interop()?;
     rust("netloom-guests", tier, reports)

@@ -28,7 +28,7 @@ pub(crate) fn modules() -> Result<()> {
                 step = step.arg(wasm::module_of("netloom-wasm", features, role)?);
             }
         }
-        step.show()
+        step.arg(wasm::module_with_ring("netloom-tls-wasm")?).show()
     })
 }
 

@@ -28,11 +28,13 @@ const FORBIDDEN: [&str; 15] = [
 ];
 
 /// Our crates, and which of ours each may depend on outside its tests. Those not listed may use any.
-const ARROWS: [(&str, &[&str]); 4] = [
+const ARROWS: [(&str, &[&str]); 6] = [
     ("netloom-core", &[]),
     ("netloom-proto", &[]),
     ("netloom-sim", &["netloom-core"]),
     ("netloom-relay", &["netloom-core", "netloom-proto"]),
+    ("netloom-tls", &[]),
+    ("netloom-tls-wasm", &["netloom-tls"]),
 ];
 
 /// Each check's name and result.

@@ -17,6 +17,11 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const DEBIAN_PACKAGES: &str = "rustc-web\ncargo-web\nrust-web-src\n";
 /// Less inlining than usual: a tenth off the module, and nothing that could be measured off its speed.
 const INLINING: &str = "-Cllvm-args=-inline-threshold=25";
+/// What ring's C is compiled with.
+const RING_PACKAGES: &str = "clang-19\nllvm-19\n";
+/// ring has a generator for this target by a feature alone that also makes `getrandom` import a page's source. As a flag, it does the first
+/// without the second, and `getrandom` asks the module for its bytes.
+const RING_FLAGS: &str = "--cfg feature=\"wasm32_unknown_unknown_js\"";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 
@@ -54,25 +59,43 @@ pub(crate) fn module(package: &str, features: Features) -> Result<PathBuf> {
 
 /// As [`module`], with a feature of the package that makes another module of it.
 pub(crate) fn module_of(package: &str, features: Features, role: Option<&str>) -> Result<PathBuf> {
-    let folder = crate::root().join("target/wasm").join(features.name());
-    let step = match toolchain()? {
-        Toolchain::Own => Step::cargo(["rustc"]),
-        Toolchain::Sysroot(sysroot) => {
-            Step::new(DEBIAN_CARGO).arg("rustc").env("RUSTC", sysroot.join("bin/rustc"))
-        }
-    };
-    step.args(["--quiet", "--lib", "--crate-type", "cdylib", "--profile", "wasm", "--target", TARGET])
-        .args(["--package", package, "--target-dir"])
-        .arg(&folder)
-        .args(role.map(|role| format!("--features={role}")))
-        .env("RUSTFLAGS", format!("{INLINING} {}", features.rustflags()))
-        .quiet()?;
-    let built = folder.join(TARGET).join("wasm").join(package.replace('-', "_") + ".wasm");
+    let step = rustc()?.args(role.map(|role| format!("--features={role}")));
+    let built = build(package, step, "wasm", features.name(), features.rustflags())?;
     let Some(role) = role else { return Ok(built) };
     // The next build of the package puts its module in the same place.
     let own = built.with_extension(format!("{role}.wasm"));
     fs::copy(built, &own)?;
     Ok(own)
+}
+
+/// As [`module`], for one whose cryptography is ring's, of which a part is C.
+pub(crate) fn module_with_ring(package: &str) -> Result<PathBuf> {
+    needs::packages(RING_PACKAGES)?;
+    let step =
+        rustc()?.env("CC_wasm32_unknown_unknown", "clang-19").env("AR_wasm32_unknown_unknown", "llvm-ar-19");
+    build(package, step, "wasm-small", "ring", RING_FLAGS)
+}
+
+/// The compiler's command.
+fn rustc() -> Result<Step> {
+    Ok(match toolchain()? {
+        Toolchain::Own => Step::cargo(["rustc"]),
+        Toolchain::Sysroot(sysroot) => {
+            Step::new(DEBIAN_CARGO).arg("rustc").env("RUSTC", sysroot.join("bin/rustc"))
+        }
+    })
+}
+
+/// Has `rustc` build a package's library by a profile, in a folder of its flags.
+fn build(package: &str, rustc: Step, profile: &str, folder: &str, flags: &str) -> Result<PathBuf> {
+    let folder = crate::root().join("target/wasm").join(folder);
+    rustc
+        .args(["--quiet", "--lib", "--crate-type", "cdylib", "--profile", profile, "--target", TARGET])
+        .args(["--package", package, "--target-dir"])
+        .arg(&folder)
+        .env("RUSTFLAGS", format!("{INLINING} {flags}"))
+        .quiet()?;
+    Ok(folder.join(TARGET).join(profile).join(package.replace('-', "_") + ".wasm"))
 }
 
 enum Toolchain {

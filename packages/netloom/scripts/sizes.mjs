@@ -10,6 +10,8 @@ import { build } from 'esbuild';
 const MODULE_BUDGET = 100 * 1024;
 /** The LAN's has the services and what joins flows to the outside besides. */
 const LAN_MODULE_BUDGET = 160 * 1024;
+/** The TLS of guests, which only those load that ask for it. */
+const TLS_MODULE_BUDGET = 230 * 1000;
 const BASE_BUDGET = 20 * 1024;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -23,6 +25,7 @@ if (part !== 'entries') {
   ]) {
     for (const file of [`${name}.wasm`, `${name}.simd128.wasm`]) weigh(file, readFileSync(`${root}src/engine/inline/${file}`), budget);
   }
+  weigh('netloom-tls.wasm', readFileSync(`${root}src/engine/inline/netloom-tls.wasm`), TLS_MODULE_BUDGET);
 }
 if (part !== 'modules') {
   for (const [entry, { default: file }] of Object.entries(exports)) {

@@ -38,11 +38,12 @@ export type ServerContext = {
 /** Serves one request; resolves with whether another may follow. The channel is closed if it was handed over. */
 export async function serveRequest(channel: Channel, head: RequestHead, server: ServerContext): Promise<boolean> {
   const framing = requestFraming(head);
-  const { localAddress, localPort } = channel.connection;
+  const { localAddress, localPort, secure = false } = channel.connection;
   const url = requestUrl(
     head,
     localAddress === undefined ? 'localhost' : `${localAddress.includes(':') ? `[${localAddress}]` : localAddress}:${localPort}`,
     server.hostless,
+    secure,
   );
   const expect = head.minor === 0 ? null : head.headers.get('expect');
   if (expect !== null && expect.toLowerCase() !== '100-continue') throw new HttpProtocolError('unknown expectation', 417);

@@ -3,7 +3,11 @@ import type { WebSocketOptions } from './websocket/handshake.ts';
 import type { StreamConnection, StreamListenOptions, StreamTransport } from '../transport/types.ts';
 
 /** What HTTP needs of a connection: its two streams and `close`. All that a `StreamConnection` has beside them is used where it exists. */
-export type ConnectionLike = Pick<StreamConnection, 'readable' | 'writable' | 'close'> & Partial<StreamConnection>;
+export type ConnectionLike = Pick<StreamConnection, 'readable' | 'writable' | 'close'> &
+  Partial<StreamConnection> & {
+    /** Whether TLS carries it: then the URLs of requests on it are `https:`. */
+    readonly secure?: boolean;
+  };
 
 /** As the platform's `fetch`. */
 export type HttpFetch = typeof globalThis.fetch;

@@ -237,8 +237,8 @@ export class V86Network extends EventTarget {
   }
 
   #join(): Segment {
-    const { WebSocket = globalThis.WebSocket, credentials, wasm } = this.#options;
-    return joinSegment(this.#device, { WebSocket, credentials, wasm, timeouts: this.#timeouts }, this.#member);
+    const { WebSocket = globalThis.WebSocket, credentials, tls, wasm } = this.#options;
+    return joinSegment(this.#device, { WebSocket, credentials, tls, wasm, timeouts: this.#timeouts }, this.#member);
   }
 
   /** The guest's frame, which is a view of an ne2k's memory and valid during the call. */

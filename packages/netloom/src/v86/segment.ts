@@ -28,7 +28,7 @@ export type Member = {
 };
 
 /** What a segment is made with. */
-export type SegmentOptions = Pick<AttachOptions, 'WebSocket' | 'credentials' | 'wasm'> & { timeouts: Required<NetworkTimeouts> };
+export type SegmentOptions = Pick<AttachOptions, 'WebSocket' | 'credentials' | 'tls' | 'wasm'> & { timeouts: Required<NetworkTimeouts> };
 
 /** How long a guest may keep such an answer: a better one may be had soon. */
 const LAST_RESORT_SECONDS = 10;
@@ -158,9 +158,9 @@ export class Segment {
     const kind: LanKind = entries[0]!.kind === 'egress' ? 'egress' : this.#gateway === 'held' ? 'gateway' : 'switch';
     const { device, method } = { device: this.#device, method: this.#dnsMethod(entries) };
     const lan = await createLan(lanOptions(kind, device, method, this.#options));
-    const { WebSocket, credentials, timeouts } = this.#options;
+    const { WebSocket, credentials, tls, timeouts } = this.#options;
     const fetch = (flow: TcpFlow, url: string, init: RequestInit) => this.#fetch(flow, url, init);
-    const stage = new Stage(entries, { device, lan, WebSocket, credentials, timeouts, fetch, changed: () => this.#changed() });
+    const stage = new Stage(entries, { device, lan, WebSocket, credentials, tls, timeouts, fetch, changed: () => this.#changed() });
     lan.onFlow = (flow) => this.#flow(stage, flow);
     lan.onQuery = (query) => this.#query(stage, kind, method, query);
     return stage;

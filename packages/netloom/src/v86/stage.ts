@@ -6,7 +6,7 @@ import type { BackendContext, BackendState, EgressBackend, UplinkBackend } from 
 import type { DeviceSettings } from './types.ts';
 
 /** What a stage's backends are given, and whom it tells. */
-export type StageEnvironment = Pick<BackendContext, 'WebSocket' | 'credentials' | 'timeouts'> & {
+export type StageEnvironment = Pick<BackendContext, 'WebSocket' | 'credentials' | 'tls' | 'timeouts'> & {
   readonly device: DeviceSettings;
   readonly lan: Lan;
   fetch(flow: TcpFlow, url: string, init: RequestInit & { duplex?: 'half' }): Promise<Response>;
@@ -111,9 +111,9 @@ export class Stage {
   #open(entry: Entry): void {
     const live: Live = { url: entry.url, state: entry.kind === 'none' ? 'up' : 'connecting', error: undefined, flows: 0 };
     this.#entries.push(live);
-    const { lan, device, WebSocket, credentials, timeouts, fetch } = this.#environment;
+    const { lan, device, WebSocket, credentials, tls, timeouts, fetch } = this.#environment;
     const report = (state: BackendState, error?: Error) => this.#report(live, state, error);
-    const context = { url: entry.url, device, WebSocket, credentials, timeouts, report };
+    const context = { url: entry.url, device, WebSocket, credentials, tls, timeouts, report };
     try {
       if (entry.kind === 'uplink') {
         const port = lan.openPort({ mtu: UPLINK_MTU }, (frame) => live.uplink?.send(frame));

@@ -1,4 +1,5 @@
 /** What `attachNetwork` takes and gives: v86's names in v86's spelling, ours in camelCase. */
+import type { CertificateAuthority } from '../tls/authority.ts';
 import type { V86Bus } from './nic.ts';
 
 /** An emulator of v86, as far as its network needs it; v86's own types leave most of it out. */
@@ -106,6 +107,11 @@ export type AttachOptions = {
   /** The WebAssembly module of a LAN, if not the one inside the package. */
   wasm?: string | URL | Response | BufferSource | WebAssembly.Module;
   credentials?: WispCredentials;
+  /**
+   * Whether `fetch` backends take HTTPS of guests (port 443), by certificates of this authority, or with `true` of one that is made for the page.
+   * Guests get its certificate at `http://mitm.it/`. Default false: port 443 is refused.
+   */
+  tls?: boolean | CertificateAuthority | PromiseLike<CertificateAuthority>;
   timeouts?: NetworkTimeouts;
   /** As v86's own option, which says the same: for a target that is a URL alone. Default false. */
   mac_address_translation?: boolean;

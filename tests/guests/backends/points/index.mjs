@@ -3,8 +3,9 @@
 // rejected with, HOLDS where it does not fail, and missing where it cannot be asked.
 import frames from "./frames.mjs";
 import http from "./http.mjs";
+import https from "./https.mjs";
 import lan from "./lan.mjs";
 import tcp from "./tcp.mjs";
 import wisp from "./wisp.mjs";
 
-export const points = [...frames, ...tcp, ...wisp, ...http, ...lan].sort((one, two) => one.point - two.point);
+export const points = [...frames, ...tcp, ...wisp, ...http, ...https, ...lan].sort((one, two) => one.point - two.point);

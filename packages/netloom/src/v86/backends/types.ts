@@ -4,7 +4,7 @@
  * A factory starts connecting at once, returns at once and never throws; what goes wrong is told by `report`.
  */
 import type { Flow, Lan, Query, TcpFlow } from '../../lan/types.ts';
-import type { DeviceSettings, NetworkState, NetworkTimeouts, WebSocketConstructor, WispCredentials } from '../types.ts';
+import type { AttachOptions, DeviceSettings, NetworkState, NetworkTimeouts, WebSocketConstructor, WispCredentials } from '../types.ts';
 
 /** States that a backend reports. */
 export type BackendState = Extract<NetworkState, 'connecting' | 'up' | 'down'>;
@@ -16,6 +16,7 @@ export type BackendContext = {
   readonly device: DeviceSettings;
   readonly WebSocket: WebSocketConstructor | undefined;
   readonly credentials: WispCredentials | undefined;
+  readonly tls?: AttachOptions['tls'];
   readonly timeouts: Required<NetworkTimeouts>;
   /** Tells a change of state, with why if it is for the worse. It is `connecting` before the first call. */
   report(state: BackendState, error?: Error): void;

@@ -9,8 +9,10 @@ import { hasToken } from '../../../http/head.ts';
 import { limitsOf } from '../../../http/limits.ts';
 import { upgrade } from '../../../http/upgrade.ts';
 import type { ConnectionLike } from '../../../http/types.ts';
+import type { CertificateAuthority } from '../../../tls/authority.ts';
 import type { FetchHook, WebSocketConstructor } from '../../types.ts';
 import { answerOf, textAnswer } from './answer.ts';
+import { DOWNLOAD_HOST, downloadOf } from './download.ts';
 import { isSecurePage } from './platform.ts';
 import { Refusal, targetOf } from './target.ts';
 import { uploadOf } from './upload.ts';
@@ -26,6 +28,8 @@ export type GuestWeb = {
   readonly WebSocket: WebSocketConstructor | undefined;
   /** Milliseconds until a WebSocket that is not open has failed. */
   readonly connectTimeout: number;
+  /** Whose certificates guests are shown; without it, there is no HTTPS. */
+  readonly authority: (() => PromiseLike<CertificateAuthority>) | undefined;
 };
 
 /** A field line as v86 takes it: narrower than RFC 9110, as its users' tests have it. */
@@ -50,7 +54,8 @@ export function serveGuest(connection: ConnectionLike, web: GuestWeb): ServedCon
 
 async function answer(request: Request, web: GuestWeb, serve: (tunnel: ConnectionLike) => void): Promise<Response> {
   try {
-    if (request.method === 'CONNECT') return tunnel(request, serve);
+    if (request.method === 'CONNECT') return tunnel(request, web, serve);
+    if (web.authority && new URL(request.url).hostname === DOWNLOAD_HOST) return downloadOf(request, await web.authority());
     const target = targetOf(request.url, web.corsProxy, isSecurePage());
     if (asksWebSocket(request)) return await bridgeWebSocket(request, target.direct.replace(/^http/, 'ws'), web.WebSocket, web.connectTimeout);
     const upload = await uploadOf(request);
@@ -68,23 +73,44 @@ function asksWebSocket({ headers }: Request): boolean {
   return hasToken(headers, 'connection', 'upgrade') && hasToken(headers, 'upgrade', 'websocket');
 }
 
-/** A tunnel through this end as a proxy: what comes out of it at port 80 is HTTP again, and for anything else there is no way out. */
-function tunnel(request: Request, serve: (tunnel: ConnectionLike) => void): Response {
+/** A tunnel through this end as a proxy: what comes out of it at port 80 is HTTP again, at any other one HTTPS, and for anything else there is no way out. */
+function tunnel(request: Request, web: GuestWeb, serve: (tunnel: ConnectionLike) => void): Response {
   const { hostname, port } = new URL(request.url);
-  if (port !== '') throw new Refusal(502, 'Fetch Error', `Fetch ${hostname}:${port} failed:\n\nonly port 80 can be reached by CONNECT`);
+  const { authority } = web;
+  if (port !== '' && !authority)
+    throw new Refusal(502, 'Fetch Error', `Fetch ${hostname}:${port} failed:\n\nonly port 80 can be reached by CONNECT, unless the network has tls`);
   const { response, connection } = upgrade(request);
-  connection.then(
-    (inner) =>
-      serve({
-        readable: inner.readable,
-        writable: inner.writable,
-        localAddress: hostname.replace(/^\[|\]$/g, ''),
-        localPort: 80,
-        close: () => inner.close(),
-        reset: () => inner.reset(),
-        setOptions: (options) => inner.setOptions(options),
-      }),
-    () => undefined,
-  );
+  const host = hostname.replace(/^\[|\]$/g, '');
+  const named = (inner: ConnectionLike): ConnectionLike => ({
+    readable: inner.readable,
+    writable: inner.writable,
+    localAddress: host,
+    localPort: Number(port || 80),
+    close: () => inner.close(),
+    reset: () => inner.reset?.(),
+    setOptions: (options) => inner.setOptions?.(options),
+  });
+  connection
+    .then((inner) => (port === '' || !authority ? named(inner) : acceptGuest(named(inner), authority, web.connectTimeout)))
+    .then(serve, () => undefined);
   return response;
+}
+
+/** Ends the TLS of a guest's connection, which was to the name that the guest said, and else to `localAddress`. */
+export async function acceptGuest(connection: ConnectionLike, authority: NonNullable<GuestWeb['authority']>, timeout: number): Promise<ConnectionLike> {
+  try {
+    const secure = await (await authority()).accept(connection, { host: connection.localAddress ?? '', timeout });
+    const { readable, writable, serverName, remoteAddress, remotePort, localPort } = secure;
+    return {
+      ...{ readable, writable, remoteAddress, remotePort, localPort },
+      secure: true,
+      localAddress: serverName ?? connection.localAddress,
+      close: () => secure.close(),
+      reset: () => secure.reset(),
+      setOptions: (options) => secure.setOptions?.(options),
+    } as ConnectionLike;
+  } catch (error) {
+    connection.close().catch(() => undefined);
+    throw error;
+  }
 }
