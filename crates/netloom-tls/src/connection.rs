@@ -9,6 +9,7 @@ use rustls::unbuffered::{
 use rustls::{AlertDescription, ServerConfig};
 
 use crate::UnixSeconds;
+use crate::plain_hello::{self, First};
 use crate::terminator::Clock;
 
 /// Bytes of records that wait for their rest: rustls refuses larger records and longer handshakes, so that no more are ever due.
@@ -44,6 +45,8 @@ pub struct Connection {
     tls: UnbufferedServerConnection,
     named: Arc<OnceLock<String>>,
     clock: Arc<Clock>,
+    /// Whether the client's first record is not there yet.
+    begins: bool,
     incoming: Vec<u8>,
     plaintext: Vec<u8>,
     outgoing: Vec<u8>,
@@ -62,6 +65,7 @@ impl Connection {
             tls: UnbufferedServerConnection::new(Arc::new(config))?,
             named,
             clock,
+            begins: true,
             incoming: Vec::new(),
             plaintext: Vec::new(),
             outgoing: Vec::new(),
@@ -85,6 +89,14 @@ impl Connection {
             return Err(self.fail(TlsError::TooLong));
         }
         self.incoming.extend_from_slice(bytes);
+        if self.begins {
+            match plain_hello::look(&self.incoming) {
+                First::Incomplete => return Ok(()),
+                First::Usual => {}
+                First::Completed(records) => self.incoming = records,
+            }
+            self.begins = false;
+        }
         self.process(|_, _| Ok(0)).map_err(|error| self.fail(error))?;
         if self.incoming.is_empty() {
             // An idle connection holds no memory.
