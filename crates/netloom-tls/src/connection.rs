@@ -47,6 +47,8 @@ pub struct Connection {
     clock: Arc<Clock>,
     /// Whether the client's first record is not there yet.
     begins: bool,
+    /// Whether the answer to the first record has its messages apart.
+    apart: bool,
     incoming: Vec<u8>,
     plaintext: Vec<u8>,
     outgoing: Vec<u8>,
@@ -66,6 +68,7 @@ impl Connection {
             named,
             clock,
             begins: true,
+            apart: false,
             incoming: Vec::new(),
             plaintext: Vec::new(),
             outgoing: Vec::new(),
@@ -93,11 +96,15 @@ impl Connection {
             match plain_hello::look(&self.incoming) {
                 First::Incomplete => return Ok(()),
                 First::Usual => {}
-                First::Completed(records) => self.incoming = records,
+                First::Completed(records) => (self.incoming, self.apart) = (records, true),
             }
             self.begins = false;
         }
         self.process(|_, _| Ok(0)).map_err(|error| self.fail(error))?;
+        if core::mem::take(&mut self.apart) {
+            // In the clear, as all of the answer is.
+            self.outgoing = plain_hello::apart(&self.outgoing);
+        }
         if self.incoming.is_empty() {
             // An idle connection holds no memory.
             self.incoming = Vec::new();

@@ -2,7 +2,8 @@
 //!
 //! RFC 5246 7.4.1.4.1 then takes them to mean SHA-1, which nobody signs with any more, and rustls refuses them. Such clients do not look at the
 //! signature, or know the usual ones. So rustls is shown their first message with ECDSA by P-256 and SHA-256 added, while the hash of the
-//! handshake (RFC 5246 7.4.9) is that of the message as it was sent: what was added is taken off on its way there.
+//! handshake (RFC 5246 7.4.9) is that of the message as it was sent: what was added is taken off on its way there. BusyBox's reads one message of
+//! the handshake per record, too.
 
 use std::sync::LazyLock;
 
@@ -50,6 +51,34 @@ pub(crate) fn look(sent: &[u8]) -> First {
         }
         None => First::Usual,
     }
+}
+
+/// The answer with each message of the handshake in a record of its own.
+pub(crate) fn apart(records: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(records.len() + 64);
+    let mut rest = records;
+    while let Some((head, after)) = rest.split_at_checked(RECORD_HEAD) {
+        let length = usize::from(u16::from_be_bytes([head[3], head[4]]));
+        let Some((mut content, after)) = after.split_at_checked(length) else { break };
+        while head[0] == HANDSHAKE
+            && let [_, a, b, c, ..] = content
+            && let Some((message, others)) =
+                content.split_at_checked(4 + u32::from_be_bytes([0, *a, *b, *c]) as usize)
+        {
+            out.extend_from_slice(&head[..3]);
+            out.extend_from_slice(&(message.len() as u16).to_be_bytes());
+            out.extend_from_slice(message);
+            content = others;
+        }
+        if !content.is_empty() {
+            out.extend_from_slice(&head[..3]);
+            out.extend_from_slice(&(content.len() as u16).to_be_bytes());
+            out.extend_from_slice(content);
+        }
+        rest = after;
+    }
+    out.extend_from_slice(rest);
+    out
 }
 
 /// The message with what it lacks; `None` if it lacks nothing.

@@ -56,3 +56,16 @@ fn any_byte_may_be_another() {
         }
     }
 }
+
+#[test]
+fn messages_go_apart() {
+    let together = [22, 3, 3, 0, 9, 2, 0, 0, 1, 7, 14, 0, 0, 0, 21, 3, 3, 0, 2, 2, 40];
+    let apart_ = [22, 3, 3, 0, 5, 2, 0, 0, 1, 7, 22, 3, 3, 0, 4, 14, 0, 0, 0, 21, 3, 3, 0, 2, 2, 40];
+    assert_eq!(apart(&together), apart_);
+    assert_eq!(apart(&apart_), apart_);
+    // What is not whole stays.
+    for end in 0..together.len() {
+        apart(&together[..end]);
+    }
+    assert_eq!(apart(&[22, 3, 3, 0, 2, 9, 9]), [22, 3, 3, 0, 2, 9, 9]);
+}
