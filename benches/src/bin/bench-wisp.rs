@@ -11,9 +11,10 @@ use netloom_bench::cpu::median;
 use netloom_bench::table::{self, Row};
 use netloom_bench::wisp::load::{Load, Way};
 use netloom_bench::wisp::server::{KINDS, Server};
-use netloom_bench::wisp::{integrity, latency, load, memory, proxy};
+use netloom_bench::wisp::{latency, load, memory, proxy};
 use netloom_interop::namespace::Namespace;
 use netloom_interop::wisp::target::{Behaviour, Targets};
+use netloom_interop::wisp::upload;
 
 const BENCH: &str = "wisp";
 const LIMIT: &str = "limit";
@@ -191,7 +192,17 @@ impl Bench {
             let name = format!("down, {}", who(clients, streams));
             self.load(&name, Load { clients, streams, way: Way::Down }, Some(DOWN_CPU_S_PER_GB))?;
         }
-        Ok(())
+        let mut costs = [Vec::new(), Vec::new()];
+        for _ in 0..self.effort.turns {
+            let ours = Server::start(&self.namespace, KINDS[0])?;
+            let load = Load { clients: 1, streams: 1, way: Way::Down };
+            costs[0].push(load::run(&ours, load, self.effort.load)?.cpu_s_per_gb);
+            let targets = Targets::start()?;
+            let proxy = Server::start_proxy(&self.namespace, targets.port(Behaviour::Source))?;
+            costs[1].push(load::download_through_proxy(&proxy, self.effort.load)?.cpu_s_per_gb);
+        }
+        let [ours, proxy] = costs.map(|mut costs| median(&mut costs));
+        self.limit("down, 1 stream, processor", "s/GB", ours, (PROXY, proxy))
     }
 
     fn up(&self) -> Result<()> {
@@ -279,7 +290,8 @@ impl Bench {
     fn slow_sink(&self) -> Result<()> {
         for packet_bytes in [GUEST_PACKET_BYTES, 16 << 10, 60_000] {
             let [arrived] = self.turns(1, |server| {
-                Ok([100.0 * integrity::upload(server, 4, self.effort.upload_bytes, packet_bytes)?])
+                let to = (server.address, server.path);
+                Ok([100.0 * upload::upload(to, 4, self.effort.upload_bytes, packet_bytes)?])
             })?;
             self.more_is_better(&format!("arrived at a slow sink, {packet_bytes} bytes"), "%", arrived)?;
         }

@@ -1,6 +1,7 @@
 //! Bulk transfers: streams of one or more clients, as fast as they go, one way.
 
-use std::io;
+use std::io::{self, Read};
+use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,15 @@ pub struct Rate {
     pub cpu_s_per_gb: f64,
 }
 
+impl Rate {
+    fn of(bytes: u64, elapsed: Duration, spent: Duration) -> Self {
+        Self {
+            mb_per_s: bytes as f64 / 1e6 / elapsed.as_secs_f64(),
+            cpu_s_per_gb: spent.as_secs_f64() * 1e9 / bytes as f64,
+        }
+    }
+}
+
 /// Runs a load for `time`, after a tenth of that to get going. The server has one processor, client and targets have another.
 ///
 /// # Errors
@@ -74,10 +84,32 @@ pub fn run(server: &Server, load: Load, time: Duration) -> Result<Rate> {
     if bytes == 0 {
         bail!("nothing moved");
     }
-    Ok(Rate {
-        mb_per_s: bytes as f64 / 1e6 / elapsed.as_secs_f64(),
-        cpu_s_per_gb: spent.as_secs_f64() * 1e9 / bytes as f64,
-    })
+    Ok(Rate::of(bytes, elapsed, spent))
+}
+
+/// A download through a proxy that knows no Wisp, and leads to a source: the least that the same bytes can cost.
+///
+/// # Errors
+/// When the connection breaks.
+pub fn download_through_proxy(proxy: &Server, time: Duration) -> Result<Rate> {
+    let _placed = proxy.place(Placement::Apart)?;
+    let mut stream = TcpStream::connect(proxy.address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut buffer = vec![0; 128 * 1024];
+    let mut drain = |time: Duration| -> io::Result<u64> {
+        let (begin, mut bytes) = (Instant::now(), 0);
+        while begin.elapsed() < time {
+            match stream.read(&mut buffer)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                length => bytes += length as u64,
+            }
+        }
+        Ok(bytes)
+    };
+    drain(time / 10)?;
+    let (cpu_before, begin) = (proxy.processor_time()?, Instant::now());
+    let bytes = drain(time)?;
+    Ok(Rate::of(bytes, begin.elapsed(), proxy.processor_time()?.saturating_sub(cpu_before)))
 }
 
 /// Drives clients for at least `time`, until `done` holds too.

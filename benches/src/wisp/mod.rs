@@ -2,7 +2,6 @@
 //!
 //! Client and targets are those of [`netloom_interop::wisp`].
 
-pub mod integrity;
 pub mod latency;
 pub mod load;
 pub mod memory;

@@ -37,6 +37,12 @@ pub struct RelayArgs {
     /// the one named before. Repeatable
     #[arg(long, value_name = "[LAN=]ADDRESS|unix:PATH")]
     pub qemu_listen: Vec<String>,
+    /// Speak TLS (wss://) by this certificate, a PEM file with its chain. Needs --tls-key
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<String>,
+    /// Private key of the certificate, a PEM file
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<String>,
     /// Origin of web pages that may connect, such as `https://example.com`; `*` admits all. Repeatable
     #[arg(long, value_name = "URL")]
     pub origin: Vec<String>,

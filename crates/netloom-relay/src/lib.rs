@@ -17,5 +17,6 @@ mod listen;
 mod random;
 pub mod relay;
 mod socket;
+mod tls;
 mod wisp;
 mod zone;

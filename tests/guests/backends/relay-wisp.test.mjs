@@ -225,7 +225,8 @@ describe("a WebSocket for one stream", { timeout: 120_000 }, () => {
   });
 });
 
-for (const nic of nics) {
+// What the cards differ in is not the relay's.
+for (const nic of process.env.NETLOOM_FULL ? nics : ["virtio"]) {
   describe(`v86's own backend with a Linux guest, ${nic}`, { timeout: 600_000 }, () => {
     let guest, web;
     const body = BODY.subarray(0, MIB);

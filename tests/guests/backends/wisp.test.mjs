@@ -5,6 +5,7 @@ import { once } from "node:events";
 import net from "node:net";
 import { after, before, describe, test } from "node:test";
 import WebSocket from "ws";
+import { startRelay } from "../relay.mjs";
 import { answer, closedPort, hostAddress, noise, sha256 } from "../servers.mjs";
 import { wispJs, wispPython } from "./peers.mjs";
 
@@ -59,7 +60,13 @@ async function readAll(connection) {
   return Buffer.concat(chunks);
 }
 
-const PEERS = { "wisp-js": wispJs, ...(PYTHON ? { "wisp-python": () => wispPython(PYTHON) } : {}) };
+/** Our own server, which knows what our client knows beyond the protocol. */
+async function netloom() {
+  const { url, stop } = await startRelay("--allow", HOST);
+  return { url: `${url.replace("ws://", "wisp://")}wisp/`, stop };
+}
+
+const PEERS = { netloom, "wisp-js": wispJs, ...(PYTHON ? { "wisp-python": () => wispPython(PYTHON) } : {}) };
 
 for (const [name, start] of Object.entries(PEERS)) {
   describe(name, () => {

@@ -5,4 +5,5 @@ pub mod client;
 pub mod slow;
 pub mod stage;
 pub mod target;
+pub mod upload;
 pub mod wire;

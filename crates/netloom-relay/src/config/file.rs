@@ -27,6 +27,8 @@ struct File {
 struct Listen {
     addresses: Vec<Spanned<String>>,
     qemu: Vec<Spanned<String>>,
+    tls_cert: Option<Spanned<String>>,
+    tls_key: Option<Spanned<String>>,
     origins: Vec<Spanned<String>>,
     public_names: Vec<Spanned<String>>,
     max_connections: Option<Spanned<i64>>,
@@ -101,6 +103,8 @@ struct Lan {
 const FORMS: &[(&str, &str)] = &[
     ("addresses", "addresses = [\"127.0.0.1:8086\"]"),
     ("qemu", "qemu = [\"unix:/run/netloom.sock\"]"),
+    ("tls_cert", "tls_cert = \"/etc/netloom/chain.pem\""),
+    ("tls_key", "tls_key = \"/etc/netloom/key.pem\""),
     ("origins", "origins = [\"https://example.com\"]"),
     ("public_names", "public_names = [\"relay.example.com\"]"),
     ("max_connections", "max_connections = 4096"),
@@ -244,6 +248,8 @@ pub(crate) fn read(path: &Path) -> Result<Input, ConfigError> {
     Ok(Input {
         listen: source.all("addresses", file.listen.addresses),
         qemu_listen: source.all("qemu", file.listen.qemu),
+        tls_cert: file.listen.tls_cert.map(|value| source.given("tls_cert", value)),
+        tls_key: file.listen.tls_key.map(|value| source.given("tls_key", value)),
         origins: source.all("origins", file.listen.origins),
         public_names: source.all("public_names", file.listen.public_names),
         max_connections: file.listen.max_connections.map(|value| source.given("max_connections", value)),

@@ -9,6 +9,8 @@ use crate::cli::RelayArgs;
 pub(crate) struct Input {
     pub(crate) listen: Vec<Given<String>>,
     pub(crate) qemu_listen: Vec<Given<String>>,
+    pub(crate) tls_cert: Option<Given<String>>,
+    pub(crate) tls_key: Option<Given<String>>,
     pub(crate) origins: Vec<Given<String>>,
     pub(crate) public_names: Vec<Given<String>>,
     pub(crate) max_connections: Option<Given<i64>>,
@@ -107,6 +109,8 @@ impl Input {
         Self {
             listen: all("--listen", &args.listen),
             qemu_listen: all("--qemu-listen", &args.qemu_listen),
+            tls_cert: args.tls_cert.clone().map(|file| given("--tls-cert", file)),
+            tls_key: args.tls_key.clone().map(|file| given("--tls-key", file)),
             origins: all("--origin", &args.origin),
             public_names: all("--public-name", &args.public_name),
             max_connections: None,

@@ -23,6 +23,7 @@ mod tests;
 mod wisp;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use netloom_core::{Ipv4Net, Ipv6Config, Ipv6Net, MacAddr, Pattern};
 
@@ -47,6 +48,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Where to listen for QEMU.
     pub qemu_listen: Vec<QemuListen>,
+    /// What the addresses of `listen` speak TLS by; without, they speak none.
+    pub tls: Option<Tls>,
     /// Origins that are admitted beside the relay's own.
     pub origins: Vec<Origin>,
     /// Host names under which the relay is reached, in lower case.
@@ -80,6 +83,15 @@ pub struct EgressSettings {
     pub resolvers: Vec<SocketAddr>,
     /// Names with fixed addresses, for streams.
     pub records: Vec<(String, Vec<IpAddr>)>,
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// A PEM file of the certificate and its chain.
+    pub certificate: PathBuf,
+    /// A PEM file of the private key.
+    pub key: PathBuf,
 }
 
 /// One LAN.

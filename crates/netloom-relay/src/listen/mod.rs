@@ -27,11 +27,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 use crate::config::{Config, Root};
 use crate::lan::{Encapsulation, LanHandle, NewClient};
 use crate::socket::Detached;
+use crate::tls;
 use crate::wisp::{self, Form, WispHandle, WorkerHandle};
 use gate::{Gate, Refusal};
 use page::Answer;
@@ -71,6 +73,7 @@ pub(crate) struct Entrance {
     wisp: Option<WispHandle>,
     connections: Arc<Semaphore>,
     full_logged: AtomicBool,
+    tls: Option<TlsAcceptor>,
 }
 
 /// One connection, until it is a guest's or ends.
@@ -82,7 +85,12 @@ struct Visitor {
 }
 
 impl Entrance {
-    pub(crate) fn new(config: &Config, lans: Vec<LanHandle>, wisp: Option<WispHandle>) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        lans: Vec<LanHandle>,
+        wisp: Option<WispHandle>,
+        tls: Option<TlsAcceptor>,
+    ) -> Self {
         Self {
             gate: Gate::new(config.public_names.clone(), config.origins.clone()),
             root: config.root,
@@ -90,6 +98,7 @@ impl Entrance {
             wisp,
             connections: Arc::new(Semaphore::new(config.max_connections)),
             full_logged: AtomicBool::new(false),
+            tls,
         }
     }
 
@@ -114,7 +123,19 @@ impl Entrance {
             debug!("{peer}: {error}");
         }
         let visitor = Arc::new(Visitor { entrance: Arc::clone(self), peer, local: local.ip(), permit });
-        tokio::spawn(visitor.serve(stream));
+        let Some(acceptor) = self.tls.clone() else {
+            tokio::spawn(visitor.serve(stream));
+            return;
+        };
+        tokio::spawn(async move {
+            match tls::terminate(&acceptor, stream).await {
+                Ok((inner, carrier)) => {
+                    tokio::spawn(visitor.serve(inner));
+                    carrier.run().await;
+                }
+                Err(error) => debug!("{peer}: no TLS: {error}"),
+            }
+        });
     }
 
     /// Room for one more connection; that there is none is logged once.

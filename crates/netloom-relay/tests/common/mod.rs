@@ -70,7 +70,8 @@ impl Relay {
         while stdout.read_line(&mut banner).is_ok_and(|read| read > 0) && !banner.contains("relay_url") {}
         let address = banner
             .lines()
-            .find_map(|line| line.strip_prefix("listening on ws://"))
+            .find_map(|line| line.strip_prefix("listening on ws"))
+            .and_then(|rest| rest.trim_start_matches('s').strip_prefix("://"))
             .and_then(|rest| rest.trim_end_matches('/').parse().ok());
         let Some(address) = address else {
             let log = log.lock().expect("the log").clone();

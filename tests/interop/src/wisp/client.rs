@@ -12,7 +12,7 @@ use super::wire::{self, Event, Incoming};
 use crate::websocket::{Handshake, Opcode, ask, encode};
 
 /// How long an answer may take before the run is given up.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 const READ_BYTES: usize = 128 * 1024;
 /// Bytes and messages of one write.
 const BATCH_BYTES: usize = 256 * 1024;

@@ -13,6 +13,7 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::net::{RecvFlags, recv};
 
 const BUFFER_BYTES: usize = 256 * 1024;
+const BACKLOG: i32 = 4096;
 const STOP: u64 = u64::MAX;
 
 /// How a target behaves.
@@ -51,6 +52,8 @@ impl Targets {
         for behaviour in ALL {
             let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
             listener.set_nonblocking(true)?;
+            // Many streams are opened at a time, and the default is 128.
+            rustix::net::listen(&listener, BACKLOG)?;
             listeners.push((behaviour, listener));
         }
         let mut ports = [0; 4];

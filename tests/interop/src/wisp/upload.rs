@@ -1,13 +1,13 @@
 //! Whether what a client that keeps to its credit sends to a slow target arrives, all of it and unharmed.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use rustix::event::PollFlags;
 
-use super::server::Server;
-use netloom_interop::wisp::client::Client;
-use netloom_interop::wisp::slow::{SlowSink, byte_at};
+use super::client::Client;
+use super::slow::{SlowSink, byte_at};
 
 /// A target that takes nothing more for so long will not.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -19,9 +19,14 @@ const WAITING_BYTES: usize = 256 * 1024;
 ///
 /// # Errors
 /// When the connection breaks.
-pub fn upload(server: &Server, streams: usize, length: u64, packet_bytes: usize) -> Result<f64> {
+pub fn upload(
+    (address, path): (SocketAddr, &str),
+    streams: usize,
+    length: u64,
+    packet_bytes: usize,
+) -> Result<f64> {
     let sink = SlowSink::start()?;
-    let mut client = Client::connect(server.address, server.path)?;
+    let mut client = Client::connect(address, path)?;
     let mut positions = vec![0; streams];
     for _ in 0..streams {
         client.open(sink.address().port());
