@@ -77,7 +77,7 @@ impl Connection {
         })
     }
 
-    /// Takes what arrived from the guest. Whatever comes of it, [`outgoing`](Self::outgoing) may hold something for the guest: of a failure,
+    /// Takes what arrived from the guest. Whatever comes of it, [`take_outgoing`](Self::take_outgoing) may hold something for the guest: of a failure,
     /// the alert that tells it.
     ///
     /// # Errors
@@ -112,7 +112,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Encrypts for the guest, into [`outgoing`](Self::outgoing).
+    /// Encrypts for the guest, into [`take_outgoing`](Self::take_outgoing).
     ///
     /// # Errors
     ///
@@ -125,7 +125,7 @@ impl Connection {
         self.process(|traffic, out| traffic.encrypt(plaintext, out))
     }
 
-    /// Says that nothing more will be written (close_notify, RFC 8446 6.1), into [`outgoing`](Self::outgoing).
+    /// Says that nothing more will be written (close_notify, RFC 8446 6.1), into [`take_outgoing`](Self::take_outgoing).
     pub fn finish(&mut self) {
         if self.state != State::Handshaking && self.error.is_none() {
             // Without a connection there is nobody to be told.
