@@ -46,7 +46,8 @@ fn a_path_is_full_and_little_waits_before_it() {
     for (bytes_per_ms, rtt_ms) in [(400_000, 1), (10_000, 20), (100_000, 50)] {
         let (arrived, most) = run(bytes_per_ms, rtt_ms);
         assert!(arrived >= bytes_per_ms * MILLISECONDS * 9 / 10, "{bytes_per_ms}/ms, {rtt_ms} ms: {arrived}");
-        let bound = 4 * bytes_per_ms * rtt_ms + MIN_WINDOW_BYTES + 64 * 1024;
+        // The shortest round trip is measured with a small window under way, so that much stays on a slow path.
+        let bound = 4 * bytes_per_ms * rtt_ms + 3 * MIN_WINDOW_BYTES;
         assert!(most <= bound, "{bytes_per_ms}/ms, {rtt_ms} ms: {most} of {bound}");
     }
 }
