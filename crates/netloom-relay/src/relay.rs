@@ -12,6 +12,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
 use crate::config::{Config, DEFAULT_LAN, Forward, QemuAddress, QemuListen};
@@ -20,6 +21,7 @@ use crate::forward;
 use crate::guest::Outgoing;
 use crate::lan::{self, LanHandle};
 use crate::listen::{self, Entrance, QemuListener};
+use crate::tls;
 use crate::wisp;
 
 /// How long guests have to answer the closing of their connections.
@@ -86,6 +88,8 @@ async fn serve(config: &Config, outgoing: Option<Outgoing>) -> anyhow::Result<Op
         }
         None => None,
     };
+    let tls = config.tls.as_ref().map(tls::server_config).transpose()?;
+    let tls = tls.map(|tls| TlsAcceptor::from(Arc::new(tls)));
     drop(stopped);
     // The output of a program that we run is its own.
     if outgoing.is_none() {
@@ -93,7 +97,7 @@ async fn serve(config: &Config, outgoing: Option<Outgoing>) -> anyhow::Result<Op
     }
     let lan = lans.first().cloned();
 
-    let entrance = Arc::new(Entrance::new(config, lans, wisp));
+    let entrance = Arc::new(Entrance::new(config, lans, wisp, tls, &egress.streams())?);
     let mut accepting: Vec<_> =
         listeners.into_iter().map(|listener| tokio::spawn(Arc::clone(&entrance).accept(listener))).collect();
     accepting.extend(
@@ -145,8 +149,9 @@ fn announce(
     forwards: &[(&str, Forward)],
 ) -> io::Result<()> {
     let mut text = String::new();
+    let scheme = if config.tls.is_some() { "wss" } else { "ws" };
     for address in bound {
-        text += &format!("listening on ws://{address}/\n");
+        text += &format!("listening on {scheme}://{address}/\n");
     }
     for listen in qemu {
         let address = match &listen.address {
@@ -170,8 +175,9 @@ fn announce(
             text += &format!("; {}, gateway {}", ipv6.prefix, ipv6.gateway_address);
         }
         text.push('\n');
-        text +=
-            &format!("  in v86: net_device: {{ type: \"virtio\", relay_url: \"ws://{address}/{path}\" }}\n");
+        text += &format!(
+            "  in v86: net_device: {{ type: \"virtio\", relay_url: \"{scheme}://{address}/{path}\" }}\n"
+        );
     }
     let mut out = io::stdout().lock();
     // A closed standard output is no reason not to serve.

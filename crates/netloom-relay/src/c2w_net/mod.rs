@@ -19,7 +19,7 @@ use flags::Flag;
 
 /// How the command is written.
 pub const USAGE: &str = "\
-Usage: netloom c2w-net -listen-ws [-p [IP:]HOST:GUEST]... [-mac MAC] [-debug] ADDRESS:PORT
+Usage: netloom c2w-net -listen-ws [-p [IP:]HOST:GUEST]... [-mac MAC] [-enable-tls ...] [-debug] ADDRESS:PORT
        netloom c2w-net [-p ...] [-mac MAC] [-debug] ADDRESS:PORT
        netloom c2w-net -invoke [-p ...] [-wasi-addr ADDRESS:PORT] [-debug] IMAGE.wasm [ARGUMENT]...
 
@@ -31,6 +31,9 @@ The network of container2wasm's c2w-net. Flags end at the first argument, and ma
   -invoke                run the container in wasmtime, and connect to it
   -wasi-addr ADDRESS     where the container in wasmtime waits [default: 127.0.0.1:1234]
   -wasmtime-cli-13       wasmtime is of version 13 or older
+  -enable-tls            speak TLS (wss://) by the files of -ws-cert and -ws-key
+  -ws-cert FILE          certificate, a PEM file with its chain
+  -ws-key FILE           its private key, a PEM file
   -debug                 log all there is to say
 
 And of netloom:
@@ -44,6 +47,9 @@ const FLAGS: &[Flag] = &[
     Flag { name: "p", is_switch: false },
     Flag { name: "debug", is_switch: true },
     Flag { name: "listen-ws", is_switch: true },
+    Flag { name: "enable-tls", is_switch: true },
+    Flag { name: "ws-cert", is_switch: false },
+    Flag { name: "ws-key", is_switch: false },
     Flag { name: "invoke", is_switch: true },
     Flag { name: "wasi-addr", is_switch: false },
     Flag { name: "wasmtime-cli-13", is_switch: true },
@@ -123,6 +129,14 @@ pub fn parse(arguments: &[String]) -> Result<C2wNet, UsageError> {
         let address = listen(first).map_err(UsageError::Written)?;
         is_loopback = address.ip().is_loopback();
         args.listen = vec![address.to_string()];
+        if parsed.switch("enable-tls") == Some(true) {
+            let file = |name| {
+                let wrong = || UsageError::Written(format!("-enable-tls needs files; add -{name} FILE"));
+                parsed.last(name).map(str::to_owned).ok_or_else(wrong)
+            };
+            args.tls_cert = Some(file("ws-cert")?);
+            args.tls_key = Some(file("ws-key")?);
+        }
         None
     } else {
         Some(Outgoing::connect(first))
@@ -175,8 +189,10 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
     let wrong = || format!("`{text}` is not an address to listen on; write it as localhost:8888 or :8888");
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
     let port: u16 = port.parse().map_err(|_| wrong())?;
-    if host.is_empty() {
-        return Ok((Ipv4Addr::UNSPECIFIED, port).into());
+    match host {
+        "" => return Ok((Ipv4Addr::UNSPECIFIED, port).into()),
+        "localhost" => return Ok((Ipv4Addr::LOCALHOST, port).into()),
+        _ => {}
     }
     if let Ok(address) = text.parse() {
         return Ok(address);

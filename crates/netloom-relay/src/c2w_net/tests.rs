@@ -128,6 +128,8 @@ fn mistakes_are_told_with_the_fix() {
         (&["-listen-ws", "-p", "80:80/udp", ":1"], "[IP:]HOST:GUEST"),
         (&["-listen-ws", "-mac", "03:00:00:00:00:01", ":1"], "02:00:00:00:00:01"),
         (&["-listen-ws", "8888"], "localhost:8888"),
+        (&["-listen-ws", "-enable-tls", ":1"], "add -ws-cert FILE"),
+        (&["-listen-ws", "-enable-tls", "-ws-cert", "c.pem", ":1"], "add -ws-key FILE"),
         (&["-listen-ws", "localhost:x"], "localhost:8888"),
         (&["-listen-ws", "-origin", "example.com", ":1"], "https://example.com"),
     ] {

@@ -1,5 +1,6 @@
 //! What was written, by flags or in the file, before it is checked.
 
+use super::cors::CorsInput;
 use super::error::{Given, Place};
 use super::wisp::WispInput;
 use crate::cli::RelayArgs;
@@ -9,11 +10,14 @@ use crate::cli::RelayArgs;
 pub(crate) struct Input {
     pub(crate) listen: Vec<Given<String>>,
     pub(crate) qemu_listen: Vec<Given<String>>,
+    pub(crate) tls_cert: Option<Given<String>>,
+    pub(crate) tls_key: Option<Given<String>>,
     pub(crate) origins: Vec<Given<String>>,
     pub(crate) public_names: Vec<Given<String>>,
     pub(crate) max_connections: Option<Given<i64>>,
     pub(crate) root: Option<Given<String>>,
     pub(crate) log: Option<Given<String>>,
+    pub(crate) cors: Option<CorsInput>,
     pub(crate) egress: EgressInput,
     pub(crate) wisp: WispInput,
     /// What holds for every LAN that does not say otherwise.
@@ -95,7 +99,6 @@ impl LanInput {
 impl Input {
     /// What the flags say.
     pub(crate) fn from_args(args: &RelayArgs) -> Self {
-        let all = |flag, values: &[String]| values.iter().map(|value| given(flag, value.clone())).collect();
         let lans = args.lan.iter().map(|text| {
             let (name, subnet) = text.split_once('=').map_or((text.as_str(), None), |(n, s)| (n, Some(s)));
             LanInput {
@@ -107,9 +110,12 @@ impl Input {
         Self {
             listen: all("--listen", &args.listen),
             qemu_listen: all("--qemu-listen", &args.qemu_listen),
+            tls_cert: args.tls_cert.clone().map(|file| given("--tls-cert", file)),
+            tls_key: args.tls_key.clone().map(|file| given("--tls-key", file)),
             origins: all("--origin", &args.origin),
             public_names: all("--public-name", &args.public_name),
             max_connections: None,
+            cors: CorsInput::from_args(&args.cors),
             root: args.root.clone().map(|root| given("--root", root)),
             log: args.log.clone().map(|log| given("--log", log)),
             egress: EgressInput {
@@ -148,6 +154,12 @@ impl Input {
     }
 }
 
-fn given<T>(flag: &'static str, value: T) -> Given<T> {
+/// All values of a flag.
+pub(super) fn all(flag: &'static str, values: &[String]) -> Vec<Given<String>> {
+    values.iter().map(|value| given(flag, value.clone())).collect()
+}
+
+/// A value of a flag.
+pub(super) fn given<T>(flag: &'static str, value: T) -> Given<T> {
     Given { value, place: Place::Flag(flag) }
 }

@@ -8,6 +8,7 @@
 //!
 //! Every value carries the place where it was written, so that a mistake names the flag, or the file's line and key, and the fix.
 
+mod cors;
 mod error;
 mod file;
 mod forward;
@@ -23,9 +24,11 @@ mod tests;
 mod wisp;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use netloom_core::{Ipv4Net, Ipv6Config, Ipv6Net, MacAddr, Pattern};
 
+pub use cors::{Authorities, ConnectTo, CorsSettings, HelpFile, RateLimit};
 pub use error::ConfigError;
 pub use forward::{Forward, ForwardGuest};
 pub use parse::Origin;
@@ -47,6 +50,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Where to listen for QEMU.
     pub qemu_listen: Vec<QemuListen>,
+    /// What the addresses of `listen` speak TLS by; without, they speak none.
+    pub tls: Option<Tls>,
     /// Origins that are admitted beside the relay's own.
     pub origins: Vec<Origin>,
     /// Host names under which the relay is reached, in lower case.
@@ -59,6 +64,8 @@ pub struct Config {
     pub wisp: Option<WispSettings>,
     /// What to log, as a filter of `tracing`; `None` leaves it to `RUST_LOG`.
     pub log: Option<String>,
+    /// The CORS proxy, if there is one.
+    pub cors: Option<CorsSettings>,
     /// What holds for every way out.
     pub egress: EgressSettings,
     /// The LANs; the first is [`DEFAULT_LAN`].
@@ -80,6 +87,15 @@ pub struct EgressSettings {
     pub resolvers: Vec<SocketAddr>,
     /// Names with fixed addresses, for streams.
     pub records: Vec<(String, Vec<IpAddr>)>,
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// A PEM file of the certificate and its chain.
+    pub certificate: PathBuf,
+    /// A PEM file of the private key.
+    pub key: PathBuf,
 }
 
 /// One LAN.

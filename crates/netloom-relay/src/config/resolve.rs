@@ -4,12 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use netloom_core::{Ipv4Net, MacAddr};
 
+use super::cors::{CorsInput, CorsSettings};
 use super::error::{ConfigError, Given};
 use super::input::{EgressInput, Input, LanInput};
 use super::parse;
-use super::{Config, DEFAULT_LAN, EgressSettings, ForwardGuest, LanSettings, QemuAddress, Root};
+use super::{Config, DEFAULT_LAN, EgressSettings, ForwardGuest, LanSettings, QemuAddress, Root, Tls};
 use super::{forward, host_address, ipv6, preset, qemu, wisp};
 use crate::egress::proxy;
+use crate::tls::{self, TlsError};
 
 /// MAC address of every gateway that is told no other: locally administered, and the same after a restart, so that guests' ARP caches stay
 /// right.
@@ -58,18 +60,34 @@ pub(super) fn resolve(flags: Input, file: Input) -> Result<Config, ConfigError> 
         Ok(_) => Ok(text.clone()),
         Err(_) => Err(format!("`{text}` is not a log filter; write error, warn, info, debug or trace")),
     })?;
+    let cors = cors(flags.cors, file.cors)?;
+    let root = one(flags.root.or(file.root), |text| match wisp::root(text)? {
+        Root::Cors if cors.is_none() => Err("there is no CORS proxy; add --cors".to_owned()),
+        root => Ok(root),
+    })?;
     Ok(Config {
         egress: egress(flags.egress, file.egress)?,
         origins: each(&either(flags.origins, file.origins), parse::origin)?,
         public_names: each(&either(flags.public_names, file.public_names), parse::host_name)?,
         max_connections: max_connections.unwrap_or(4096),
-        root: one(flags.root.or(file.root), |text| wisp::root(text))?.unwrap_or(Root::Lan),
+        root: root.unwrap_or(Root::Lan),
         wisp: wisp::resolve(flags.wisp, file.wisp)?,
         log,
+        cors,
+        tls: tls_files(flags.tls_cert.or(file.tls_cert), flags.tls_key.or(file.tls_key))?,
         lans,
         listen: addresses,
         qemu_listen,
     })
+}
+
+/// The CORS proxy, if either source has one. What the flags say wins.
+fn cors(flags: Option<CorsInput>, file: Option<CorsInput>) -> Result<Option<CorsSettings>, ConfigError> {
+    let either = match (flags, file) {
+        (Some(flags), Some(file)) => Some(flags.or(file)),
+        (flags, file) => flags.or(file),
+    };
+    either.map(CorsInput::resolve).transpose()
 }
 
 fn egress(flags: EgressInput, file: EgressInput) -> Result<EgressSettings, ConfigError> {
@@ -81,6 +99,25 @@ fn egress(flags: EgressInput, file: EgressInput) -> Result<EgressSettings, Confi
         resolvers: each(&either(flags.resolvers, file.resolvers), parse::resolver)?,
         records: each(&either(flags.records, file.records), parse::record)?,
     })
+}
+
+/// Both files, which must be there and belong together.
+fn tls_files(
+    certificate: Option<Given<String>>,
+    key: Option<Given<String>>,
+) -> Result<Option<Tls>, ConfigError> {
+    let (certificate, key) = match (certificate, key) {
+        (None, None) => return Ok(None),
+        (Some(certificate), Some(key)) => (certificate, key),
+        (Some(lone), None) => return Err(lone.wrong("a certificate needs its key; add --tls-key FILE")),
+        (None, Some(lone)) => return Err(lone.wrong("a key needs its certificate; add --tls-cert FILE")),
+    };
+    let tls = Tls { certificate: certificate.value.clone().into(), key: key.value.clone().into() };
+    match tls::server_config(&tls) {
+        Ok(_) => Ok(Some(tls)),
+        Err(TlsError::Key(why)) => Err(key.wrong(why)),
+        Err(TlsError::Certificate(why)) => Err(certificate.wrong(why)),
+    }
 }
 
 /// All LANs, the default first. One that both flags and file name is one LAN, and the flags win.

@@ -5,12 +5,16 @@ use std::net::IpAddr;
 
 use toml::{Table, Value};
 
-use super::{Config, EgressSettings, LanSettings};
+use super::{Config, EgressSettings, LanSettings, Tls};
 
 pub(super) fn to_toml(config: &Config) -> String {
     let mut listen = Table::new();
     listen.insert("addresses".into(), texts(&config.listen));
     listen.insert("qemu".into(), texts(&config.qemu_listen));
+    if let Some(Tls { certificate, key }) = &config.tls {
+        listen.insert("tls_cert".into(), certificate.display().to_string().into());
+        listen.insert("tls_key".into(), key.display().to_string().into());
+    }
     listen.insert("origins".into(), texts(&config.origins));
     listen.insert("public_names".into(), texts(&config.public_names));
     listen.insert("max_connections".into(), number(config.max_connections));
@@ -23,6 +27,9 @@ pub(super) fn to_toml(config: &Config) -> String {
             "log".into(),
             Table::from_iter([("filter".to_owned(), Value::from(filter.clone()))]).into(),
         );
+    }
+    if let Some(cors) = &config.cors {
+        root.insert("cors".into(), super::cors::to_table(cors).into());
     }
     root.insert("egress".into(), egress(&config.egress));
     root.insert("lan".into(), config.lans.iter().map(lan).collect::<Vec<_>>().into());

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use tokio::task::{spawn_local, yield_now};
 use tokio::time::Instant;
 use tracing::{debug, info};
 
-use super::dialect::{CloseCode, Dialect, HEAD_BYTES, PLAIN_STREAM};
+use super::dialect::{CloseCode, Dialect, HEAD_BYTES, PAYLOAD_BYTES, PIECE_BYTES, PLAIN_STREAM};
 use super::pace::Pace;
 use super::tcp::Tcp;
 use super::turns::{Share, Turns};
@@ -44,8 +44,8 @@ const GATHER_BYTES: usize = 32 * 1024;
 const MAX_GATHERED_BYTES: usize = 256 * 1024;
 /// Bytes toward the client in one go, before other clients have their turn.
 const TURN_BYTES: usize = 256 * 1024;
-/// Bytes that the kernel may hold of a WebSocket before it has sent them.
-const UNSENT_BYTES: u32 = 128 * 1024;
+/// Bytes that the kernel may hold of a WebSocket before it has sent them: two turns.
+const UNSENT_BYTES: u32 = 512 * 1024;
 /// Unwritten bytes of control messages beyond which a client is not read.
 const MAX_PENDING_BYTES: usize = 256 * 1024;
 /// Bytes that wait for a client's targets beyond which it is not read.
@@ -284,10 +284,10 @@ impl Client {
                     if let Some(reason) = self.check(now, began) {
                         return reason;
                     }
-                    if let Some((_, taken)) = stalled.take_if(|(until, _)| *until <= now) {
-                        if self.taken_bytes.get() == taken {
-                            self.end_largest();
-                        }
+                    if let Some((_, taken)) = stalled.take_if(|(until, _)| *until <= now)
+                        && self.taken_bytes.get() == taken
+                    {
+                        self.end_largest();
                     }
                     if self.paused.get() {
                         keepalive.heard(now);
@@ -442,7 +442,8 @@ impl Client {
             }
             Event::Data(id, bytes) => match stream(id) {
                 Some(Stream::Tcp(tcp)) => {
-                    if tcp.receive(self, bytes) {
+                    let is_first = tcp.receive(self, bytes);
+                    if is_first {
                         self.touched.borrow_mut().push(tcp);
                     }
                 }
@@ -618,20 +619,40 @@ impl Client {
         }
     }
 
-    /// Writes a message of a stream, which lies in `buffer` behind room for its headers. Everything else must have been flushed.
-    pub(super) fn send_data(&self, id: u32, buffer: &mut [u8]) {
-        let payload_bytes = buffer.len() - HEAD_BYTES;
-        let Some(head) = buffer.first_chunk_mut::<HEAD_BYTES>() else { return };
-        let start = self.dialect.borrow_mut().put_head(id, payload_bytes, head);
-        let Some(start) = start else { return };
-        self.tally.borrow_mut().bytes_out += payload_bytes as u64;
-        let message = &buffer[start..];
-        let written = self.write(message);
-        let mut pending = self.pending.borrow_mut();
-        if written < message.len() {
-            pending.extend_from_slice(&message[written..]);
+    /// Whether no other stream waits for its turn.
+    pub(super) fn is_alone(&self) -> bool {
+        self.turns.borrow().is_empty()
+    }
+
+    /// Writes what a stream's target has sent, which lies in `buffer` in pieces, each behind room for its headers. Everything else must have
+    /// been flushed.
+    pub(super) fn send_data(&self, id: u32, buffer: &mut [u8], bytes: usize) {
+        let mut messages = Vec::with_capacity(1 + bytes / PAYLOAD_BYTES);
+        let mut left = bytes;
+        for piece in buffer.chunks_mut(PIECE_BYTES) {
+            let payload_bytes = left.min(PAYLOAD_BYTES);
+            let Some(head) = piece.first_chunk_mut::<HEAD_BYTES>() else { break };
+            let start = self.dialect.borrow_mut().put_head(id, payload_bytes, head);
+            let Some(start) = start else { return };
+            messages.push(IoSlice::new(&piece[start..HEAD_BYTES + payload_bytes]));
+            left -= payload_bytes;
+            if left == 0 {
+                break;
+            }
         }
-        if let Some(mark) = self.pace.borrow_mut().send(payload_bytes, Instant::now()) {
+        self.tally.borrow_mut().bytes_out += bytes as u64;
+        let mut written = match self.socket.try_write_vectored(&messages) {
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_) => return self.lose(),
+        };
+        let mut pending = self.pending.borrow_mut();
+        for message in messages {
+            let (_, rest) = message.split_at(written.min(message.len()));
+            written -= message.len() - rest.len();
+            pending.extend_from_slice(rest);
+        }
+        if let Some(mark) = self.pace.borrow_mut().send(bytes, Instant::now()) {
             websocket::put_frame(&mut pending, Opcode::Ping, &mark, None);
         }
     }
@@ -665,13 +686,17 @@ impl Client {
                     break;
                 }
                 Err(_) => {
-                    self.state.set(State::Gone("connection lost"));
-                    self.wake.notify_one();
+                    self.lose();
                     return bytes.len();
                 }
             }
         }
         written
+    }
+
+    fn lose(&self) {
+        self.state.set(State::Gone("connection lost"));
+        self.wake.notify_one();
     }
 
     /// Appends a control frame to what is pending, unless far too much is.

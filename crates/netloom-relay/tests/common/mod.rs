@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod http;
 pub mod leased;
 pub mod packet;
 pub mod wisp;
@@ -70,7 +71,8 @@ impl Relay {
         while stdout.read_line(&mut banner).is_ok_and(|read| read > 0) && !banner.contains("relay_url") {}
         let address = banner
             .lines()
-            .find_map(|line| line.strip_prefix("listening on ws://"))
+            .find_map(|line| line.strip_prefix("listening on ws"))
+            .and_then(|rest| rest.trim_start_matches('s').strip_prefix("://"))
             .and_then(|rest| rest.trim_end_matches('/').parse().ok());
         let Some(address) = address else {
             let log = log.lock().expect("the log").clone();
