@@ -27,6 +27,12 @@ pub(crate) fn step(name: &str, arguments: &[String]) -> Result<Step> {
             Step::new("node").arg(script).args(arguments).env("NETLOOM_GUEST_DIR", crate::guest::folder());
         return Ok(step.env("NETLOOM_BIN", crate::relay_program()));
     }
+    if name == "cors" {
+        needs::node_modules(&crate::guest::tests())?;
+        crate::build_relay()?;
+        let step = step.env("NETLOOM_NODE_MODULES", crate::guest::tests());
+        return Ok(step.env("NETLOOM_BIN", crate::relay_program()));
+    }
     needs::interop()?;
     crate::build_relay()?;
     if name == "wisp" {

@@ -104,6 +104,7 @@ fn sim(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
 /// With the unit of `dist/` and the static binary in an empty root.
 fn relay(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     needs::command("systemd-analyze", "systemd")?;
+    needs::command("openssl", "openssl")?;
     crate::build_relay()?;
     rust("netloom-relay", tier, reports)
 }
@@ -170,6 +171,7 @@ fn guests(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
 
 /// v86's network backends and ours: the checklist of differences, and guests on every scheme.
 fn v86_backends(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
+    needs::command("openssl", "openssl")?;
     let wisp = if tier == Tier::Full { Some(("NETLOOM_WISP_PYTHON", needs::wisp_python()?)) } else { None };
     guest_files(&guest::tests().join("backends"), wisp, tier, reports)
 }

@@ -2,6 +2,8 @@
 //!
 //! Values stay text here; [`config`](crate::config) reads flags and file alike, so that both get the same checks and messages.
 
+pub mod cors;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -49,8 +51,9 @@ pub struct RelayArgs {
     /// Host name under which the relay is reached, beside localhost and addresses. Repeatable
     #[arg(long, value_name = "NAME")]
     pub public_name: Vec<String>,
-    /// What / and every path that names nothing else lead to: `lan`, or `wisp` for clients that can only be given a host [default: lan]
-    #[arg(long, value_name = "lan|wisp")]
+    /// What / and every path that names nothing else lead to: `lan`, or `wisp` or `cors` for clients that can only be given a host
+    /// [default: lan]
+    #[arg(long, value_name = "lan|wisp|cors")]
     pub root: Option<String>,
     /// No Wisp server at /wisp/
     #[arg(long)]
@@ -118,6 +121,9 @@ pub struct RelayArgs {
     /// A fixed DHCP lease of the default LAN. Repeatable
     #[arg(long, value_name = "MAC=IP")]
     pub lease: Vec<String>,
+    /// The CORS proxy.
+    #[command(flatten)]
+    pub cors: cors::CorsArgs,
     /// Read the configuration from a TOML file
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

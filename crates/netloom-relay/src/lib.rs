@@ -3,12 +3,15 @@
 //! ```text
 //! client ─▶ listen (gate · route · upgrade) ─▶ lan (one thread, one machine) ─▶ egress (dial · tcp · udp · ping · dns)
 //!                                  forward ─▶
-//!                                          └─▶ wisp (a thread for each core) ─▶ dial
+//!                                          ├─▶ wisp (a thread for each core) ─▶ dial
+//!                                          └─▶ cors, doh ─▶ dial
 //! ```
 
 pub mod c2w_net;
 pub mod cli;
 pub mod config;
+mod cors;
+mod doh;
 mod egress;
 mod forward;
 pub mod guest;

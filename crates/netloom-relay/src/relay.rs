@@ -97,7 +97,7 @@ async fn serve(config: &Config, outgoing: Option<Outgoing>) -> anyhow::Result<Op
     }
     let lan = lans.first().cloned();
 
-    let entrance = Arc::new(Entrance::new(config, lans, wisp, tls));
+    let entrance = Arc::new(Entrance::new(config, lans, wisp, tls, &egress.streams())?);
     let mut accepting: Vec<_> =
         listeners.into_iter().map(|listener| tokio::spawn(Arc::clone(&entrance).accept(listener))).collect();
     accepting.extend(

@@ -1,6 +1,6 @@
 //! A guest's socket, whatever its kind, and reading a socket without asking it a second time whether it is empty.
 
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -59,7 +59,8 @@ impl Socket {
         match self {
             Self::Tcp(stream) => read(stream, buffer),
             Self::Unix(stream) => {
-                read_once(stream, buffer, |attempt| stream.try_io(Interest::READABLE, attempt))
+                let try_io = |attempt: &mut dyn FnMut() -> _| stream.try_io(Interest::READABLE, attempt);
+                read_once(stream, &mut [IoSliceMut::new(buffer)], try_io)
             }
         }
     }
@@ -80,20 +81,26 @@ pub(crate) fn keep_alive(stream: &TcpStream) -> io::Result<()> {
 /// Reads once, as [`TcpStream::try_read`] does. A read that does not fill the buffer has emptied the socket, so the next read need not
 /// be tried: the socket is waited for as if a read had found nothing.
 pub(crate) fn read(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-    read_once(stream, buffer, |attempt| stream.try_io(Interest::READABLE, attempt))
+    read_once(stream, &mut [IoSliceMut::new(buffer)], |attempt| stream.try_io(Interest::READABLE, attempt))
+}
+
+/// The same into several buffers, one after the other.
+pub(crate) fn read_vectored(stream: &TcpStream, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+    read_once(stream, buffers, |attempt| stream.try_io(Interest::READABLE, attempt))
 }
 
 fn read_once(
     socket: impl AsFd,
-    buffer: &mut [u8],
+    buffers: &mut [IoSliceMut<'_>],
     try_io: impl FnOnce(&mut dyn FnMut() -> io::Result<()>) -> io::Result<()>,
 ) -> io::Result<usize> {
+    let room = buffers.iter().map(|buffer| buffer.len()).sum();
     let mut read = None;
     let result = try_io(&mut || {
-        let length = rustix::io::read(&socket, &mut *buffer)?;
+        let length = rustix::io::readv(&socket, &mut *buffers)?;
         read = Some(length);
         // The end of the stream stays readable.
-        if (1..buffer.len()).contains(&length) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        if (1..room).contains(&length) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
     });
     match read {
         Some(length) => Ok(length),

@@ -42,6 +42,7 @@ exports! {
     fn handle_records(number: u32, now: f64, bytes: u32) -> u32 {
         with(|instance| {
             let records = instance.bytes(bytes).to_vec();
+            instance.left.clear();
             let Some(connection) = connection(instance, number) else { return 0 };
             let result = connection.handle_records(&records, now as u64);
             instance.outcome(result)
@@ -62,6 +63,7 @@ exports! {
     fn write(number: u32, bytes: u32) -> u32 {
         with(|instance| {
             let plaintext = instance.bytes(bytes).to_vec();
+            instance.left.clear();
             let Some(connection) = connection(instance, number) else { return 0 };
             let result = connection.write(&plaintext);
             instance.outcome(result)

@@ -9,6 +9,7 @@ use rustls::unbuffered::{
 use rustls::{AlertDescription, ServerConfig};
 
 use crate::UnixSeconds;
+use crate::plain_hello::{self, First};
 use crate::terminator::Clock;
 
 /// Bytes of records that wait for their rest: rustls refuses larger records and longer handshakes, so that no more are ever due.
@@ -44,6 +45,10 @@ pub struct Connection {
     tls: UnbufferedServerConnection,
     named: Arc<OnceLock<String>>,
     clock: Arc<Clock>,
+    /// Whether the client's first record is not there yet.
+    begins: bool,
+    /// Whether the answer to the first record has its messages apart.
+    apart: bool,
     incoming: Vec<u8>,
     plaintext: Vec<u8>,
     outgoing: Vec<u8>,
@@ -62,6 +67,8 @@ impl Connection {
             tls: UnbufferedServerConnection::new(Arc::new(config))?,
             named,
             clock,
+            begins: true,
+            apart: false,
             incoming: Vec::new(),
             plaintext: Vec::new(),
             outgoing: Vec::new(),
@@ -70,7 +77,7 @@ impl Connection {
         })
     }
 
-    /// Takes what arrived from the guest. Whatever comes of it, [`outgoing`](Self::outgoing) may hold something for the guest: of a failure,
+    /// Takes what arrived from the guest. Whatever comes of it, [`take_outgoing`](Self::take_outgoing) may hold something for the guest: of a failure,
     /// the alert that tells it.
     ///
     /// # Errors
@@ -85,7 +92,19 @@ impl Connection {
             return Err(self.fail(TlsError::TooLong));
         }
         self.incoming.extend_from_slice(bytes);
+        if self.begins {
+            match plain_hello::look(&self.incoming) {
+                First::Incomplete => return Ok(()),
+                First::Usual => {}
+                First::Completed(records) => (self.incoming, self.apart) = (records, true),
+            }
+            self.begins = false;
+        }
         self.process(|_, _| Ok(0)).map_err(|error| self.fail(error))?;
+        if core::mem::take(&mut self.apart) {
+            // In the clear, as all of the answer is.
+            self.outgoing = plain_hello::apart(&self.outgoing);
+        }
         if self.incoming.is_empty() {
             // An idle connection holds no memory.
             self.incoming = Vec::new();
@@ -93,7 +112,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Encrypts for the guest, into [`outgoing`](Self::outgoing).
+    /// Encrypts for the guest, into [`take_outgoing`](Self::take_outgoing).
     ///
     /// # Errors
     ///
@@ -106,7 +125,7 @@ impl Connection {
         self.process(|traffic, out| traffic.encrypt(plaintext, out))
     }
 
-    /// Says that nothing more will be written (close_notify, RFC 8446 6.1), into [`outgoing`](Self::outgoing).
+    /// Says that nothing more will be written (close_notify, RFC 8446 6.1), into [`take_outgoing`](Self::take_outgoing).
     pub fn finish(&mut self) {
         if self.state != State::Handshaking && self.error.is_none() {
             // Without a connection there is nobody to be told.

@@ -17,6 +17,7 @@ mod certificate;
 mod connection;
 mod der;
 mod leaves;
+mod plain_hello;
 mod terminator;
 
 pub use authority::{Authority, GenerateError, ImportError};

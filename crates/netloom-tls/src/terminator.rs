@@ -16,6 +16,7 @@ use rustls::{CipherSuite, ServerConfig};
 use crate::authority::generate_key;
 use crate::certificate::text;
 use crate::leaves::Leaves;
+use crate::plain_hello;
 use crate::{Authority, Connection, GenerateError, UnixSeconds};
 
 /// Sessions that may be resumed: those made first are forgotten.
@@ -59,6 +60,7 @@ impl Terminator {
         if cfg!(target_arch = "wasm32") {
             provider.cipher_suites.sort_by_key(|suite| !CHACHA20.contains(&suite.suite()));
         }
+        plain_hello::hash_as_sent(&mut provider);
         Ok(Self {
             provider: Arc::new(provider),
             sessions: Arc::default(),

@@ -1,23 +1,36 @@
-// HTTPS of guests by the page's fetch: a Linux guest gets the certificate, and a guest that trusts an authority and
+// HTTPS of guests by the page's fetch: a Linux guest's wget, which does not look at certificates, and a guest that trusts an authority and
 // goes on doing so after the page was loaded anew.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Guest, nics } from "../guest.mjs";
-import { sha256 } from "../servers.mjs";
+import { noise, sha256 } from "../servers.mjs";
 import { secured } from "./secure.mjs";
 import { ours } from "./subjects.mjs";
 
 const { attachNetwork } = await import("../../../packages/netloom/dist/v86/index.js");
 const { createCertificateAuthority } = await import("../../../packages/netloom/dist/tls/index.js");
+const body = noise((process.env.NETLOOM_FULL ? 16 : 1) << 20);
 
 for (const nic of nics) {
-  test(`a Linux guest on ${nic} gets the certificate`, { timeout: 300_000 }, async (context) => {
+  test(`a Linux guest on ${nic} fetches https:`, { timeout: 300_000 }, async (context) => {
     const authority = await createCertificateAuthority();
-    const guest = await Guest.restore(nic, undefined, (emulator) => attachNetwork(emulator, "fetch", { tls: authority }));
+    const asked = [];
+    const fetch = async (url, { method, body: sent }) => {
+      asked.push(`${method} ${url}`);
+      return sent ? new Response(sha256(Buffer.from(await new Response(sent).arrayBuffer()))) : new Response(body);
+    };
+    const guest = await Guest.restore(nic, undefined, (emulator) => attachNetwork(emulator, "fetch", { tls: authority, fetch }));
     context.after(() => guest.destroy());
     await guest.lease();
     await guest.must("wget -q -O /tmp/ca.pem http://mitm.it/ca.pem");
     assert.equal((await guest.must("sha256sum </tmp/ca.pem")).split(" ")[0], sha256(Buffer.from(authority.certificate)));
+    await guest.must("wget -q -O /tmp/body https://web.test/body");
+    assert.equal((await guest.must("sha256sum </tmp/body")).split(" ")[0], sha256(body));
+    // Text: this wget posts files up to their first zero.
+    await guest.must("base64 /tmp/body >/tmp/text");
+    const [sum] = (await guest.must("sha256sum </tmp/text")).split(" ");
+    assert.match(await guest.must("wget -q -O - --post-file=/tmp/text https://web.test/take"), new RegExp(sum));
+    assert.deepEqual(asked, ["GET https://web.test/body", "POST https://web.test/take"]);
   });
 }
 

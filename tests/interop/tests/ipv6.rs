@@ -121,7 +121,7 @@ fn names_are_answered_over_ipv6_by_a_resolver_over_ipv6() {
         let server = format!("@{GATEWAY_V6}");
         for transport in ["+notcp", "+tcp"] {
             for (kind, expected) in [("A", IpAddr::from(NAMED.0)), ("AAAA", NAMED.1.into())] {
-                let name = format!("{kind}{transport}.example");
+                let name = format!("{kind}{transport}.test");
                 let options = ["+short", "+time=5", "+tries=2", transport, &server, &name, kind];
                 let answer = guest.namespace.exec("dig", &options).unwrap();
                 assert_eq!(answer.trim(), expected.to_string(), "{resolver}");

@@ -60,12 +60,12 @@ fn resolve(transport: &str, name: &str) {
 
 #[test]
 fn a_name_is_answered_by_the_hosts_resolver() {
-    resolve("+notcp", "over-udp.example");
+    resolve("+notcp", "over-udp.test");
 }
 
 #[test]
 fn a_name_is_answered_over_tcp_too() {
-    resolve("+tcp", "over-tcp.example");
+    resolve("+tcp", "over-tcp.test");
 }
 
 #[test]

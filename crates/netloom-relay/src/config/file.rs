@@ -8,6 +8,7 @@ use std::rc::Rc;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::cors::{self, CorsInput, CorsTable};
 use super::error::{ConfigError, Given, Place};
 use super::input::{EgressInput, Input, LanInput};
 use super::wisp::WispInput;
@@ -17,6 +18,7 @@ use super::wisp::WispInput;
 struct File {
     listen: Listen,
     log: Log,
+    cors: Option<CorsTable>,
     egress: Egress,
     wisp: Wisp,
     lan: Vec<Lan>,
@@ -149,7 +151,7 @@ const FORMS: &[(&str, &str)] = &[
 ];
 
 /// The file's text with its name, to find lines in.
-struct Source {
+pub(super) struct Source {
     path: Rc<str>,
     text: String,
 }
@@ -163,12 +165,12 @@ impl Source {
         Place::File { path: Rc::clone(&self.path), line: self.line_of(offset), key: key.to_owned() }
     }
 
-    fn given<T>(&self, key: &str, value: Spanned<T>) -> Given<T> {
+    pub(super) fn given<T>(&self, key: &str, value: Spanned<T>) -> Given<T> {
         let place = self.place(value.span().start, key);
         Given { value: value.into_inner(), place }
     }
 
-    fn all(&self, key: &str, values: Vec<Spanned<String>>) -> Vec<Given<String>> {
+    pub(super) fn all(&self, key: &str, values: Vec<Spanned<String>>) -> Vec<Given<String>> {
         values.into_iter().map(|value| self.given(key, value)).collect()
     }
 
@@ -188,7 +190,7 @@ impl Source {
         let written = self.text.lines().nth(line - 1).unwrap_or_default();
         let key = written.split('=').next().unwrap_or_default().trim().trim_matches(['[', ']', '"']);
         let key = if key.starts_with('#') { "" } else { key };
-        let form = FORMS.iter().find(|(name, _)| *name == key);
+        let form = FORMS.iter().chain(cors::FORMS).find(|(name, _)| *name == key);
         let place = self.place(span.start, key);
         match form {
             Some((_, form)) => ConfigError::new(place, format_args!("{}; write {form}", error.message())),
@@ -254,6 +256,7 @@ pub(crate) fn read(path: &Path) -> Result<Input, ConfigError> {
         public_names: source.all("public_names", file.listen.public_names),
         max_connections: file.listen.max_connections.map(|value| source.given("max_connections", value)),
         log: file.log.filter.map(|value| source.given("filter", value)),
+        cors: file.cors.map(|table| CorsInput::from_table(&source, table)),
         egress: EgressInput {
             allow: source.all("allow", file.egress.allow),
             deny: source.all("deny", file.egress.deny),

@@ -1,5 +1,6 @@
 //! What was written, by flags or in the file, before it is checked.
 
+use super::cors::CorsInput;
 use super::error::{Given, Place};
 use super::wisp::WispInput;
 use crate::cli::RelayArgs;
@@ -16,6 +17,7 @@ pub(crate) struct Input {
     pub(crate) max_connections: Option<Given<i64>>,
     pub(crate) root: Option<Given<String>>,
     pub(crate) log: Option<Given<String>>,
+    pub(crate) cors: Option<CorsInput>,
     pub(crate) egress: EgressInput,
     pub(crate) wisp: WispInput,
     /// What holds for every LAN that does not say otherwise.
@@ -97,7 +99,6 @@ impl LanInput {
 impl Input {
     /// What the flags say.
     pub(crate) fn from_args(args: &RelayArgs) -> Self {
-        let all = |flag, values: &[String]| values.iter().map(|value| given(flag, value.clone())).collect();
         let lans = args.lan.iter().map(|text| {
             let (name, subnet) = text.split_once('=').map_or((text.as_str(), None), |(n, s)| (n, Some(s)));
             LanInput {
@@ -114,6 +115,7 @@ impl Input {
             origins: all("--origin", &args.origin),
             public_names: all("--public-name", &args.public_name),
             max_connections: None,
+            cors: CorsInput::from_args(&args.cors),
             root: args.root.clone().map(|root| given("--root", root)),
             log: args.log.clone().map(|log| given("--log", log)),
             egress: EgressInput {
@@ -152,6 +154,12 @@ impl Input {
     }
 }
 
-fn given<T>(flag: &'static str, value: T) -> Given<T> {
+/// All values of a flag.
+pub(super) fn all(flag: &'static str, values: &[String]) -> Vec<Given<String>> {
+    values.iter().map(|value| given(flag, value.clone())).collect()
+}
+
+/// A value of a flag.
+pub(super) fn given<T>(flag: &'static str, value: T) -> Given<T> {
     Given { value, place: Place::Flag(flag) }
 }

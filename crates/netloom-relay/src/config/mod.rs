@@ -8,6 +8,7 @@
 //!
 //! Every value carries the place where it was written, so that a mistake names the flag, or the file's line and key, and the fix.
 
+mod cors;
 mod error;
 mod file;
 mod forward;
@@ -27,6 +28,7 @@ use std::path::PathBuf;
 
 use netloom_core::{Ipv4Net, Ipv6Config, Ipv6Net, MacAddr, Pattern};
 
+pub use cors::{Authorities, ConnectTo, CorsSettings, HelpFile, RateLimit};
 pub use error::ConfigError;
 pub use forward::{Forward, ForwardGuest};
 pub use parse::Origin;
@@ -62,6 +64,8 @@ pub struct Config {
     pub wisp: Option<WispSettings>,
     /// What to log, as a filter of `tracing`; `None` leaves it to `RUST_LOG`.
     pub log: Option<String>,
+    /// The CORS proxy, if there is one.
+    pub cors: Option<CorsSettings>,
     /// What holds for every way out.
     pub egress: EgressSettings,
     /// The LANs; the first is [`DEFAULT_LAN`].

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use netloom_core::{Ipv4Net, MacAddr};
 
+use super::cors::{CorsInput, CorsSettings};
 use super::error::{ConfigError, Given};
 use super::input::{EgressInput, Input, LanInput};
 use super::parse;
@@ -59,19 +60,34 @@ pub(super) fn resolve(flags: Input, file: Input) -> Result<Config, ConfigError> 
         Ok(_) => Ok(text.clone()),
         Err(_) => Err(format!("`{text}` is not a log filter; write error, warn, info, debug or trace")),
     })?;
+    let cors = cors(flags.cors, file.cors)?;
+    let root = one(flags.root.or(file.root), |text| match wisp::root(text)? {
+        Root::Cors if cors.is_none() => Err("there is no CORS proxy; add --cors".to_owned()),
+        root => Ok(root),
+    })?;
     Ok(Config {
         egress: egress(flags.egress, file.egress)?,
         origins: each(&either(flags.origins, file.origins), parse::origin)?,
         public_names: each(&either(flags.public_names, file.public_names), parse::host_name)?,
         max_connections: max_connections.unwrap_or(4096),
-        root: one(flags.root.or(file.root), |text| wisp::root(text))?.unwrap_or(Root::Lan),
+        root: root.unwrap_or(Root::Lan),
         wisp: wisp::resolve(flags.wisp, file.wisp)?,
         log,
+        cors,
         tls: tls_files(flags.tls_cert.or(file.tls_cert), flags.tls_key.or(file.tls_key))?,
         lans,
         listen: addresses,
         qemu_listen,
     })
+}
+
+/// The CORS proxy, if either source has one. What the flags say wins.
+fn cors(flags: Option<CorsInput>, file: Option<CorsInput>) -> Result<Option<CorsSettings>, ConfigError> {
+    let either = match (flags, file) {
+        (Some(flags), Some(file)) => Some(flags.or(file)),
+        (flags, file) => flags.or(file),
+    };
+    either.map(CorsInput::resolve).transpose()
 }
 
 fn egress(flags: EgressInput, file: EgressInput) -> Result<EgressSettings, ConfigError> {

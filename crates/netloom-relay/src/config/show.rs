@@ -28,6 +28,9 @@ pub(super) fn to_toml(config: &Config) -> String {
             Table::from_iter([("filter".to_owned(), Value::from(filter.clone()))]).into(),
         );
     }
+    if let Some(cors) = &config.cors {
+        root.insert("cors".into(), super::cors::to_table(cors).into());
+    }
     root.insert("egress".into(), egress(&config.egress));
     root.insert("lan".into(), config.lans.iter().map(lan).collect::<Vec<_>>().into());
     root.to_string()

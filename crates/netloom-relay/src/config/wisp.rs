@@ -24,6 +24,8 @@ pub enum Root {
     Lan,
     /// The Wisp server, for clients that can only be given a host.
     Wisp,
+    /// The CORS proxy; WebSockets go to the LAN `default`.
+    Cors,
 }
 
 impl fmt::Display for Root {
@@ -31,6 +33,7 @@ impl fmt::Display for Root {
         f.write_str(match self {
             Self::Lan => "lan",
             Self::Wisp => "wisp",
+            Self::Cors => "cors",
         })
     }
 }
@@ -125,7 +128,8 @@ pub(super) fn root(text: &str) -> Result<Root, String> {
     match text {
         "lan" => Ok(Root::Lan),
         "wisp" => Ok(Root::Wisp),
-        _ => Err(format!("`{text}` is nothing that / can lead to; write lan or wisp")),
+        "cors" => Ok(Root::Cors),
+        _ => Err(format!("`{text}` is nothing that / can lead to; write lan, wisp or cors")),
     }
 }
 

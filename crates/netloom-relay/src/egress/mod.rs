@@ -6,6 +6,7 @@
 //! A flow's state is in the machine; here is its socket and the task that waits for it. Bytes move on the machine's events without a
 //! task's hop, and only what the other side takes is taken from the one.
 
+mod answer;
 mod connect;
 pub(crate) mod dial;
 pub(crate) mod dns;

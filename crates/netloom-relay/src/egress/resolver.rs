@@ -75,6 +75,21 @@ impl Resolver {
         if addresses.addresses.is_empty() { Err(DialError::NotFound) } else { Ok(addresses) }
     }
 
+    /// The configuration's records.
+    pub(super) fn records(&self) -> &[(String, Vec<IpAddr>)] {
+        &self.records
+    }
+
+    /// What the host's own table says of a name.
+    pub(super) fn in_host_table(&self, name: &str) -> Option<Vec<IpAddr>> {
+        self.hosts.addresses_of(name)
+    }
+
+    /// What DNS answers to a query.
+    pub(super) async fn exchange(&self, query: &[u8]) -> Option<Vec<u8>> {
+        self.upstream.ask(query).await
+    }
+
     /// Whether a name is not asked outside.
     pub(super) fn knows(&self, name: &str) -> bool {
         self.known(name).is_some()

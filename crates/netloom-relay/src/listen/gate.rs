@@ -59,6 +59,17 @@ impl Gate {
 
     /// Whether a request may go on. `local` is our end of its connection.
     pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap, local: IpAddr) -> Result<(), Refusal> {
+        let host = self.check_host(uri, headers)?;
+        match single(headers, &ORIGIN) {
+            Some(None) => Ok(()),
+            Some(Some(origin)) if self.admits(origin, host, local) => Ok(()),
+            Some(Some(origin)) => Err(Refusal::Origin(shown(origin))),
+            None => Err(Refusal::Origin("(several)".to_owned())),
+        }
+    }
+
+    /// Whether a request that any page may make names a host that is ours: that host.
+    pub(crate) fn check_host<'a>(&self, uri: &Uri, headers: &'a HeaderMap) -> Result<&'a str, Refusal> {
         let host = single(headers, &HOST).ok_or(Refusal::HostMissing)?.ok_or(Refusal::HostMissing)?;
         for authority in [Some(host), uri.authority().map(http::uri::Authority::as_str)].into_iter().flatten()
         {
@@ -67,12 +78,7 @@ impl Gate {
                 return Err(Refusal::Host(shown(name)));
             }
         }
-        match single(headers, &ORIGIN) {
-            Some(None) => Ok(()),
-            Some(Some(origin)) if self.admits(origin, host, local) => Ok(()),
-            Some(Some(origin)) => Err(Refusal::Origin(shown(origin))),
-            None => Err(Refusal::Origin("(several)".to_owned())),
-        }
+        Ok(host)
     }
 
     /// Logs a refusal, once for each.

@@ -19,7 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
@@ -31,6 +31,9 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 use crate::config::{Config, Root};
+use crate::cors::{self, Call, Cors};
+use crate::doh;
+use crate::egress::Dialer;
 use crate::lan::{Encapsulation, LanHandle, NewClient};
 use crate::socket::Detached;
 use crate::tls;
@@ -68,6 +71,9 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 /// What all connections share.
 pub(crate) struct Entrance {
     gate: Gate,
+    cors: Option<Cors>,
+    /// Answers DNS over HTTPS.
+    dns: Arc<Dialer>,
     root: Root,
     lans: Vec<LanHandle>,
     wisp: Option<WispHandle>,
@@ -85,21 +91,30 @@ struct Visitor {
 }
 
 impl Entrance {
+    /// `streams` dials for what has no LAN.
+    ///
+    /// # Errors
+    /// If this build's TLS cannot be set up.
     pub(crate) fn new(
         config: &Config,
         lans: Vec<LanHandle>,
         wisp: Option<WispHandle>,
         tls: Option<TlsAcceptor>,
-    ) -> Self {
-        Self {
+        streams: &Arc<Dialer>,
+    ) -> anyhow::Result<Self> {
+        let is_public = config.listen.iter().any(|address| !address.ip().is_loopback());
+        let cors = config.cors.clone().map(|settings| Cors::new(settings, Arc::clone(streams), is_public));
+        Ok(Self {
             gate: Gate::new(config.public_names.clone(), config.origins.clone()),
+            cors: cors.transpose()?,
+            dns: Arc::clone(streams),
             root: config.root,
             lans,
             wisp,
             connections: Arc::new(Semaphore::new(config.max_connections)),
             full_logged: AtomicBool::new(false),
             tls,
-        }
+        })
     }
 
     /// Accepts for as long as it is polled.
@@ -153,7 +168,7 @@ impl Visitor {
         let peer = self.peer;
         let service = service_fn(move |request| {
             let visitor = Arc::clone(&self);
-            async move { Ok::<_, Infallible>(visitor.answer(request)) }
+            async move { Ok::<_, Infallible>(visitor.respond(request).await) }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
@@ -167,12 +182,38 @@ impl Visitor {
         }
     }
 
+    /// Answers what takes its time, and leaves the rest to [`Self::answer`].
+    async fn respond(&self, request: Request<Incoming>) -> Response<cors::Body> {
+        let Entrance { gate, cors, dns, .. } = &*self.entrance;
+        if let Some((cors, call)) =
+            cors.as_ref().and_then(|cors| Some((cors, Call::of(&request, self.entrance.root == Root::Cors)?)))
+        {
+            // Pages of every origin may call the proxy; it has lists of its own.
+            return match gate.check_host(request.uri(), request.headers()) {
+                Ok(_) => cors.answer(call, request, self.peer.ip(), self.entrance.tls.is_some()).await,
+                Err(refusal) => self.refuse(&refusal).map(Either::Left),
+            };
+        }
+        if request.uri().path() == doh::PATH && !request.headers().contains_key(UPGRADE) {
+            let answer = match gate.check(request.uri(), request.headers(), self.local) {
+                Ok(()) => doh::answer(dns, request).await,
+                Err(refusal) => self.refuse(&refusal),
+            };
+            return answer.map(Either::Left);
+        }
+        self.answer(request).map(Either::Left)
+    }
+
+    fn refuse(&self, refusal: &Refusal) -> Answer {
+        self.entrance.gate.log(refusal, self.peer.ip());
+        let status =
+            if *refusal == Refusal::HostMissing { StatusCode::BAD_REQUEST } else { StatusCode::FORBIDDEN };
+        page::text(status, format!("{refusal}\n"))
+    }
+
     fn answer(&self, mut request: Request<Incoming>) -> Answer {
         if let Err(refusal) = self.entrance.gate.check(request.uri(), request.headers(), self.local) {
-            self.entrance.gate.log(&refusal, self.peer.ip());
-            let status =
-                if refusal == Refusal::HostMissing { StatusCode::BAD_REQUEST } else { StatusCode::FORBIDDEN };
-            return page::text(status, format!("{refusal}\n"));
+            return self.refuse(&refusal);
         }
         match route::route(self.entrance.root, request.method(), request.uri().path(), request.headers()) {
             Route::Guest { lan, key, protocol, encapsulation } => {

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,7 +19,8 @@ use tokio::task::{spawn_local, yield_now};
 use tokio::time::Instant;
 use tracing::{debug, info};
 
-use super::dialect::{CloseCode, Dialect, HEAD_BYTES, PLAIN_STREAM};
+use super::dialect::{CloseCode, Dialect, HEAD_BYTES, PAYLOAD_BYTES, PIECE_BYTES, PLAIN_STREAM};
+use super::pace::Pace;
 use super::tcp::Tcp;
 use super::turns::{Share, Turns};
 use super::udp::Udp;
@@ -37,10 +38,14 @@ const MAX_CLOSING: Duration = Duration::from_secs(30);
 const INTRODUCTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// DATA packets that a client may send on a TCP stream before it hears more.
 const CREDIT_PACKETS: u32 = 128;
+/// A read of so many bytes may be followed by more.
+const GATHER_BYTES: usize = 32 * 1024;
+/// Bytes that are read before they are written to their targets.
+const MAX_GATHERED_BYTES: usize = 256 * 1024;
 /// Bytes toward the client in one go, before other clients have their turn.
 const TURN_BYTES: usize = 256 * 1024;
-/// Bytes that the kernel may hold of a WebSocket before it has sent them.
-const UNSENT_BYTES: u32 = 128 * 1024;
+/// Bytes that the kernel may hold of a WebSocket before it has sent them: two turns.
+const UNSENT_BYTES: u32 = 512 * 1024;
 /// Unwritten bytes of control messages beyond which a client is not read.
 const MAX_PENDING_BYTES: usize = 256 * 1024;
 /// Bytes that wait for a client's targets beyond which it is not read.
@@ -70,6 +75,10 @@ pub(super) struct Client {
     dialect: RefCell<Dialect>,
     streams: RefCell<HashMap<u32, Stream>>,
     turns: RefCell<Turns<Stream>>,
+    pace: RefCell<Pace>,
+    awaits_pongs: Cell<bool>,
+    /// Streams that got something that is not written yet.
+    touched: RefCell<Vec<Rc<Tcp>>>,
     /// What the socket did not take yet.
     pending: RefCell<Vec<u8>>,
     /// Whether the socket took less than it was given.
@@ -154,6 +163,9 @@ impl Client {
             dialect: RefCell::new(dialect),
             streams: RefCell::default(),
             turns: RefCell::default(),
+            pace: RefCell::default(),
+            awaits_pongs: Cell::new(false),
+            touched: RefCell::default(),
             pending: RefCell::default(),
             blocked: Cell::new(false),
             more: Cell::new(false),
@@ -186,6 +198,9 @@ impl Client {
             self.open(PLAIN_STREAM, Kind::Tcp, Some(target));
         }
         self.receive(&mut Vec::from(read));
+        for stream in self.touched.take() {
+            stream.flush(&self);
+        }
         self.serve();
         let reason = self.wait(began).await;
         for (_, stream) in self.streams.take() {
@@ -231,16 +246,19 @@ impl Client {
                 }
                 (true, Some(_)) => {}
             }
+            if let Some(deadline) = self.pace.borrow().deadline().filter(|at| *at < sleep.deadline()) {
+                sleep.as_mut().reset(deadline);
+            }
             tokio::select! {
                 ready = self.socket.readable(), if !self.paused.get() => {
                     keepalive.heard(Instant::now());
-                    match ready.and_then(|()| self.read()) {
-                        Ok(true) => yield_now().await,
-                        Ok(false) => {}
-                        Err(error) => {
-                            debug!("{}: {error}", self.peer);
-                            return "connection lost";
-                        }
+                    let read = match ready {
+                        Ok(()) => self.gather().await,
+                        Err(error) => Err(error),
+                    };
+                    if let Err(error) = read {
+                        debug!("{}: {error}", self.peer);
+                        return "connection lost";
                     }
                     self.serve();
                 }
@@ -259,13 +277,17 @@ impl Client {
                 }
                 () = &mut sleep => {
                     let now = Instant::now();
+                    if self.pace.borrow().deadline().is_some_and(|deadline| deadline <= now) {
+                        self.pace.borrow_mut().give_up();
+                        self.serve();
+                    }
                     if let Some(reason) = self.check(now, began) {
                         return reason;
                     }
-                    if let Some((_, taken)) = stalled.take_if(|(until, _)| *until <= now) {
-                        if self.taken_bytes.get() == taken {
-                            self.end_largest();
-                        }
+                    if let Some((_, taken)) = stalled.take_if(|(until, _)| *until <= now)
+                        && self.taken_bytes.get() == taken
+                    {
+                        self.end_largest();
                     }
                     if self.paused.get() {
                         keepalive.heard(now);
@@ -308,8 +330,33 @@ impl Client {
         None
     }
 
-    /// Reads what the socket has; tells whether there may be more.
-    fn read(self: &Rc<Self>) -> io::Result<bool> {
+    /// Reads what the socket has, and what comes meanwhile if that was much: then each target gets much in one write.
+    async fn gather(self: &Rc<Self>) -> io::Result<()> {
+        let mut total = 0;
+        loop {
+            let read = self.read();
+            total += *read.as_ref().unwrap_or(&0);
+            let ended = match read {
+                Ok(read) => read < GATHER_BYTES || total >= MAX_GATHERED_BYTES,
+                Err(_) => true,
+            };
+            if ended {
+                for stream in self.touched.take() {
+                    stream.flush(self);
+                }
+                read?;
+                // Others have their turn.
+                if total >= GATHER_BYTES {
+                    yield_now().await;
+                }
+                return Ok(());
+            }
+            yield_now().await;
+        }
+    }
+
+    /// Reads what the socket has; how many bytes.
+    fn read(self: &Rc<Self>) -> io::Result<usize> {
         let mut scratch = self.worker.scratch.borrow_mut();
         match socket::read(&self.socket, &mut scratch) {
             Ok(0) => {
@@ -317,20 +364,19 @@ impl Client {
                     State::Open => "connection ended",
                     State::Closing { .. } | State::Gone(_) => "closed",
                 }));
-                Ok(false)
+                Ok(0)
             }
             Ok(read) => {
                 self.receive(&mut scratch[..read]);
-                Ok(read == scratch.len())
+                Ok(read)
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             Err(error) => Err(error),
         }
     }
 
-    /// Hands messages to their streams. The caller serves.
+    /// Hands messages to their streams. The caller flushes those touched, and serves.
     fn receive(self: &Rc<Self>, bytes: &mut [u8]) {
-        let mut touched = Vec::new();
         let mut closing = None;
         self.tally.borrow_mut().bytes_in += bytes.len() as u64;
         let result = self.decoder.borrow_mut().decode(bytes, |message| match message {
@@ -339,7 +385,7 @@ impl Client {
                     if event == Event::End {
                         closing = closing.or(Some(CloseCode::NORMAL));
                     }
-                    self.handle_event(server, event, &mut touched);
+                    self.handle_event(server, event);
                 });
             }
             Message::Text if self.dialect.borrow().is_plain() => closing = Some(CloseCode::UNSUPPORTED),
@@ -349,14 +395,11 @@ impl Client {
             Message::Ping(payload) => {
                 self.control(|out| websocket::put_frame(out, Opcode::Pong, payload, None));
             }
-            Message::Pong(_) => {}
+            Message::Pong(payload) => self.pace.borrow_mut().pong(payload, Instant::now()),
             Message::Close(code) => {
                 self.answer_close(code.map_or(CloseCode::NORMAL, CloseCode));
             }
         });
-        for stream in touched {
-            stream.flush(self);
-        }
         if self.refused.take() {
             closing = Some(CloseCode::POLICY);
         }
@@ -369,12 +412,7 @@ impl Client {
         }
     }
 
-    fn handle_event(
-        self: &Rc<Self>,
-        server: Option<&mut Server>,
-        event: Event<'_>,
-        touched: &mut Vec<Rc<Tcp>>,
-    ) {
+    fn handle_event(self: &Rc<Self>, server: Option<&mut Server>, event: Event<'_>) {
         let stream = |id| self.streams.borrow().get(&id).cloned();
         match event {
             Event::Hello(info) => {
@@ -404,8 +442,9 @@ impl Client {
             }
             Event::Data(id, bytes) => match stream(id) {
                 Some(Stream::Tcp(tcp)) => {
-                    if tcp.receive(self, bytes) {
-                        touched.push(tcp);
+                    let is_first = tcp.receive(self, bytes);
+                    if is_first {
+                        self.touched.borrow_mut().push(tcp);
                     }
                 }
                 Some(Stream::Udp(udp)) => {
@@ -564,7 +603,14 @@ impl Client {
                 }
                 return;
             }
-            let Some(stream) = self.turns.borrow_mut().pop() else { return };
+            let bulk = self.pace.borrow().has_room();
+            let Some(stream) = self.turns.borrow_mut().pop(bulk) else {
+                // The pongs that are waited for have their time, which the client's task minds.
+                if !self.awaits_pongs.replace(!bulk) && !bulk {
+                    self.wake.notify_one();
+                }
+                return;
+            };
             let sent = match &stream {
                 Stream::Tcp(tcp) => tcp.take_turn(self),
                 Stream::Udp(udp) => udp.take_turn(self),
@@ -573,17 +619,41 @@ impl Client {
         }
     }
 
-    /// Writes a message of a stream, which lies in `buffer` behind room for its headers. Everything else must have been flushed.
-    pub(super) fn send_data(&self, id: u32, buffer: &mut [u8]) {
-        let payload_bytes = buffer.len() - HEAD_BYTES;
-        let Some(head) = buffer.first_chunk_mut::<HEAD_BYTES>() else { return };
-        let start = self.dialect.borrow_mut().put_head(id, payload_bytes, head);
-        let Some(start) = start else { return };
-        self.tally.borrow_mut().bytes_out += payload_bytes as u64;
-        let message = &buffer[start..];
-        let written = self.write(message);
-        if written < message.len() {
-            self.pending.borrow_mut().extend_from_slice(&message[written..]);
+    /// Whether no other stream waits for its turn.
+    pub(super) fn is_alone(&self) -> bool {
+        self.turns.borrow().is_empty()
+    }
+
+    /// Writes what a stream's target has sent, which lies in `buffer` in pieces, each behind room for its headers. Everything else must have
+    /// been flushed.
+    pub(super) fn send_data(&self, id: u32, buffer: &mut [u8], bytes: usize) {
+        let mut messages = Vec::with_capacity(1 + bytes / PAYLOAD_BYTES);
+        let mut left = bytes;
+        for piece in buffer.chunks_mut(PIECE_BYTES) {
+            let payload_bytes = left.min(PAYLOAD_BYTES);
+            let Some(head) = piece.first_chunk_mut::<HEAD_BYTES>() else { break };
+            let start = self.dialect.borrow_mut().put_head(id, payload_bytes, head);
+            let Some(start) = start else { return };
+            messages.push(IoSlice::new(&piece[start..HEAD_BYTES + payload_bytes]));
+            left -= payload_bytes;
+            if left == 0 {
+                break;
+            }
+        }
+        self.tally.borrow_mut().bytes_out += bytes as u64;
+        let mut written = match self.socket.try_write_vectored(&messages) {
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_) => return self.lose(),
+        };
+        let mut pending = self.pending.borrow_mut();
+        for message in messages {
+            let (_, rest) = message.split_at(written.min(message.len()));
+            written -= message.len() - rest.len();
+            pending.extend_from_slice(rest);
+        }
+        if let Some(mark) = self.pace.borrow_mut().send(bytes, Instant::now()) {
+            websocket::put_frame(&mut pending, Opcode::Ping, &mark, None);
         }
     }
 
@@ -616,13 +686,17 @@ impl Client {
                     break;
                 }
                 Err(_) => {
-                    self.state.set(State::Gone("connection lost"));
-                    self.wake.notify_one();
+                    self.lose();
                     return bytes.len();
                 }
             }
         }
         written
+    }
+
+    fn lose(&self) {
+        self.state.set(State::Gone("connection lost"));
+        self.wake.notify_one();
     }
 
     /// Appends a control frame to what is pending, unless far too much is.

@@ -6,6 +6,10 @@ use netloom_proto::wisp::{HEADER_BYTES, Reason, Server};
 
 /// Room before the payload of a message: the longest WebSocket header of a server, and that of a packet.
 pub(super) const HEAD_BYTES: usize = 10 + HEADER_BYTES;
+/// Bytes of a stream in one message, at most.
+pub(super) const PAYLOAD_BYTES: usize = 64 * 1024;
+/// Such a message with room for its headers.
+pub(super) const PIECE_BYTES: usize = HEAD_BYTES + PAYLOAD_BYTES;
 /// The name of a plain connection's stream.
 pub(super) const PLAIN_STREAM: u32 = 0;
 

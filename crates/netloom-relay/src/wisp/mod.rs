@@ -13,6 +13,7 @@ mod auth;
 mod client;
 mod dialect;
 mod linger;
+mod pace;
 mod queue;
 mod tcp;
 mod turns;

@@ -82,6 +82,7 @@ mod tests {
         queue.push(b"i", 0);
         assert_eq!(queue.parts().0.len() + queue.parts().1.len(), 3);
         assert_eq!(queue.take(3), 2);
-        assert!(queue.is_empty() && queue.len() == 0);
+        assert!(queue.is_empty());
+        assert_eq!(queue.parts(), (&[][..], &[][..]));
     }
 }

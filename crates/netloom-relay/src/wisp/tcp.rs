@@ -2,7 +2,7 @@
 //! stream's turn on the WebSocket.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,16 +15,14 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::client::{Client, Stream};
-use super::dialect::HEAD_BYTES;
+use super::dialect::{HEAD_BYTES, PAYLOAD_BYTES, PIECE_BYTES};
 use super::queue::Queue;
 use super::turns::Share;
 use super::{failure, linger, reason};
 use crate::egress::Target;
 use crate::socket;
 
-/// Bytes that a stream sends to the client in one turn.
-const BULK_BYTES: usize = 64 * 1024;
-/// The same for a stream that had little so far.
+/// Bytes that a stream that had little so far sends to the client in one turn; others send a whole piece.
 const SMALL_BYTES: usize = 16 * 1024;
 /// A packet of so many bytes is written straight from where it was read.
 const DIRECT_BYTES: usize = 8 * 1024;
@@ -156,21 +154,33 @@ impl Tcp {
         let Some(socket) = self.socket.get().filter(|_| !self.over.get() && !self.detached.get()) else {
             return 0;
         };
-        let most = if self.share.get() == Share::Small { SMALL_BYTES } else { BULK_BYTES };
+        let mut scratch = client.worker.scratch.borrow_mut();
+        let most = match self.share.get() {
+            Share::Small => SMALL_BYTES,
+            // Nobody waits for a shorter turn.
+            Share::Bulk if client.is_alone() => scratch.len() / PIECE_BYTES * PAYLOAD_BYTES,
+            Share::Bulk => PAYLOAD_BYTES,
+        };
         let room = client.room(self.id).min(most);
         if room == 0 {
             self.starved.set(true);
             return 0;
         }
-        let mut scratch = client.worker.scratch.borrow_mut();
-        let sent = match socket::read(socket, &mut scratch[HEAD_BYTES..HEAD_BYTES + room]) {
+        let mut left = room;
+        let pieces = scratch.chunks_exact_mut(PIECE_BYTES).map_while(|piece| {
+            let bytes = left.min(PAYLOAD_BYTES);
+            left -= bytes;
+            (bytes > 0).then(|| IoSliceMut::new(&mut piece[HEAD_BYTES..HEAD_BYTES + bytes]))
+        });
+        let read = socket::read_vectored(socket, &mut pieces.collect::<Vec<_>>());
+        let sent = match read {
             Ok(0) => {
                 self.target_done.set(true);
                 client.fin(self.id);
                 0
             }
             Ok(read) => {
-                client.send_data(self.id, &mut scratch[..HEAD_BYTES + read]);
+                client.send_data(self.id, &mut scratch, read);
                 self.share.set(if read >= SMALL_BYTES { Share::Bulk } else { Share::Small });
                 if read == room {
                     self.wait_for_turn(client);

@@ -36,8 +36,9 @@ impl<T> Turns<T> {
         }
     }
 
-    pub(super) fn pop(&mut self) -> Option<T> {
-        self.small.pop_front().or_else(|| self.bulk.pop_front())
+    /// The next stream; of those that had much only with `bulk`.
+    pub(super) fn pop(&mut self, bulk: bool) -> Option<T> {
+        self.small.pop_front().or_else(|| if bulk { self.bulk.pop_front() } else { None })
     }
 
     pub(super) fn clear(&mut self) {

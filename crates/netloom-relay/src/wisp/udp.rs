@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::client::{Client, Stream};
-use super::dialect::HEAD_BYTES;
+use super::dialect::{HEAD_BYTES, PIECE_BYTES};
 use super::turns::Share;
 use super::{failure, reason};
 use crate::egress::Target;
@@ -123,9 +123,9 @@ impl Udp {
                 break;
             }
             let mut scratch = client.worker.scratch.borrow_mut();
-            match socket.try_recv(&mut scratch[HEAD_BYTES..]) {
+            match socket.try_recv(&mut scratch[HEAD_BYTES..PIECE_BYTES]) {
                 Ok(read) => {
-                    client.send_data(self.id, &mut scratch[..HEAD_BYTES + read]);
+                    client.send_data(self.id, &mut scratch, read);
                     self.moved.set(Instant::now());
                     sent += read;
                 }

@@ -14,12 +14,12 @@ use tracing::{debug, info, warn};
 use super::NewClient;
 use super::auth::Auth;
 use super::client::Client;
-use super::dialect::HEAD_BYTES;
+use super::dialect::PIECE_BYTES;
 use crate::config::WispSettings;
 use crate::egress::Dialer;
 
-/// Bytes that one read of a socket may bring.
-const READ_BYTES: usize = 256 * 1024;
+/// Pieces that one read of a socket may bring.
+const READ_PIECES: usize = 4;
 /// Bytes that may wait for the targets of all clients together before those who have much wait.
 const MAX_HELD_BYTES: usize = 512 * 1024 * 1024;
 /// Empty buffers that are kept for streams that need one.
@@ -32,7 +32,7 @@ pub(super) struct Worker {
     pub(super) settings: WispSettings,
     pub(super) dialer: Arc<Dialer>,
     pub(super) auth: Auth,
-    /// Bytes just read from a socket behind room for their header, never kept across an await.
+    /// Bytes just read from a socket, those for a client in pieces behind room for their headers; never kept across an await.
     pub(super) scratch: RefCell<Box<[u8]>>,
     /// A packet on its way into a message.
     pub(super) packet: RefCell<Vec<u8>>,
@@ -65,7 +65,7 @@ impl Worker {
             auth,
             settings,
             dialer,
-            scratch: RefCell::new(vec![0; HEAD_BYTES + READ_BYTES].into_boxed_slice()),
+            scratch: RefCell::new(vec![0; READ_PIECES * PIECE_BYTES].into_boxed_slice()),
             packet: RefCell::default(),
             spare: RefCell::default(),
             clients: RefCell::default(),

@@ -132,5 +132,6 @@ test('tens of thousands of connections opened and closed leave nothing', { timeo
   );
   const [heap, memory] = JSON.parse(output) as [number, number];
   assert.ok(heap < 1 << 20, `${heap} bytes of heap`);
-  assert.ok(memory <= 1 << 20, `${memory} bytes of WebAssembly memory`);
+  // A table may have grown once more, on a slow machine; flows that were kept would have 30 MB.
+  assert.ok(memory <= 3 << 20, `${memory} bytes of WebAssembly memory`);
 });

@@ -17,7 +17,7 @@ mod zone;
 use core::net::{IpAddr, Ipv4Addr};
 
 pub use message::{Question, question};
-pub use reply::{AddressRecord, addresses, matches, truncate_for_udp, without_denied};
+pub use reply::{AddressRecord, addresses, lifetime_s, matches, truncate_for_udp, without_denied};
 pub use zone::{Answer, Names, answer, servfail};
 
 use crate::time::Duration;

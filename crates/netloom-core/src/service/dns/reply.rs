@@ -7,12 +7,16 @@ use std::borrow::Cow;
 use super::build::{Rcode, Reply, Section};
 use super::message::{
     CLASS_IN, FLAG_AD, FLAG_TC, HEADER_BYTES, Header, OPCODE, Record, Records, TYPE_A, TYPE_AAAA, TYPE_CNAME,
-    TYPE_OPT, edns, question, u16_at,
+    TYPE_OPT, TYPE_SOA, edns, question, u16_at, u32_at,
 };
 use super::name;
 
 const TYPE_SVCB: u16 = 64;
 const TYPE_HTTPS: u16 = 65;
+
+/// The response code among the flags, and one of its values.
+const RCODE: u16 = 0x000f;
+const NXDOMAIN: u16 = 3;
 
 /// What a client without EDNS takes by UDP, in bytes (RFC 1035 section 4.2.1).
 const PLAIN_UDP_BYTES: usize = 512;
@@ -99,6 +103,28 @@ pub fn without_denied<'a>(reply: &'a [u8], is_denied: &dyn Fn(IpAddr) -> bool) -
         clean.opt(edns);
     }
     Some(Cow::Owned(clean.finish()))
+}
+
+/// How long a reply may be kept, in seconds: the shortest time to live of its answers (RFC 8484 section 5.1), or how long it holds that there
+/// are none (RFC 2308 section 5). `None` if it says neither: an error, or what does not parse.
+#[must_use]
+pub fn lifetime_s(reply: &[u8]) -> Option<u32> {
+    let header = Header::read(reply)?;
+    if !matches!(header.flags & RCODE, 0 | NXDOMAIN) {
+        return None;
+    }
+    let records: Vec<Record> = Records::of(reply)?.collect::<Option<_>>()?;
+    // A time to live with the top bit set counts as zero (RFC 2181 section 8).
+    let ttl_s = |record: &Record| if record.ttl >> 31 == 0 { record.ttl } else { 0 };
+    let answers = records.iter().filter(|record| record.section == Section::Answer as usize);
+    if let Some(shortest) = answers.map(ttl_s).min() {
+        return Some(shortest);
+    }
+    let is_start =
+        |record: &&Record| record.section == Section::Authority as usize && record.kind == TYPE_SOA;
+    let start = records.iter().find(is_start)?;
+    let minimum = start.data.end.checked_sub(4).filter(|at| *at >= start.data.start)?;
+    Some(ttl_s(start).min(u32_at(reply, minimum)?))
 }
 
 fn address(message: &[u8], record: &Record) -> Option<IpAddr> {

@@ -3,7 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr};
 use std::borrow::Cow;
 
-use super::super::{AddressRecord, addresses, matches, question, truncate_for_udp, without_denied};
+use super::super::{AddressRecord, addresses, lifetime_s, matches, question, truncate_for_udp, without_denied};
 use super::wire::*;
 
 const QUESTION: [u8; 2] = [0xc0, 12];
@@ -105,6 +105,35 @@ fn addresses_of_the_answer_section_are_told_with_their_names() {
     assert_eq!(addresses(&reply).collect::<Vec<_>>(), expected);
     assert_eq!(addresses(&reply[..reply.len() - 40]).count(), 1, "up to where it is cut");
     assert_eq!(addresses(&[]).count(), 0);
+}
+
+#[test]
+fn a_reply_is_kept_as_long_as_the_shortest_of_its_records() {
+    let ttl = |reply: &mut Vec<u8>, data_bytes: usize, ttl_s: u32| {
+        let at = reply.len() - data_bytes - 6;
+        reply[at..at + 4].copy_from_slice(&ttl_s.to_be_bytes());
+    };
+    let mut found = response("x", A);
+    assert_eq!(lifetime_s(&found), None, "neither records nor a reason");
+    for ttl_s in [300, 77, 90] {
+        push(&mut found, 1, &QUESTION, A, &PUBLIC.octets());
+        ttl(&mut found, 4, ttl_s);
+    }
+    assert_eq!(lifetime_s(&found), Some(77));
+    ttl(&mut found, 4, 1 << 31);
+    assert_eq!(lifetime_s(&found), Some(0));
+    found[3] |= 2;
+    assert_eq!(lifetime_s(&found), None, "a failure");
+    assert_eq!(lifetime_s(&found[..20]), None);
+
+    let start = |minimum_s: u32| [&[0, 0][..], &[0; 16], &minimum_s.to_be_bytes()].concat();
+    for (ttl_s, minimum_s, expected) in [(60, 30, 30), (60, 3600, 60)] {
+        let mut absent = response("x", A);
+        absent[3] |= 3;
+        push(&mut absent, 2, &QUESTION, 6, &start(minimum_s));
+        ttl(&mut absent, 22, ttl_s);
+        assert_eq!(lifetime_s(&absent), Some(expected));
+    }
 }
 
 #[test]

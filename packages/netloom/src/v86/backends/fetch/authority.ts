@@ -1,5 +1,6 @@
 /** Whose certificates guests are shown. */
 import type { CertificateAuthority } from '../../../tls/authority.ts';
+import { throwLater } from '../../card.ts';
 import type { AttachOptions } from '../../types.ts';
 
 /** The one of the page, for all networks that bring none: what guests trust survives a change of network. */
@@ -19,6 +20,8 @@ async function makeAuthority(): Promise<CertificateAuthority> {
   } catch (error) {
     // What failed to load may be tried again.
     ofPage = undefined;
+    // The guest hears of no more than a connection's end.
+    throwLater(error);
     throw error;
   }
 }
