@@ -86,7 +86,7 @@ pub struct RelayArgs {
     /// Nothing is reached but what --allow names
     #[arg(long)]
     pub allow_only: bool,
-    /// Proxy that all TCP goes out by: socks5://, socks5h:// (the proxy resolves names) or http://, then [USER:PASSWORD@]HOST:PORT.
+    /// Proxy that all TCP goes out by: socks5://, socks5h:// (the proxy resolves names) or http://, then `[USER:PASSWORD@]HOST:PORT`.
     /// UDP and ping are refused then
     #[arg(long, value_name = "URL")]
     pub upstream: Option<String>,

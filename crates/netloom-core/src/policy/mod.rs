@@ -50,8 +50,8 @@ pub enum Verdict {
 pub enum Rule {
     /// One of the relay's own listeners.
     Own,
-    /// A rule of the deny list, as it is written.
-    Denied(String),
+    /// A rule of the deny list.
+    Denied(Box<Pattern>),
     /// Loopback: 127.0.0.0/8 and ::1.
     Loopback,
     /// Link-local: 169.254.0.0/16 (cloud metadata lives there) and fe80::/10.
@@ -104,7 +104,7 @@ impl Policy {
                     || has_name(pattern))
         };
         if let Some(pattern) = self.deny.iter().find(about) {
-            return Verdict::Deny(Rule::Denied(pattern.to_string()));
+            return Verdict::Deny(Rule::Denied(Box::new(pattern.clone())));
         }
         let mut allows = self.allow.iter().filter(|pattern| pattern.has_port(port, protocol));
         if allows.clone().any(|pattern| pattern.has_address(address)) {
@@ -131,7 +131,7 @@ impl Policy {
             pattern.is_whole() && (pattern.has_address(address) || pattern.has_address(written))
         };
         if let Some(pattern) = self.deny.iter().find(whole) {
-            return Verdict::Deny(Rule::Denied(pattern.to_string()));
+            return Verdict::Deny(Rule::Denied(Box::new(pattern.clone())));
         }
         if self.allow.iter().any(|pattern| pattern.has_address(address)) {
             return Verdict::Allow;
@@ -155,7 +155,7 @@ impl Policy {
             pattern.has_port(port, protocol) && (pattern.is_of_all() || pattern.has_name(name))
         };
         if let Some(pattern) = self.deny.iter().find(about) {
-            return Verdict::Deny(Rule::Denied(pattern.to_string()));
+            return Verdict::Deny(Rule::Denied(Box::new(pattern.clone())));
         }
         let mut allows = self.allow.iter().filter(|pattern| pattern.has_port(port, protocol));
         if allows.clone().any(|pattern| pattern.has_name(name)) {

@@ -5,7 +5,6 @@
 
 use core::fmt;
 use core::net::IpAddr;
-use core::ops::RangeInclusive;
 use core::str::FromStr;
 
 use crate::addr::IpNet;
@@ -15,18 +14,18 @@ use crate::flow::Protocol;
 const MAX_NAME_BYTES: usize = 253;
 
 /// What a rule is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pattern {
     /// The hosts.
     pub hosts: Hosts,
-    /// Their ports; `None` for all of them, and for what has no ports.
-    pub ports: Option<RangeInclusive<u16>>,
+    /// The first and the last of their ports; `None` for all of them, and for what has no ports.
+    pub ports: Option<(u16, u16)>,
     /// The protocol; `None` for all of them.
     pub protocol: Option<Protocol>,
 }
 
 /// The hosts that a rule is about. Names are in lower case and without trailing dot.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hosts {
     /// Every host.
     Any,
@@ -78,7 +77,9 @@ impl Pattern {
 
     pub(super) fn has_port(&self, port: u16, protocol: Protocol) -> bool {
         self.protocol.is_none_or(|own| own == protocol)
-            && self.ports.as_ref().is_none_or(|ports| protocol != Protocol::Ping && ports.contains(&port))
+            && self
+                .ports
+                .is_none_or(|(first, last)| protocol != Protocol::Ping && (first..=last).contains(&port))
     }
 }
 
@@ -164,11 +165,11 @@ fn parse_name(text: &str) -> Result<String, ParsePatternError> {
     }
 }
 
-fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, ParsePatternError> {
+fn parse_ports(text: &str) -> Result<(u16, u16), ParsePatternError> {
     let port = |text: &str| text.parse().ok().filter(|port: &u16| *port > 0).ok_or(ParsePatternError::Port);
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let (first, last) = (port(first)?, port(last)?);
-    if first <= last { Ok(first..=last) } else { Err(ParsePatternError::Port) }
+    if first <= last { Ok((first, last)) } else { Err(ParsePatternError::Port) }
 }
 
 impl fmt::Display for Pattern {
@@ -181,9 +182,9 @@ impl fmt::Display for Pattern {
             Hosts::Below(name) => write!(f, "*.{name}")?,
             Hosts::Domain(name) => write!(f, ".{name}")?,
         }
-        match &self.ports {
-            Some(ports) if ports.start() == ports.end() => write!(f, ":{}", ports.start())?,
-            Some(ports) => write!(f, ":{}-{}", ports.start(), ports.end())?,
+        match self.ports {
+            Some((first, last)) if first == last => write!(f, ":{first}")?,
+            Some((first, last)) => write!(f, ":{first}-{last}")?,
             None => {}
         }
         match self.protocol {

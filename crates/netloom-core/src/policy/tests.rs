@@ -152,7 +152,9 @@ fn deny_wins_over_allow_and_allow_over_the_defaults() {
         ("2002:808:808::1", Some("2002::/16")),
         ("64:ff9b::198.51.100.1", Some("198.51.100.0/24")),
     ] {
-        let expected = denied.map_or(Verdict::Allow, |text| Verdict::Deny(Rule::Denied(text.to_owned())));
+        let expected = denied.map_or(Verdict::Allow, |text| {
+            Verdict::Deny(Rule::Denied(text.parse::<Pattern>().unwrap().into()))
+        });
         assert_eq!(check(&policy, address, 80), expected, "{address}");
     }
 }
@@ -195,7 +197,7 @@ fn rules_by_port_and_protocol() {
         deny: patterns(&["*:25", "*/ping", "192.0.2.0/24:53/udp"]),
         ..Policy::default()
     };
-    let denied = |text: &str| Verdict::Deny(Rule::Denied(text.to_owned()));
+    let denied = |text: &str| Verdict::Deny(Rule::Denied(text.parse::<Pattern>().unwrap().into()));
     let private = || Verdict::Deny(Rule::Private);
     for (address, port, protocol, expected) in [
         ("10.0.0.5", 22, Protocol::Tcp, Verdict::Allow),
@@ -231,7 +233,7 @@ fn rules_by_name() {
         closed: true,
         ..Policy::default()
     };
-    let denied = |text: &str| Verdict::Deny(Rule::Denied(text.to_owned()));
+    let denied = |text: &str| Verdict::Deny(Rule::Denied(text.parse::<Pattern>().unwrap().into()));
     let check = |names: &[&str], address: &str, port| {
         policy.check(names, address.parse().unwrap(), port, Protocol::Tcp)
     };
@@ -290,8 +292,8 @@ fn answers_of_dns() {
         (
             "web.example",
             "192.0.2.1",
-            Verdict::Deny(Rule::Denied("192.0.2.0/24".to_owned())),
-            Verdict::Deny(Rule::Denied("192.0.2.0/24".to_owned())),
+            Verdict::Deny(Rule::Denied("192.0.2.0/24".parse::<Pattern>().unwrap().into())),
+            Verdict::Deny(Rule::Denied("192.0.2.0/24".parse::<Pattern>().unwrap().into())),
         ),
         ("web.example", "198.51.100.1", Verdict::Allow, Verdict::Allow),
     ] {

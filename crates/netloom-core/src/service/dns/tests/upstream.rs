@@ -3,7 +3,9 @@
 use core::net::{IpAddr, Ipv4Addr};
 use std::borrow::Cow;
 
-use super::super::{AddressRecord, addresses, lifetime_s, matches, question, truncate_for_udp, without_denied};
+use super::super::{
+    AddressRecord, addresses, lifetime_s, matches, question, truncate_for_udp, without_denied,
+};
 use super::wire::*;
 
 const QUESTION: [u8; 2] = [0xc0, 12];
