@@ -164,6 +164,25 @@ fn a_target_that_takes_nothing_stops_its_stream_and_no_other() {
 }
 
 #[test]
+fn what_was_under_way_beyond_the_credit_is_not_lost() {
+    const PACKETS: usize = 6000;
+    let relay = Relay::start(&LOOPBACK);
+    let (stalled, address) = listener();
+    let mut client = WispClient::version_1(&relay);
+    client.open(1, Kind::Tcp, address);
+    // As if every CONTINUE had come late: what the kernels held when the target stopped.
+    for n in 0..PACKETS {
+        client.send(1, Packet::Data(&[n as u8; 1460]));
+    }
+    client.sync();
+    assert!(client.closed.is_empty(), "{:?}", client.closed);
+    let (mut stream, _) = stalled.accept().expect("the stream's connection");
+    let mut got = vec![0; PACKETS * 1460];
+    stream.read_exact(&mut got).expect("all of it");
+    assert!(got.chunks(1460).enumerate().all(|(n, packet)| packet == [n as u8; 1460]));
+}
+
+#[test]
 fn udp_carries_datagrams_and_their_bounds() {
     let relay = Relay::start(&LOOPBACK);
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");

@@ -13,6 +13,8 @@ use tokio::time::Instant;
 const STEP_BYTES: u64 = 256 * 1024;
 /// Bytes that may always be under way.
 const MIN_WINDOW_BYTES: u64 = 1024 * 1024;
+/// How long the shortest round trip is believed: paths become longer.
+const RTT_MEMORY: Duration = Duration::from_secs(10);
 /// Pings that are remembered.
 const MAX_PINGS: usize = 4096;
 /// How long a client that has answered before may be silent before it is paced no more.
@@ -26,7 +28,8 @@ pub(super) struct Pace {
     pings: VecDeque<Ping>,
     /// The client answers pings.
     answers: bool,
-    least_rtt: Option<Duration>,
+    /// The shortest round trip of a ping that did not wait behind a full window, and when it was; none makes the window small.
+    least_rtt: Option<(Duration, Instant)>,
     bytes_per_s: f64,
 }
 
@@ -63,9 +66,15 @@ impl Pace {
                 continue;
             }
             let rtt = now.duration_since(ping.at);
-            self.least_rtt = Some(self.least_rtt.map_or(rtt, |least| least.min(rtt)));
             let rate = (mark - ping.arrived_bytes) as f64 / rtt.as_secs_f64().max(1e-6);
-            self.bytes_per_s = rate.max(self.bytes_per_s * 0.9);
+            // While the round trip is measured anew the window is small, which says nothing of the path's rate.
+            let decay = if self.least_rtt.is_some() { 0.9 } else { 1.0 };
+            self.bytes_per_s = rate.max(self.bytes_per_s * decay);
+            let is_light = mark - ping.arrived_bytes <= MIN_WINDOW_BYTES + STEP_BYTES;
+            if is_light && self.least_rtt.is_none_or(|(least, _)| rtt <= least) {
+                self.least_rtt = Some((rtt, now));
+            }
+            self.least_rtt.take_if(|(_, at)| now.duration_since(*at) > RTT_MEMORY);
             self.arrived_bytes = mark;
             break;
         }
@@ -78,7 +87,7 @@ impl Pace {
 
     /// Twice what fits the path: so the window grows as long as the rate grows with it.
     fn window_bytes(&self) -> u64 {
-        let path = self.bytes_per_s * self.least_rtt.unwrap_or_default().as_secs_f64();
+        let path = self.bytes_per_s * self.least_rtt.map_or(0.0, |(rtt, _)| rtt.as_secs_f64());
         MIN_WINDOW_BYTES.max((2.0 * path) as u64)
     }
 

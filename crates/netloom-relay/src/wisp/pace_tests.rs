@@ -4,15 +4,22 @@ use super::*;
 
 /// What the kernels of both ends hold.
 const KERNEL_BYTES: u64 = 8_000_000;
+/// How long a path is used.
+const MILLISECONDS: u64 = 25_000;
 
-/// Sends as the pace lets it over a path for two seconds; bytes that arrived, and the most that was under way.
+/// Sends as the pace lets it over a path; bytes that arrived, and the most that was under way.
 fn run(bytes_per_ms: u64, rtt_ms: u64) -> (u64, u64) {
+    run_longer(bytes_per_ms, rtt_ms, rtt_ms)
+}
+
+/// The same over a path whose round trip changes after a second.
+fn run_longer(bytes_per_ms: u64, rtt_ms: u64, later_rtt_ms: u64) -> (u64, u64) {
     let begin = Instant::now();
     let mut pace = Pace::default();
     let (mut sent, mut arrived, mut most) = (0_u64, 0_u64, 0);
     let mut pings: VecDeque<u64> = VecDeque::new();
     let mut pongs: VecDeque<(u64, u64)> = VecDeque::new();
-    for ms in 0..2000 {
+    for ms in 0..MILLISECONDS {
         let now = begin + Duration::from_millis(ms);
         while pongs.front().is_some_and(|(at, _)| *at <= ms) {
             let (_, mark) = pongs.pop_front().expect("a pong");
@@ -22,11 +29,12 @@ fn run(bytes_per_ms: u64, rtt_ms: u64) -> (u64, u64) {
             sent += 64 * 1024;
             pings.extend(pace.send(64 * 1024, now).map(u64::from_be_bytes));
         }
-        if ms > 1500 {
+        if ms > MILLISECONDS - 500 {
             most = most.max(sent - arrived);
         }
         arrived = (arrived + bytes_per_ms).min(sent);
         while pings.front().is_some_and(|mark| *mark <= arrived) {
+            let rtt_ms = if ms < 1000 { rtt_ms } else { later_rtt_ms };
             pongs.extend(pings.pop_front().map(|mark| (ms + rtt_ms, mark)));
         }
     }
@@ -37,10 +45,18 @@ fn run(bytes_per_ms: u64, rtt_ms: u64) -> (u64, u64) {
 fn a_path_is_full_and_little_waits_before_it() {
     for (bytes_per_ms, rtt_ms) in [(400_000, 1), (10_000, 20), (100_000, 50)] {
         let (arrived, most) = run(bytes_per_ms, rtt_ms);
-        assert!(arrived >= bytes_per_ms * 1800, "{bytes_per_ms}/ms, {rtt_ms} ms: {arrived}");
-        let bound = 3 * bytes_per_ms * rtt_ms + MIN_WINDOW_BYTES + 64 * 1024;
+        assert!(arrived >= bytes_per_ms * MILLISECONDS * 9 / 10, "{bytes_per_ms}/ms, {rtt_ms} ms: {arrived}");
+        // The shortest round trip is measured with a small window under way, so that much stays on a slow path.
+        let bound = 4 * bytes_per_ms * rtt_ms + 3 * MIN_WINDOW_BYTES;
         assert!(most <= bound, "{bytes_per_ms}/ms, {rtt_ms} ms: {most} of {bound}");
     }
+}
+
+#[test]
+fn a_path_that_becomes_longer_is_full_again() {
+    let (arrived, _) = run_longer(50_000, 10, 100);
+    // Within the memory of the shorter round trip it was not.
+    assert!(arrived >= 50_000 * MILLISECONDS * 6 / 10, "{arrived}");
 }
 
 #[test]

@@ -22,7 +22,7 @@ use super::{failure, linger, reason};
 use crate::egress::Target;
 use crate::socket;
 
-/// Bytes that a stream that had little so far sends to the client in one turn; others send a whole piece.
+/// Bytes that a stream that had little so far sends to the client in one turn; others send several pieces.
 const SMALL_BYTES: usize = 16 * 1024;
 /// A packet of so many bytes is written straight from where it was read.
 const DIRECT_BYTES: usize = 8 * 1024;
@@ -157,9 +157,7 @@ impl Tcp {
         let mut scratch = client.worker.scratch.borrow_mut();
         let most = match self.share.get() {
             Share::Small => SMALL_BYTES,
-            // Nobody waits for a shorter turn.
-            Share::Bulk if client.is_alone() => scratch.len() / PIECE_BYTES * PAYLOAD_BYTES,
-            Share::Bulk => PAYLOAD_BYTES,
+            Share::Bulk => scratch.len() / PIECE_BYTES * PAYLOAD_BYTES,
         };
         let room = client.room(self.id).min(most);
         if room == 0 {
