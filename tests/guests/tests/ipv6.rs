@@ -76,7 +76,7 @@ fn reaches_a_server_and_a_kernel_and_is_reached(nic: &str) {
         guest.must(&format!("ping -6 -c 2 -W 10 {target}")).unwrap();
     }
     assert!(guest.must("ip -6 route show default").unwrap().contains(&format!("via {ROUTER}")));
-    let named = guest.must(&format!("nslookup -type=aaaa some.example {GATEWAY_V6}")).unwrap();
+    let named = guest.must(&format!("nslookup -type=aaaa some.test {GATEWAY_V6}")).unwrap();
     assert!(named.contains(&NAMED.1.to_string()), "{named}");
     moves_bytes(&mut guest, server.address(), sized(1, 16) * MIB);
     let (status, said) = guest.run(&format!("nc {SERVER_V6} 9")).unwrap();
