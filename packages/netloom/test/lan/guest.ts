@@ -8,6 +8,12 @@ import type { Lan, Port, PortOptions } from '../../src/lan/types.ts';
 
 export type TestGuest = { stack: NetworkStack; tap: TapInterface; port: Port; dns: Dns; address: string; lease?: DhcpClient; unplug(): Promise<void> };
 
+/**
+ * The guests that are plugged in, and so their LANs and whatever waits for their frames. A page holds its emulators; a test that waits for a datagram
+ * is held by its guest alone, and all of it may be collected.
+ */
+const plugged = new Set<TestGuest>();
+
 /** Plugs a new guest in; with `ip` it has that address, without it leases one. */
 export async function plugIn(
   lan: Lan,
@@ -20,14 +26,18 @@ export async function plugIn(
   tap.onFrames((frames) => frames.forEach((frame) => port.send(frame)));
   const dns = await createDns(stack);
   const unplug = async () => {
+    plugged.delete(guest);
     port.close();
     await stack.close();
   };
+  const guest: TestGuest = { stack, tap, port, dns, address: '', unplug };
+  plugged.add(guest);
   if (ip !== undefined) {
     if (lan.address !== '' && lan.address !== ip.split('/')[0]) stack.routes.add({ destination: '0.0.0.0/0', via: lan.address });
-    return { stack, tap, port, dns, address: ip.split('/')[0]!, unplug };
+    guest.address = ip.split('/')[0]!;
+    return guest;
   }
-  const lease = new DhcpClient(stack, { interface: tap, resolver: dns.client, ...client });
-  const { ip: address } = await lease.start();
-  return { stack, tap, port, dns, address, lease, unplug };
+  guest.lease = new DhcpClient(stack, { interface: tap, resolver: dns.client, ...client });
+  guest.address = (await guest.lease.start()).ip;
+  return guest;
 }
