@@ -19,7 +19,7 @@ use crate::config::WispSettings;
 use crate::egress::Dialer;
 
 /// Pieces that one read of a socket may bring.
-const READ_PIECES: usize = 4;
+const READ_PIECES: usize = 8;
 /// Bytes that may wait for the targets of all clients together before those who have much wait.
 const MAX_HELD_BYTES: usize = 512 * 1024 * 1024;
 /// Empty buffers that are kept for streams that need one.

@@ -20,7 +20,7 @@ use crate::wisp::udp::Udp;
 /// A read of so many bytes may be followed by more.
 const GATHER_BYTES: usize = 32 * 1024;
 /// Bytes that are read before they are written to their targets.
-const MAX_GATHERED_BYTES: usize = 256 * 1024;
+const MAX_GATHERED_BYTES: usize = 1024 * 1024;
 /// Bytes that wait for a client's targets beyond which it is not read.
 const MAX_HELD_BYTES: usize = 32 * 1024 * 1024;
 /// The same for a plain connection, which has no credit, and for every client when there is no memory for more.
