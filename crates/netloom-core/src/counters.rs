@@ -37,10 +37,16 @@ drops! {
     Isolated = "isolated",
     /// The destination is on the port that the frame came from.
     Hairpin = "hairpin",
+    /// The port sends more frames to groups than it may.
+    BroadcastLimit = "broadcast_limit",
     /// The receiving port's queue is full.
     QueueFull = "queue_full",
+    /// Waited for a port whose guest was away, until it was stale.
+    Stale = "stale",
     /// Larger than the MTU of the receiving port.
     PortMtu = "port_mtu",
+    /// A frame in which something was left to do, and which is not what it was said to be.
+    OffloadMalformed = "offload_malformed",
     /// An ARP packet that is malformed or not about IPv4 over Ethernet.
     ArpMalformed = "arp_malformed",
     /// A neighbour did not answer ARP or neighbour solicitation; what waited for it is gone.
@@ -123,6 +129,13 @@ impl Drops {
     /// Counts one.
     pub fn count(&mut self, drop: Drop) {
         self.counts[drop as usize] += 1;
+    }
+
+    /// Counts one unless all went well.
+    pub(crate) fn count_unless(&mut self, well: bool, drop: Drop) {
+        if !well {
+            self.count(drop);
+        }
     }
 
     /// How many were dropped for this reason.

@@ -13,6 +13,7 @@ use crate::config::{LanConfig, Limits};
 use crate::counters::{Drop, Drops};
 use crate::flow::{FlowId, ListenerId, SocketId};
 use crate::interface::{InterfaceConfig, InterfaceId, Medium};
+use crate::offload::Offload;
 use crate::policy::Policy;
 use crate::port::{MAX_FRAME_BYTES, MIN_FRAME_BYTES, PortConfig, PortId};
 use crate::sorted::SortedMap;
@@ -168,6 +169,8 @@ impl Host {
             Medium::Loopback => PortConfig { large_segments: true, trusted: true, ..config.port },
             Medium::Tun | Medium::Tap | Medium::Bridge => config.port,
         };
+        // Its frames are polled whole.
+        let port = PortConfig { offloads: false, ..port };
         self.interfaces[index] =
             Some(Interface { medium, mac, port, bridge: None, traffic: Traffic::default() });
         if medium == Medium::Bridge {
@@ -309,7 +312,7 @@ impl Host {
         self.stack.heard(port);
         if let Some(switch) = bridge.and_then(|bridge| self.bridges.get_mut(&bridge)) {
             let left = switch.handle_frame(now, port, frame);
-            return self.stack.handle_forwarded(now, port, frame, left);
+            return self.stack.handle_forwarded(now, port, frame, Offload::default(), left);
         }
         let (to, from) = (ethernet::destination(frame), ethernet::source(frame));
         if !from.is_unicast() || from == mac {

@@ -4,14 +4,16 @@
 //! first kind, drain `poll_event`, `poll_query` and, for each port of `poll_port`, its frames. A missed drain makes the machine
 //! slower, never wrong.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::addr::MacAddr;
 use crate::config::LanConfig;
 use crate::counters::Drops;
 use crate::flow::{Event, FlowId, Guest, Protocol, Refusal};
+use crate::offload::Offload;
 use crate::policy::Policy;
 use crate::port::{MAX_FRAME_BYTES, PortConfig, PortId};
+use crate::service::dhcp::Lease;
 use crate::stack::{ConnectError, Denial, Gateway, Neighbor, Query, QueryId, Stack, StreamOptions};
 use crate::switch::{Switch, switch_seed};
 use crate::time::Instant;
@@ -56,6 +58,29 @@ impl Lan {
         self.switch.close_port(port);
     }
 
+    /// See [`Stack::set_port_policy`].
+    pub fn set_port_policy(&mut self, port: PortId, policy: Option<Policy>) {
+        self.stack.set_port_policy(port, policy);
+    }
+
+    /// Drops the frames that wait for a port whose guest is away, counted as stale. What flows have to send stays: their segments are
+    /// written when the port is polled again.
+    pub fn discard_waiting(&mut self, port: PortId) {
+        self.switch.discard_waiting(port);
+        self.stack.discard_waiting(port);
+    }
+
+    /// Whether any MAC address is behind a port.
+    #[must_use]
+    pub fn has_guests(&self, port: PortId) -> bool {
+        self.switch.has_macs(port)
+    }
+
+    /// See [`Stack::ask`].
+    pub fn ask(&mut self, guest: Guest, by: PortId) {
+        self.stack.ask(guest, by);
+    }
+
     /// Has the guest of a port known by another MAC address than the one that it believes in, which is learnt from its frames: the last source
     /// that is another. `None` ends that. What the guest says of itself by ARP, neighbour discovery, DHCP and DHCPv6 is rewritten too; addresses
     /// of IPv6 that were formed from its own stay.
@@ -68,8 +93,27 @@ impl Lan {
         }
     }
 
+    /// See [`Switch::limit_broadcast`].
+    pub fn limit_broadcast(&mut self, port: PortId, frames_per_s: u32) {
+        self.switch.limit_broadcast(port, frames_per_s);
+    }
+
     /// Takes a frame that arrived on a port, without FCS. Bad frames are counted, never an error.
     pub fn handle_frame(&mut self, now: Instant, port: PortId, frame: &[u8]) {
+        self.pass(now, port, frame, Offload::default());
+    }
+
+    /// Takes a frame in which something is left to do, of a port with [`PortConfig::offloads`].
+    pub fn handle_offloaded(&mut self, now: Instant, port: PortId, frame: &[u8], offload: Offload) {
+        if !matches!(self.translations.get(port.index()), Some(Some(_))) {
+            return self.pass(now, port, frame, offload);
+        }
+        let mut completed = Vec::new();
+        offload.complete(frame, &mut completed, |frame| self.pass(now, port, frame, Offload::default()));
+    }
+
+    #[inline]
+    fn pass(&mut self, now: Instant, port: PortId, frame: &[u8], offload: Offload) {
         let Self { switch, stack, translations, translated, .. } = self;
         let mut frame = frame;
         if let Some(Some(translation)) = translations.get_mut(port.index()) {
@@ -79,8 +123,8 @@ impl Lan {
             frame = translated;
         }
         stack.heard(port);
-        let left = switch.handle_frame(now, port, frame);
-        stack.handle_forwarded(now, port, frame, left);
+        let left = switch.handle_offloaded(now, port, frame, offload);
+        stack.handle_forwarded(now, port, frame, offload, left);
     }
 
     /// Acts on deadlines that have passed. Too early or too often is harmless.
@@ -122,6 +166,18 @@ impl Lan {
         translated.extend_from_slice(frame?);
         translation.inward(translated);
         Some(translated)
+    }
+
+    /// The same with what is left to do in it, for a port with [`PortConfig::offloads`].
+    #[must_use]
+    pub fn poll_offloaded(&mut self, now: Instant, port: PortId) -> Option<(&[u8], Offload)> {
+        self.stack_first = !self.stack_first;
+        let Self { switch, stack, stack_first, .. } = self;
+        if *stack_first {
+            stack.poll_offloaded(now, port).or_else(|| switch.poll_offloaded(port))
+        } else {
+            switch.poll_offloaded(port).or_else(|| stack.poll_offloaded(now, port))
+        }
     }
 
     /// What happened to flows.
@@ -218,6 +274,32 @@ impl Lan {
         self.stack.connect(now, target)
     }
 
+    /// See [`Stack::connect_from`].
+    ///
+    /// # Errors
+    /// [`ConnectError`]: what keeps the connection from being opened.
+    pub fn connect_from(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        target: SocketAddr,
+    ) -> Result<FlowId, ConnectError> {
+        self.stack.connect_from(now, source, target)
+    }
+
+    /// See [`Stack::open_datagrams`].
+    ///
+    /// # Errors
+    /// [`ConnectError`]: what keeps the flow from being opened.
+    pub fn open_datagrams(
+        &mut self,
+        now: Instant,
+        source: Option<SocketAddr>,
+        target: SocketAddr,
+    ) -> Result<FlowId, ConnectError> {
+        self.stack.open_datagrams(now, source, target)
+    }
+
     /// Tells the time of day for NTP: microseconds since the Unix epoch at `now`.
     pub fn set_wall_clock(&mut self, now: Instant, unix_us: u64) {
         self.stack.set_wall_clock(now, unix_us);
@@ -252,6 +334,42 @@ impl Lan {
         self.stack.policy()
     }
 
+    /// See [`Stack::flow_ids`].
+    pub fn flow_ids(&self) -> impl Iterator<Item = FlowId> {
+        self.stack.flow_ids()
+    }
+
+    /// See [`Switch::macs`].
+    pub fn macs(&self) -> impl Iterator<Item = (MacAddr, PortId, Instant)> {
+        self.switch.macs()
+    }
+
+    /// See [`Stack::leases`].
+    pub fn leases(&self, now: Instant) -> impl Iterator<Item = &Lease> {
+        self.stack.leases(now)
+    }
+
+    /// See [`Stack::dns_records`].
+    #[must_use]
+    pub fn dns_records(&self) -> &[(String, Vec<IpAddr>)] {
+        self.stack.dns_records()
+    }
+
+    /// See [`Stack::set_dns_records`].
+    pub fn set_dns_records(&mut self, records: Vec<(String, Vec<IpAddr>)>) {
+        self.stack.set_dns_records(records);
+    }
+
+    /// See [`Stack::set_policy`].
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.stack.set_policy(policy);
+    }
+
+    /// See [`Stack::set_fixed_leases`].
+    pub fn set_fixed_leases(&mut self, fixed: Vec<(MacAddr, Ipv4Addr)>) {
+        self.stack.set_fixed_leases(fixed);
+    }
+
     /// The port that a MAC address belongs to.
     #[must_use]
     pub fn port_of(&self, mac: MacAddr) -> Option<PortId> {
@@ -270,7 +388,7 @@ impl Lan {
             let address = lease.address.into();
             let guest = Guest { port: self.switch.port_of(lease.mac)?, mac: lease.mac };
             let unused = self.stack.guest_of(address).is_none();
-            unused.then_some(Neighbor { guest, address, name: lease.name.as_deref() })
+            unused.then_some(Neighbor { guest, address, name: lease.name.as_deref(), heard: 0 })
         });
         self.stack.neighbors(now).chain(leases)
     }

@@ -16,6 +16,7 @@ mod hash;
 pub mod host;
 pub mod interface;
 pub mod lan;
+pub mod offload;
 pub mod policy;
 pub mod port;
 mod queue;
@@ -36,6 +37,7 @@ pub use flow::{Event, FlowId, Guest, ListenerId, Protocol, Refusal, ResetReason,
 pub use host::Host;
 pub use interface::{InterfaceConfig, InterfaceId, Medium};
 pub use lan::Lan;
+pub use offload::{Checksum, Offload};
 pub use policy::{Hosts, Pattern, Policy, Rule, Verdict};
 pub use port::{MAX_FRAME_BYTES, MIN_FRAME_BYTES, PortConfig, PortId};
 pub use stack::{ConnectError, Denial, Neighbor, Query, QueryId, StreamOptions};

@@ -42,6 +42,9 @@ pub struct PortConfig {
     /// whoever polls hands it on whole to one that receives so, such as another machine in the same process, or cuts it. Otherwise
     /// the machine cuts.
     pub large_segments: bool,
+    /// Whether what is polled and what arrives carries an [`Offload`](crate::Offload): by [`Lan::handle_offloaded`](crate::Lan::handle_offloaded)
+    /// and [`Lan::poll_offloaded`](crate::Lan::poll_offloaded) alone. It takes large segments then, whose checksums nobody has computed.
+    pub offloads: bool,
     /// Whether the port is kept from every other guest, and reaches only the gateway.
     pub isolated: bool,
     /// Whether frames cross no wire, so that checksums need neither be computed nor verified.
@@ -66,6 +69,7 @@ impl Default for PortConfig {
             queue_bytes: 1 << 20,
             burst: None,
             large_segments: false,
+            offloads: false,
             isolated: false,
             trusted: false,
             macs: 1024,

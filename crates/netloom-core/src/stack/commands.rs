@@ -6,8 +6,7 @@ use super::errors::Error;
 use super::flows::Body;
 use super::{Role, Stack, datagram};
 use crate::flow::{FlowId, Guest, Protocol, Refusal};
-use crate::interface::InterfaceId;
-use crate::tcp::{Config, State, Tcb};
+use crate::tcp::{Config, State};
 use crate::time::{Duration, Instant};
 
 /// What a connection may be told apart from the machine's configuration.
@@ -37,17 +36,6 @@ impl StreamOptions {
 
 /// How long a connection that was closed waits for the peer to close too (as Linux's `tcp_fin_timeout`).
 pub(super) const LINGER: Duration = Duration::from_secs(60);
-
-/// Why [`Stack::connect`] could not begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConnectError {
-    /// The address is not one that a guest of the LAN may have.
-    #[error("the address is not in the LAN's networks")]
-    NotOnLan,
-    /// All local ports toward that address are in use.
-    #[error("no local port is free toward that address")]
-    NoPort,
-}
 
 impl<R: Role> Stack<R> {
     /// Accepts a flow: the target has answered. TCP sends SYN-ACK; UDP and ping were accepted by their first datagram already.
@@ -203,29 +191,9 @@ impl<R: Role> Stack<R> {
         self.tend(id.index);
     }
 
-    /// Opens a TCP connection to a guest, from the gateway's address. [`Event::Established`](crate::Event::Established) or
-    /// [`Event::Reset`](crate::Event::Reset) follows.
-    ///
-    /// # Errors
-    /// [`ConnectError`] if the target is not on this LAN or no local port is free.
-    pub fn connect(&mut self, now: Instant, target: SocketAddr) -> Result<FlowId, ConnectError> {
-        let address = target.ip();
-        if !self.config.is_on_lan(address) || self.config.is_ours(address) {
-            return Err(ConnectError::NotOnLan);
-        }
-        let pair = self.config.gateway_pair(address).ok_or(ConnectError::NotOnLan)?.reversed();
-        let key = self.flows.free_key(pair, target.port()).ok_or(ConnectError::NoPort)?;
-        let place = (InterfaceId::LAN, address);
-        let guest = self.neighbors.get(place);
-        let config = self.tcp_config(guest.map(|guest| guest.port), pair);
-        let isn = self.flows.isn(now, &key);
-        let tcb = Tcb::active(now, &config, isn);
-        let id = self.flows.insert(key, guest, Body::Tcp(Box::new(tcb)), false);
-        match guest {
-            Some(_) => self.tend(id.index),
-            None => self.resolve(now, place, id),
-        }
-        Ok(id)
+    /// The flows that the outside has to do with. Those that the machine answers itself are not among them.
+    pub fn flow_ids(&self) -> impl Iterator<Item = FlowId> {
+        self.flows.ids()
     }
 
     /// The guest of a flow; `None` while it is looked for.

@@ -6,9 +6,10 @@ use super::errors::{Error, quote};
 use super::flows::{Body, Flow, Key};
 use super::ip::From;
 use super::services::Via;
-use super::{Role, Stack};
+use super::{Role, Stack, resolve};
 use crate::counters::Drop;
 use crate::flow::{Event, Guest, Protocol};
+use crate::interface::InterfaceId;
 use crate::service::{dhcp, dns};
 use crate::time::Instant;
 use crate::wire::checksum::sum;
@@ -51,6 +52,10 @@ impl<R: Role> Stack<R> {
         let key = Key { protocol: Protocol::Udp, pair: packet.pair, ports: (source_port, port) };
         if R::IS_HOST {
             return self.deliver_datagram(now, from, packet, &key, data);
+        }
+        // Answers to what the outside sent may go to any port.
+        if self.flows.find(&key).is_some() {
+            return self.handle_datagram(now, from, packet, key, data.to_vec());
         }
         let destination = packet.pair.destination();
         let ours = self.is_ours(destination);
@@ -128,10 +133,11 @@ impl<R: Role> Stack<R> {
         let idle_at = now + self.config.limits.udp_idle;
         let Some(flow) = self.flows.slot(slot) else { return 0 };
         flow.deadline = Some(idle_at);
-        let (key, Some(guest)) = (flow.key, flow.guest) else { return 0 };
         if data.len() > room(flow) {
             return 0;
         }
+        let key = flow.key;
+        let Some(guest) = flow.guest else { return self.hold_datagram(now, &key, data) };
         if key.protocol == Protocol::Ping {
             let Some((sequence, payload)) = data.split_first_chunk::<2>() else { return 0 };
             let [high, low] = key.ports.0.to_be_bytes();
@@ -145,15 +151,24 @@ impl<R: Role> Stack<R> {
 
     /// Answers a UDP datagram of a guest.
     pub(super) fn send_udp(&mut self, guest: Guest, key: &Key, data: &[u8]) {
-        let pair = key.pair.reversed();
-        let head = ip::udp(pair, (key.ports.1, key.ports.0), data);
-        self.send_packet(
-            guest,
-            Header { pair, protocol: ip::UDP, hop_limit: HOP_LIMIT, checksum: true },
-            &head,
-            data,
-        );
+        let (header, head) = udp_to_guest(key, data);
+        self.send_packet(guest, header, &head, data);
     }
+
+    /// A datagram waits until it is known where its guest is, if there is room.
+    fn hold_datagram(&mut self, now: Instant, key: &Key, data: &[u8]) -> usize {
+        let (header, head) = udp_to_guest(key, data);
+        let packet = resolve::Packet::Own { header, message: [&head, data].concat() };
+        let place = (InterfaceId::LAN, key.guest().ip());
+        if self.resolve_packet(now, place, packet) { data.len() } else { 0 }
+    }
+}
+
+/// The headers of a datagram to a flow's guest.
+fn udp_to_guest(key: &Key, data: &[u8]) -> (Header, [u8; 8]) {
+    let pair = key.pair.reversed();
+    let head = ip::udp(pair, (key.ports.1, key.ports.0), data);
+    (Header { pair, protocol: ip::UDP, hop_limit: HOP_LIMIT, checksum: true }, head)
 }
 
 /// The largest datagram that a flow carries to its guest.

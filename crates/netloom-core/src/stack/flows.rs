@@ -67,6 +67,8 @@ pub(super) struct Flow {
     pub(super) pending: bool,
     /// Whether the outside is done with it: only TIME-WAIT is left.
     pub(super) detached: bool,
+    /// Whether the outside opened it.
+    pub(super) opened: bool,
     /// Whether the machine answers it itself.
     pub(super) served: bool,
     /// The listener that it waits at to be accepted.
@@ -111,6 +113,8 @@ struct Slot {
 #[derive(Default)]
 struct Account {
     flows: usize,
+    /// Those of them that the outside opened.
+    opened: usize,
     pending: usize,
     /// Its detached flows, about in the order in which they end. Some may be gone.
     detached: VecDeque<FlowId>,
@@ -159,13 +163,24 @@ impl Flows {
         Some(slot)
     }
 
-    /// How many flows a guest has, and how many of them the outside has not answered.
+    /// How many flows a guest has opened, and how many of them the outside has not answered.
     pub(super) fn count(&self, mac: MacAddr) -> (usize, usize) {
-        self.accounts.get(&mac).map_or((0, 0), |account| (account.flows, account.pending))
+        self.accounts.get(&mac).map_or((0, 0), |account| (account.flows - account.opened, account.pending))
+    }
+
+    /// How many flows the outside has opened to a guest.
+    pub(super) fn opened(&self, mac: MacAddr) -> usize {
+        self.accounts.get(&mac).map_or(0, |account| account.opened)
     }
 
     pub(super) fn slot(&mut self, slot: u32) -> Option<&mut Flow> {
         flow_at(&mut self.slots, slot)
+    }
+
+    /// The flows that the outside may use.
+    pub(super) fn ids(&self) -> impl Iterator<Item = FlowId> {
+        let flows = self.slots.iter().filter_map(|slot| slot.flow.as_ref());
+        flows.filter(|flow| !flow.detached && !flow.served).map(|flow| flow.id)
     }
 
     /// The flow of an id, if the outside may still use it.
@@ -193,6 +208,7 @@ impl Flows {
             body,
             pending,
             detached: false,
+            opened: false,
             served: false,
             listener: None,
             discards: false,
@@ -213,12 +229,25 @@ impl Flows {
         id
     }
 
+    /// A flow that the outside opens.
+    pub(super) fn insert_opened(&mut self, key: Key, guest: Option<Guest>, body: Body) -> FlowId {
+        let id = self.insert(key, guest, body, false);
+        if let Some(flow) = flow_at(&mut self.slots, id.index) {
+            flow.opened = true;
+        }
+        if let Some(account) = guest.and_then(|guest| self.accounts.get_mut(&guest.mac)) {
+            account.opened += 1;
+        }
+        id
+    }
+
     /// The guest of a flow became known.
     pub(super) fn set_guest(&mut self, slot: u32, guest: Guest) {
-        if let Some(flow) = self.slot(slot)
-            && flow.guest.replace(guest).is_none()
-        {
-            self.accounts.entry(guest.mac).or_default().flows += 1;
+        let Some(flow) = flow_at(&mut self.slots, slot) else { return };
+        if flow.guest.replace(guest).is_none() {
+            let account = self.accounts.entry(guest.mac).or_default();
+            account.flows += 1;
+            account.opened += usize::from(flow.opened);
         }
     }
 
@@ -274,6 +303,7 @@ impl Flows {
             && let Some(account) = self.accounts.get_mut(&guest.mac)
         {
             account.flows -= 1;
+            account.opened -= usize::from(flow.opened);
             if account.flows == 0 {
                 self.accounts.remove(&guest.mac);
             }
@@ -353,11 +383,11 @@ impl Flows {
     }
 
     /// A free local port toward a guest, from the range of RFC 6335.
-    pub(super) fn free_key(&mut self, pair: Pair, guest_port: u16) -> Option<Key> {
+    pub(super) fn free_key(&mut self, protocol: Protocol, pair: Pair, guest_port: u16) -> Option<Key> {
         for _ in 0..16_384 {
             self.next_port = self.next_port.wrapping_add(1);
             let port = 49_152 | self.next_port;
-            let key = Key { protocol: Protocol::Tcp, pair, ports: (guest_port, port) };
+            let key = Key { protocol, pair, ports: (guest_port, port) };
             if !self.by_key.contains_key(&key) {
                 return Some(key);
             }

@@ -7,7 +7,7 @@ use super::ip::From;
 use super::ndp;
 use super::{Role, Stack};
 use crate::counters::Drop;
-use crate::flow::{Guest, Protocol};
+use crate::flow::{Guest, Protocol, ResetReason};
 use crate::time::Instant;
 use crate::wire::ip::{self, HOP_LIMIT, Header, Packet, Pair};
 use crate::wire::{ipv4, ipv6};
@@ -95,7 +95,15 @@ impl<R: Role> Stack<R> {
             };
             return self.hear_of_datagram(&quoted, refused);
         }
-        let known = Quoted::parse(pair, &message[8..]).and_then(Quoted::segment);
+        let quoted = Quoted::parse(pair, &message[8..]);
+        if let (Some(Heard::Unreachable { hard: true }), Some(key)) =
+            (&heard, quoted.as_ref().and_then(Quoted::datagram))
+            && let Some(slot) = self.flows.find(&key)
+            && self.flows.slot(slot).is_some_and(|flow| flow.opened)
+        {
+            return self.end_flow(slot, ResetReason::Refused);
+        }
+        let known = quoted.and_then(Quoted::segment);
         let known = known.and_then(|(key, seq)| Some((self.flows.find(&key)?, seq)));
         let (Some(heard), Some((slot, seq))) = (heard, known) else {
             return self.drops.count(Drop::IcmpIgnored);
@@ -173,10 +181,18 @@ impl<'a> Quoted<'a> {
         u16::from_be_bytes([self.head[at], self.head[at + 1]])
     }
 
+    /// The flow, if it is a UDP datagram.
+    fn datagram(&self) -> Option<Key> {
+        (self.protocol == ip::UDP).then(|| self.key(Protocol::Udp))
+    }
+
+    const fn key(&self, protocol: Protocol) -> Key {
+        Key { protocol, pair: self.pair.reversed(), ports: (self.word(2), self.word(0)) }
+    }
+
     /// The flow and the sequence number, if it is a TCP segment.
     fn segment(self) -> Option<(Key, u32)> {
-        let ports = (self.word(2), self.word(0));
-        let key = Key { protocol: Protocol::Tcp, pair: self.pair.reversed(), ports };
+        let key = self.key(Protocol::Tcp);
         let seq = u32::from(self.word(4)) << 16 | u32::from(self.word(6));
         (self.protocol == ip::TCP).then_some((key, seq))
     }

@@ -5,11 +5,13 @@ use super::errors::Error;
 use super::{Role, Stack};
 use crate::counters::Drop;
 use crate::flow::{Guest, Protocol};
+use crate::offload::Offload;
 use crate::port::PortId;
 use crate::switch::Forwarding;
 use crate::time::Instant;
 use crate::wire::ethernet::{self, ETHERNET_BYTES};
 use crate::wire::ip::{self, Header, Packet, Part};
+use crate::wire::segmentation::Layout;
 use crate::wire::{ipv4, ipv6};
 
 /// A packet's way in: who sent it, and whether to a group.
@@ -23,15 +25,35 @@ pub(super) struct From {
 impl<R: Role> Stack<R> {
     /// Takes a frame that arrived on a port and is for the stack, perhaps among others. Bad frames are counted, never an error.
     pub fn handle_frame(&mut self, now: Instant, port: PortId, frame: &[u8]) {
-        if self.handle_recent(now, port, frame) {
+        self.handle_checked(now, port, frame, false);
+    }
+
+    /// The same with a frame in which something is left to do. A larger segment is taken as it is, and so is a checksum that nobody has
+    /// computed: such a frame has crossed no wire.
+    pub(crate) fn handle_offloaded(&mut self, now: Instant, port: PortId, frame: &[u8], offload: Offload) {
+        let segmented = offload.segment_bytes > 0;
+        if !segmented || Layout::of(frame).is_some_and(|layout| layout.protocol == ip::TCP) {
+            return self.handle_checked(now, port, frame, offload.checksum.is_trusted());
+        }
+        let mut datagram = std::mem::take(&mut self.datagram);
+        let whole =
+            offload.complete(frame, &mut datagram, |frame| self.handle_checked(now, port, frame, true));
+        self.datagram = datagram;
+        self.drops.count_unless(whole, Drop::OffloadMalformed);
+    }
+
+    /// `verified` says that no checksum need be.
+    #[inline]
+    fn handle_checked(&mut self, now: Instant, port: PortId, frame: &[u8], verified: bool) {
+        if self.handle_recent(now, port, frame, verified) {
             return;
         }
         let (Some(header), Some(link)) = (frame.first_chunk::<ETHERNET_BYTES>(), self.link(port)) else {
             return;
         };
         let guest = Guest { port, mac: ethernet::source(frame) };
-        let from =
-            From { guest, group: ethernet::destination(frame).is_group(), trusted: link.config.trusted };
+        let trusted = link.config.trusted || verified;
+        let from = From { guest, group: ethernet::destination(frame).is_group(), trusted };
         let bytes = &frame[ETHERNET_BYTES..];
         match u16::from_be_bytes([header[12], header[13]]) {
             arp::ETHERTYPE => self.handle_arp(now, port, frame),
@@ -48,12 +70,22 @@ impl<R: Role> Stack<R> {
     }
 
     /// Does what a switch has left to do about a frame that it took.
-    pub(crate) fn handle_forwarded(&mut self, now: Instant, port: PortId, frame: &[u8], left: Forwarding) {
+    pub(crate) fn handle_forwarded(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        frame: &[u8],
+        offload: Offload,
+        left: Forwarding,
+    ) {
         match left {
             Forwarding::Done => {}
+            Forwarding::ToStack if !offload.is_none() => {
+                self.handle_offloaded(now, port, frame, offload);
+            }
             Forwarding::ToStack => self.handle_frame(now, port, frame),
             Forwarding::TooBig(mtu) => self.report_too_big(now, port, frame, mtu),
-            Forwarding::Ask { owner, mac } => self.ask(owner, mac),
+            Forwarding::Ask { owner, mac } => self.ask(Guest { port: owner, mac }, owner),
         }
     }
 

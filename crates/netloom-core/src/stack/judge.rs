@@ -5,7 +5,8 @@ use core::net::{IpAddr, SocketAddr};
 use super::flows::Key;
 use super::{Role, Stack};
 use crate::flow::{Guest, Protocol};
-use crate::policy::{Rule, Verdict};
+use crate::policy::{Policy, Rule, Verdict};
+use crate::port::PortId;
 use crate::service::dns;
 use crate::time::{Duration, Instant};
 
@@ -33,7 +34,8 @@ impl<R: Role> Stack<R> {
             return true;
         }
         let names: Vec<&str> = self.names.of(now, guest, target.ip()).collect();
-        let Verdict::Deny(rule) = self.config.policy.check(&names, target.ip(), target.port(), key.protocol)
+        let Verdict::Deny(rule) =
+            self.policy_of(guest.port).check(&names, target.ip(), target.port(), key.protocol)
         else {
             return true;
         };
@@ -43,6 +45,18 @@ impl<R: Role> Stack<R> {
         let (source, destination) = (key.guest(), target);
         self.denials.push_back(Denial { protocol: key.protocol, source, destination, rule });
         false
+    }
+
+    /// Has the guests of a port judged by a policy of their own, from their next flow on; `None` ends that.
+    pub fn set_port_policy(&mut self, port: PortId, policy: Option<Policy>) {
+        match policy {
+            Some(policy) => drop(self.policies.insert(port, policy)),
+            None => drop(self.policies.remove(&port)),
+        }
+    }
+
+    pub(super) fn policy_of(&self, port: PortId) -> &Policy {
+        self.policies.get(&port).unwrap_or(&self.config.policy)
     }
 
     /// A flow that the policy refused since the last call.
@@ -59,10 +73,11 @@ impl<R: Role> Stack<R> {
 
     /// A guest is given this answer of DNS.
     pub(super) fn learn_names(&mut self, now: Instant, guest: Guest, answer: &[u8]) {
-        let Some(asked) = self.config.policy.has_names().then(|| dns::question(answer)).flatten() else {
+        let policy = self.policy_of(guest.port);
+        let Some(asked) = policy.has_names().then(|| dns::question(answer)).flatten() else {
             return;
         };
-        if self.config.policy.mentions(&asked.name) {
+        if policy.mentions(&asked.name) {
             for record in dns::addresses(answer) {
                 let ttl = Duration::from_secs(record.ttl_s.into());
                 self.names.learn(now, guest, record.address, &asked.name, ttl);

@@ -10,6 +10,7 @@ use super::{Role, Stack};
 use crate::addr::MacAddr;
 use crate::counters::Drop;
 use crate::interface::InterfaceId;
+use crate::offload::Offload;
 use crate::port::{PortConfig, PortId};
 use crate::queue::Queue;
 use crate::time::{Duration, Instant};
@@ -46,6 +47,7 @@ pub(super) struct Link {
 
 impl Link {
     fn new(config: PortConfig, interface: InterfaceId, mac: MacAddr) -> Self {
+        let config = PortConfig { large_segments: config.large_segments || config.offloads, ..config };
         Self {
             config,
             interface,
@@ -110,12 +112,24 @@ impl<R: Role> Stack<R> {
     /// Forgets a port: its guests' flows are reset and their addresses forgotten.
     pub fn close_port(&mut self, port: PortId) {
         self.close_flows_of(port);
+        if let Some(server) = &mut self.dhcp {
+            self.neighbors.of_port(port).for_each(|mac| server.leave(mac));
+        }
         self.forget_neighbors_of(port);
         self.names.forget_port(port);
+        self.policies.remove(&port);
         self.pausing.remove(&port);
         self.turns.end(port);
         if let Some(link) = self.links.get_mut(port.index()) {
             *link = None;
+        }
+    }
+
+    /// Drops the frames that wait for a port, counted as stale.
+    pub fn discard_waiting(&mut self, port: PortId) {
+        let Some(link) = self.links.get_mut(port.index()).and_then(Option::as_mut) else { return };
+        while link.queue.pop(&mut self.chunks).is_some() {
+            self.drops.count(Drop::Stale);
         }
     }
 
@@ -231,15 +245,41 @@ impl<R: Role> Stack<R> {
     /// As frames leave, flows that waited for room produce more: a port that reads slowly slows its flows.
     #[must_use]
     pub fn poll_frame(&mut self, now: Instant, port: PortId) -> Option<&[u8]> {
+        match self.next_source(now, port)? {
+            Source::Flow => Some(&self.segment),
+            Source::Queue => self.links.get_mut(port.index())?.as_mut()?.queue.pop(&mut self.chunks),
+        }
+    }
+
+    /// The same with what is left to do in it, for a port that does it.
+    #[must_use]
+    pub fn poll_offloaded(&mut self, now: Instant, port: PortId) -> Option<(&[u8], Offload)> {
+        match self.next_source(now, port)? {
+            Source::Flow => Some((&self.segment, self.segment_offload)),
+            Source::Queue => {
+                self.links.get_mut(port.index())?.as_mut()?.queue.pop_offloaded(&mut self.chunks)
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn next_source(&mut self, now: Instant, port: PortId) -> Option<Source> {
         let link = self.links.get_mut(port.index())?.as_mut()?;
         link.queue.release(&mut self.chunks);
-        if link.queue.is_empty() {
-            if self.next_segment(now, port) {
-                return Some(&self.segment);
-            }
-            self.turns.end(port);
-            return None;
+        if !link.queue.is_empty() {
+            return Some(Source::Queue);
         }
-        self.links.get_mut(port.index())?.as_mut()?.queue.pop(&mut self.chunks)
+        if self.next_segment(now, port) {
+            return Some(Source::Flow);
+        }
+        self.turns.end(port);
+        None
     }
+}
+
+/// Where a port's next frame is.
+enum Source {
+    Queue,
+    /// Just written, as [`Stack::segment`].
+    Flow,
 }

@@ -7,6 +7,7 @@
 mod addresses;
 mod arp;
 mod commands;
+mod connect;
 mod datagram;
 mod errors;
 mod flows;
@@ -30,18 +31,21 @@ mod tcp;
 mod train;
 
 use core::marker::PhantomData;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 use std::collections::VecDeque;
 
-pub use commands::{ConnectError, StreamOptions};
+pub use commands::StreamOptions;
+pub use connect::ConnectError;
 pub use judge::Denial;
 pub use neighbors::Neighbor;
 pub use services::{Query, QueryId};
 
+use crate::addr::MacAddr;
 use crate::config::LanConfig;
 use crate::counters::Drops;
 use crate::flow::{Event, FlowId};
 use crate::hash::Seeded;
+use crate::offload::Offload;
 use crate::policy::Policy;
 use crate::port::PortId;
 use crate::queue::Chunks;
@@ -93,6 +97,10 @@ pub struct Stack<R> {
     chunks: Chunks,
     /// The segment that left last.
     segment: Vec<u8>,
+    /// What is left to do in it.
+    segment_offload: Offload,
+    /// The last datagram that was cut from a larger one.
+    datagram: Vec<u8>,
     neighbors: Neighbors,
     reassembly: Reassembly,
     flows: Flows,
@@ -102,6 +110,8 @@ pub struct Stack<R> {
     resolving: SortedMap<Place, resolve::Question>,
     names: Names,
     denials: VecDeque<Denial>,
+    /// Policies of ports that have their own.
+    policies: SortedMap<PortId, Policy>,
     dhcp: Option<DhcpServer>,
     queries: SortedMap<u64, PendingQuery>,
     new_queries: VecDeque<Query>,
@@ -170,6 +180,8 @@ impl<R: Role> Stack<R> {
             turns: Turns::default(),
             chunks: Chunks::default(),
             segment: Vec::new(),
+            segment_offload: Offload::default(),
+            datagram: Vec::new(),
             neighbors: Neighbors::default(),
             config,
             drops: Drops::default(),
@@ -178,6 +190,7 @@ impl<R: Role> Stack<R> {
             resolving: SortedMap::default(),
             names: Names::default(),
             denials: VecDeque::new(),
+            policies: SortedMap::default(),
             dhcp: None,
             queries: SortedMap::default(),
             new_queries: VecDeque::new(),
@@ -267,5 +280,17 @@ impl<R: Role> Stack<R> {
     #[must_use]
     pub const fn policy(&self) -> &Policy {
         &self.config.policy
+    }
+
+    /// Judges by another policy from now on. Flows that are open stay.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.config.policy = policy;
+    }
+
+    /// Leases these addresses to these clients from now on, and to nobody else. Who holds another address keeps it until its lease is renewed.
+    pub fn set_fixed_leases(&mut self, fixed: Vec<(MacAddr, Ipv4Addr)>) {
+        if let Some(server) = &mut self.dhcp {
+            server.set_fixed(fixed);
+        }
     }
 }

@@ -29,15 +29,26 @@ pub struct Neighbor<'a> {
     pub address: IpAddr,
     /// The name that the guest leased with.
     pub name: Option<&'a str>,
+    /// The greater of two addresses of one guest's is the one that it used last; 0 for a lease that was not used yet.
+    pub heard: u64,
+}
+
+/// Who uses an address.
+#[derive(Clone, Copy)]
+struct Known {
+    guest: Guest,
+    heard: u64,
 }
 
 #[derive(Default)]
 pub(super) struct Neighbors {
-    guests: SortedMap<Place, Guest>,
+    guests: SortedMap<Place, Known>,
     /// IPv6 addresses of each guest, in the order in which they were learnt.
     v6: SortedMap<(InterfaceId, MacAddr), VecDeque<Ipv6Addr>>,
     /// Grows with every change, so that links can tell whether what they saw last still holds.
     age: u64,
+    /// How often a guest went over to another of its addresses.
+    heard: u64,
 }
 
 impl Neighbors {
@@ -52,12 +63,17 @@ impl Neighbors {
     }
 
     pub(super) fn get(&self, place: Place) -> Option<Guest> {
-        self.guests.get(&place).copied()
+        self.guests.get(&place).map(|known| known.guest)
     }
 
     /// An address that a guest uses: the lowest.
     pub(super) fn address_of(&self, guest: Guest) -> Option<IpAddr> {
-        self.guests.iter().find(|(_, known)| **known == guest).map(|((_, address), _)| *address)
+        self.guests.iter().find(|(_, known)| known.guest == guest).map(|((_, address), _)| *address)
+    }
+
+    /// Who is on a port, once for each of their addresses.
+    pub(super) fn of_port(&self, port: PortId) -> impl Iterator<Item = MacAddr> {
+        self.guests.values().filter(move |known| known.guest.port == port).map(|known| known.guest.mac)
     }
 
     /// IPv6 addresses that a guest uses, the one that was learnt last at the end.
@@ -73,8 +89,8 @@ impl Neighbors {
     /// Those who use IPv6, by port.
     pub(super) fn v6_guests(&self) -> impl Iterator<Item = Guest> + use<> {
         let mut guests = SortedMap::default();
-        for (_, guest) in self.guests.iter().filter(|((_, address), _)| address.is_ipv6()) {
-            guests.insert(*guest, ());
+        for (_, known) in self.guests.iter().filter(|((_, address), _)| address.is_ipv6()) {
+            guests.insert(known.guest, ());
         }
         guests.into_keys()
     }
@@ -85,7 +101,8 @@ impl Neighbors {
         if before.is_none() && self.guests.len() >= MAX_NEIGHBORS {
             return;
         }
-        self.guests.insert(place, guest);
+        self.heard += 1;
+        self.guests.insert(place, Known { guest, heard: self.heard });
         self.age += 1;
         let (interface, IpAddr::V6(v6)) = place else { return };
         if before.is_some_and(|before| before.mac == guest.mac) {
@@ -103,6 +120,14 @@ impl Neighbors {
         }
     }
 
+    /// A guest uses this one of its addresses again.
+    fn hear(&mut self, place: Place) {
+        if let Some(known) = self.guests.get_mut(&place) {
+            self.heard += 1;
+            known.heard = self.heard;
+        }
+    }
+
     fn disown(&mut self, owner: (InterfaceId, MacAddr), address: Ipv6Addr) {
         if let Some(own) = self.v6.get_mut(&owner) {
             own.retain(|known| *known != address);
@@ -116,8 +141,8 @@ impl Neighbors {
         let gone: Vec<(Place, MacAddr)> = self
             .guests
             .iter()
-            .filter(|(_, guest)| guest.port == port)
-            .map(|(place, guest)| (*place, guest.mac))
+            .filter(|(_, known)| known.guest.port == port)
+            .map(|(place, known)| (*place, known.guest.mac))
             .collect();
         for (place, mac) in gone {
             self.guests.remove(&place);
@@ -146,6 +171,8 @@ impl<R: Role> Stack<R> {
             if !R::IS_HOST && address.is_ipv6() {
                 self.begin_advertising(now);
             }
+        } else {
+            self.neighbors.hear(place);
         }
         let age = self.neighbors.age;
         if let Some(link) = self.link_mut(guest.port) {
@@ -159,9 +186,10 @@ impl<R: Role> Stack<R> {
 
     /// The addresses in use, in order, and by whom, as learnt from traffic.
     pub fn neighbors(&self, now: Instant) -> impl Iterator<Item = Neighbor<'_>> {
-        self.neighbors.guests.iter().map(move |((_, address), guest)| {
+        self.neighbors.guests.iter().map(move |((_, address), &Known { guest, heard })| {
             let lease = self.dhcp.as_ref().and_then(|server| server.lease_of(now, guest.mac));
-            Neighbor { guest: *guest, address: *address, name: lease.and_then(|lease| lease.name.as_deref()) }
+            let name = lease.and_then(|lease| lease.name.as_deref());
+            Neighbor { guest, address: *address, name, heard }
         })
     }
 

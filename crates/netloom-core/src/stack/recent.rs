@@ -87,11 +87,11 @@ impl Recent {
 impl<R: Role> Stack<R> {
     /// Takes a frame that follows the last one of its port; false if it must be judged.
     #[inline]
-    pub(super) fn handle_recent(&mut self, now: Instant, port: PortId, frame: &[u8]) -> bool {
+    pub(super) fn handle_recent(&mut self, now: Instant, port: PortId, frame: &[u8], verified: bool) -> bool {
         let Some(Some(Link { config, recent: Some(recent), .. })) = self.links.get(port.index()) else {
             return false;
         };
-        let verify = !config.trusted;
+        let verify = !config.trusted && !verified;
         if recent.age != self.neighbors.age() {
             return false;
         }

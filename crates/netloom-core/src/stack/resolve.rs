@@ -10,7 +10,6 @@ use super::icmp::Quoted;
 use super::ndp::solicitation;
 use super::neighbors::Place;
 use super::{Role, Stack};
-use crate::addr::MacAddr;
 use crate::counters::Drop;
 use crate::flow::{FlowId, Guest, ResetReason};
 use crate::port::PortId;
@@ -90,10 +89,12 @@ impl<R: Role> Stack<R> {
         }
     }
 
-    /// Asks a guest whether it is still there, as far as one of its addresses is known.
-    pub fn ask(&mut self, port: PortId, mac: MacAddr) {
-        let Some((own, interface)) = self.link(port).map(|link| (link.mac, link.interface)) else { return };
-        let probe = match self.neighbors.address_of(Guest { port, mac }) {
+    /// Asks a guest whether it is still there, as far as one of its addresses is known. The question leaves by the port `by`: the guest's, or
+    /// one that the guest may have come back on.
+    pub fn ask(&mut self, guest: Guest, by: PortId) {
+        let Some((own, interface)) = self.link(by).map(|link| (link.mac, link.interface)) else { return };
+        let mac = guest.mac;
+        let probe = match self.neighbors.address_of(guest) {
             Some(IpAddr::V4(v4)) => arp_probe(own, mac, v4),
             Some(IpAddr::V6(v6)) => {
                 let Some((_, IpAddr::V6(asker))) = self.asker((interface, v6.into())) else { return };
@@ -103,7 +104,7 @@ impl<R: Role> Stack<R> {
             }
             None => return,
         };
-        self.push(port, &probe);
+        self.push(by, &probe);
     }
 
     pub(super) fn ask_again(&mut self, now: Instant) {

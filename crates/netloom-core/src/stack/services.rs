@@ -166,8 +166,8 @@ impl<R: Role> Stack<R> {
     pub fn handle_answer(&mut self, now: Instant, id: QueryId, answer: Option<&[u8]>) {
         let Some(query) = self.queries.remove(&id.0) else { return };
         let name = dns::question(&query.message).map(|question| question.name).unwrap_or_default();
-        let denied =
-            |address: IpAddr| matches!(self.config.policy.check_answer(&name, address), Verdict::Deny(_));
+        let policy = self.policy_of(query.guest.port);
+        let denied = |address: IpAddr| matches!(policy.check_answer(&name, address), Verdict::Deny(_));
         let answer = answer.filter(|answer| dns::matches(&query.message, answer));
         let reply = match answer.and_then(|answer| dns::without_denied(answer, &denied)) {
             Some(answer) => Some(answer.into_owned()),
@@ -186,6 +186,20 @@ impl<R: Role> Stack<R> {
             self.queries.iter().filter(|(_, query)| query.deadline <= now).map(|(id, _)| *id).collect();
         for id in late {
             self.handle_answer(now, QueryId(id), None);
+        }
+    }
+
+    /// The names with fixed addresses; none if this LAN has no DNS server.
+    #[must_use]
+    pub fn dns_records(&self) -> &[(String, Vec<IpAddr>)] {
+        self.config.dns.as_ref().map_or(&[], |dns| &dns.records)
+    }
+
+    /// Gives names fixed addresses in place of those that had some, as [`DnsConfig::records`](dns::DnsConfig::records) has them. Without effect on
+    /// a LAN that has no DNS server.
+    pub fn set_dns_records(&mut self, records: Vec<(String, Vec<IpAddr>)>) {
+        if let Some(dns) = &mut self.config.dns {
+            dns.records = records;
         }
     }
 

@@ -11,6 +11,7 @@ use super::train::Train;
 use super::{Role, Stack};
 use crate::counters::Drop;
 use crate::flow::{Event, Guest, Protocol, ResetReason};
+use crate::offload::{Checksum, Offload};
 use crate::port::PortId;
 use crate::tcp::{self, Config, Segment, State, Tcb, Transmit, reset_for};
 use crate::time::Instant;
@@ -19,6 +20,8 @@ use crate::wire::ethernet::{self, ETHERNET_BYTES};
 use crate::wire::ip::{self, HOP_LIMIT, Header, Packet, Pair, Part};
 
 const TCP_HEADER_BYTES: u16 = 20;
+/// Where a segment's checksum is.
+const CHECKSUM_AT: usize = 16;
 /// The least window that keeps a flow alive when the LAN's bound is reached.
 const LEAST_WINDOW_BYTES: usize = 4096;
 
@@ -178,7 +181,7 @@ impl<R: Role> Stack<R> {
                         events.push_back(Event::Data { id, bytes: 0 });
                     }
                 }
-                tcp::Event::Established if R::IS_HOST || self.config.is_gateway(flow.key.target().ip()) => {
+                tcp::Event::Established if R::IS_HOST || flow.opened => {
                     events.push_back(Event::Established { id });
                 }
                 tcp::Event::Established => {}
@@ -288,9 +291,12 @@ impl<R: Role> Stack<R> {
     /// The guest is found that a flow connects to.
     pub(super) fn flow_reaches(&mut self, slot: u32, guest: Guest) {
         self.flows.set_guest(slot, guest);
-        let Some(flow) = self.flows.slot(slot) else { return };
-        flow.listed = true;
-        self.list_sender(guest.port, slot);
+        if let Some(flow) = self.flows.slot(slot)
+            && matches!(flow.body, Body::Tcp(_))
+        {
+            flow.listed = true;
+            self.list_sender(guest.port, slot);
+        }
     }
 
     /// Writes the next segment of a port's flows; false if there is none.
@@ -356,7 +362,15 @@ impl<R: Role> Stack<R> {
             ethernet::emit(guest.mac, link.mac, key.pair.ethertype(), frame);
             header.emit(self.next_id, Part::Atomic, length, &mut frame[ETHERNET_BYTES..]);
             let message = &mut frame[front..];
-            if link.config.trusted {
+            if Offload::ANYWHERE && link.config.offloads {
+                tcb.emit(&transmit, key.ports.1, key.ports.0, message);
+                let pseudo_header = fold(key.pair.pseudo_header(ip::TCP, length));
+                message[CHECKSUM_AT..CHECKSUM_AT + 2].copy_from_slice(&pseudo_header.to_be_bytes());
+                self.segment_offload = Offload {
+                    checksum: Checksum::Partial { start: front as u16, offset: CHECKSUM_AT as u16 },
+                    segment_bytes: if segments > 1 { part_bytes as u16 } else { 0 },
+                };
+            } else if link.config.trusted {
                 tcb.emit(&transmit, key.ports.1, key.ports.0, message);
             } else {
                 let sum = tcb.emit_summed(&transmit, key.ports.1, key.ports.0, message);
@@ -388,7 +402,7 @@ const fn segment_header(key: &Key, checksum: bool) -> Header {
 /// Completes a segment of ours whose sum, with the checksum field zero, is `sum`.
 fn put_checksum(key: &Key, sum: u32, message: &mut [u8]) {
     let checksum = !fold(key.pair.pseudo_header(ip::TCP, message.len()) + sum);
-    message[16..18].copy_from_slice(&checksum.to_be_bytes());
+    message[CHECKSUM_AT..CHECKSUM_AT + 2].copy_from_slice(&checksum.to_be_bytes());
 }
 
 /// Keeps what a flow holds and is offered within its share of what the LAN may still hold.

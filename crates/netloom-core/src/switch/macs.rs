@@ -55,6 +55,11 @@ impl MacTable {
         self.owner_at(self.place(mac)?, mac)
     }
 
+    /// Every address, its port, and when it was last a frame's source.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (MacAddr, PortId, Instant)> {
+        self.entries.iter().flatten().map(|entry| (entry.mac, entry.owner, entry.seen))
+    }
+
     /// Where an address stands.
     pub(super) fn place(&self, mac: MacAddr) -> Option<u32> {
         self.places.get(&mac).copied()

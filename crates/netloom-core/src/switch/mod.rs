@@ -3,16 +3,19 @@
 //! It knows Ethernet alone. The stack is behind it as one more receiver, named by the gateway's MAC address; the switch says which
 //! frames are for it, and [`Lan`](crate::Lan) hands them over. Without a stack it is a plain learning bridge.
 
+mod broadcast;
 mod macs;
 
 use crate::addr::MacAddr;
 use crate::counters::{Drop, Drops};
 use crate::hash::Seeded;
+use crate::offload::Offload;
 use crate::port::{MAX_FRAME_BYTES, MIN_FRAME_BYTES, PortConfig, PortId};
 use crate::queue::{Chunks, Queue};
 use crate::time::Instant;
 use crate::turns::Turns;
 use crate::wire::ethernet;
+use broadcast::BroadcastLimit;
 use macs::{MacTable, Source};
 
 struct Port {
@@ -23,6 +26,35 @@ struct Port {
     recent: u32,
     /// Where the destination of the port's last frame stands in the table.
     recent_to: u32,
+    broadcast: Option<BroadcastLimit>,
+}
+
+impl Port {
+    /// Queues a frame, perhaps under another destination; false if there is no room.
+    #[inline]
+    fn enqueue(
+        &mut self,
+        chunks: &mut Chunks,
+        frame: &[u8],
+        destination: Option<MacAddr>,
+        offload: Offload,
+    ) -> bool {
+        if !self.queue.has_room(frame.len(), self.config.queue_bytes) {
+            return false;
+        }
+        match destination {
+            None if offload.is_none() => self.queue.push(chunks, frame),
+            None => self.queue.push_offloaded(chunks, frame, offload),
+            // Never for a port with offloads.
+            Some(address) => {
+                if let Some(place) = self.queue.place(chunks, frame.len()) {
+                    place.copy_from_slice(frame);
+                    place[..6].copy_from_slice(&address.0);
+                }
+            }
+        }
+        true
+    }
 }
 
 /// What is left to do about a frame that the switch took.
@@ -61,6 +93,8 @@ pub struct Switch {
     turns: Turns,
     chunks: Chunks,
     drops: Drops,
+    /// The last packet in which nothing was left to do any more.
+    completed: Vec<u8>,
 }
 
 impl Switch {
@@ -74,6 +108,7 @@ impl Switch {
             turns: Turns::default(),
             chunks: Chunks::default(),
             drops: Drops::default(),
+            completed: Vec::new(),
         }
     }
 
@@ -94,7 +129,7 @@ impl Switch {
             self.ports.resize_with(port.index() + 1, || None);
         }
         self.ports[port.index()] =
-            Some(Port { config, queue: Queue::default(), macs: 0, recent: 0, recent_to: 0 });
+            Some(Port { config, queue: Queue::default(), macs: 0, recent: 0, recent_to: 0, broadcast: None });
     }
 
     /// Closes a port: its queue is gone, and its MAC addresses are anyone's.
@@ -106,10 +141,37 @@ impl Switch {
         }
     }
 
+    /// Has a port send so many frames to groups per second at most, broadcast and multicast; what comes on top is dropped and counted. 0 is no
+    /// limit.
+    pub fn limit_broadcast(&mut self, port: PortId, frames_per_s: u32) {
+        if let Some(Some(port)) = self.ports.get_mut(port.index()) {
+            port.broadcast = BroadcastLimit::new(frames_per_s);
+        }
+    }
+
+    /// Drops the frames that wait for a port, counted as stale.
+    pub fn discard_waiting(&mut self, port: PortId) {
+        let Some(Some(port)) = self.ports.get_mut(port.index()) else { return };
+        while port.queue.pop(&mut self.chunks).is_some() {
+            self.drops.count(Drop::Stale);
+        }
+    }
+
+    /// Whether any MAC address is behind a port.
+    #[must_use]
+    pub fn has_macs(&self, port: PortId) -> bool {
+        matches!(self.ports.get(port.index()), Some(Some(port)) if port.macs > 0)
+    }
+
     /// The port that a MAC address belongs to.
     #[must_use]
     pub fn port_of(&self, mac: MacAddr) -> Option<PortId> {
         self.macs.owner(mac)
+    }
+
+    /// The table: every MAC address, the port that it belongs to, and when it was last a frame's source. In no order.
+    pub fn macs(&self) -> impl Iterator<Item = (MacAddr, PortId, Instant)> {
+        self.macs.iter()
     }
 
     /// Drops by reason.
@@ -120,6 +182,18 @@ impl Switch {
 
     /// Takes a frame from a port, without FCS, and queues it for the ports that it is for.
     pub fn handle_frame(&mut self, now: Instant, from: PortId, frame: &[u8]) -> Forwarding {
+        self.handle_offloaded(now, from, frame, Offload::default())
+    }
+
+    /// Takes a frame in which something is left to do. It is done for ports that do not do it themselves.
+    #[inline]
+    pub fn handle_offloaded(
+        &mut self,
+        now: Instant,
+        from: PortId,
+        frame: &[u8],
+        offload: Offload,
+    ) -> Forwarding {
         if let Err((why, ask)) = self.admit(now, from, frame) {
             self.drops.count(why);
             return ask.unwrap_or(Forwarding::Done);
@@ -129,7 +203,11 @@ impl Switch {
             return Forwarding::ToStack;
         }
         if to.is_group() {
-            self.flood(from, frame);
+            if !self.admits_broadcast(now, from) {
+                self.drops.count(Drop::BroadcastLimit);
+                return Forwarding::Done;
+            }
+            self.flood(from, frame, offload);
             return Forwarding::ToStack;
         }
         match self.destination(from, to) {
@@ -138,11 +216,11 @@ impl Switch {
                 self.drops.count(Drop::Isolated);
             }
             Some(port) => {
-                if let Some(mtu) = self.forward(port, frame, None) {
+                if let Some(mtu) = self.forward(port, frame, None, offload) {
                     return Forwarding::TooBig(mtu);
                 }
             }
-            None => self.flood(from, frame),
+            None => self.flood(from, frame, offload),
         }
         Forwarding::Done
     }
@@ -206,11 +284,16 @@ impl Switch {
         })
     }
 
+    fn admits_broadcast(&mut self, now: Instant, from: PortId) -> bool {
+        let port = self.ports.get_mut(from.index()).and_then(Option::as_mut);
+        port.and_then(|port| port.broadcast.as_mut()).is_none_or(|limit| limit.admit(now))
+    }
+
     fn is_isolated(&self, port: PortId) -> bool {
         matches!(self.ports.get(port.index()), Some(Some(port)) if port.config.isolated)
     }
 
-    fn flood(&mut self, from: PortId, frame: &[u8]) {
+    fn flood(&mut self, from: PortId, frame: &[u8], offload: Offload) {
         if self.is_isolated(from) {
             if self.ports.iter().flatten().count() > 1 {
                 self.drops.count(Drop::Isolated);
@@ -222,7 +305,7 @@ impl Switch {
             let to = PortId(index as u32);
             if to != from && !self.is_isolated(to) {
                 let alone = if multicast { self.unicast_for(to) } else { None };
-                self.forward(to, frame, alone);
+                self.forward(to, frame, alone, offload);
             }
         }
     }
@@ -230,31 +313,40 @@ impl Switch {
     /// The one address behind a port, if multicast goes to it alone.
     fn unicast_for(&self, port: PortId) -> Option<MacAddr> {
         let Port { config, macs, recent, .. } = self.ports.get(port.index())?.as_ref()?;
-        if config.multicast_to_unicast && *macs == 1 { self.macs.address_at(*recent, port) } else { None }
+        if config.multicast_to_unicast && !config.offloads && *macs == 1 {
+            self.macs.address_at(*recent, port)
+        } else {
+            None
+        }
     }
 
     /// Queues a frame for a port, perhaps under another destination; the port's MTU if it is too big for it.
-    fn forward(&mut self, to: PortId, frame: &[u8], destination: Option<MacAddr>) -> Option<u16> {
+    fn forward(
+        &mut self,
+        to: PortId,
+        frame: &[u8],
+        destination: Option<MacAddr>,
+        offload: Offload,
+    ) -> Option<u16> {
         let port = self.ports.get_mut(to.index())?.as_mut()?;
         let tag = if matches!(frame.get(12..14), Some([0x81, 0x00] | [0x88, 0xa8])) { 4 } else { 0 };
-        if frame.len() > MIN_FRAME_BYTES + tag + usize::from(port.config.mtu) {
+        let front = MIN_FRAME_BYTES + tag;
+        if offload.longest_packet(frame, front) > usize::from(port.config.mtu) {
             self.drops.count(Drop::PortMtu);
             return Some(port.config.mtu);
         }
-        if port.queue.has_room(frame.len(), port.config.queue_bytes) {
-            match destination {
-                None => port.queue.push(&mut self.chunks, frame),
-                Some(address) => {
-                    if let Some(place) = port.queue.place(&mut self.chunks, frame.len()) {
-                        place.copy_from_slice(frame);
-                        place[..6].copy_from_slice(&address.0);
-                    }
-                }
-            }
-            self.turns.list(to);
+        if !offload.is_complete() && !port.config.offloads {
+            let whole = offload.complete(frame, &mut self.completed, |frame| {
+                let queued = port.enqueue(&mut self.chunks, frame, destination, Offload::default());
+                self.drops.count_unless(queued, Drop::QueueFull);
+            });
+            self.drops.count_unless(whole, Drop::OffloadMalformed);
         } else {
-            self.drops.count(Drop::QueueFull);
+            let left = if port.config.offloads { offload } else { Offload::default() };
+            let queued = port.enqueue(&mut self.chunks, frame, destination, left);
+            self.drops.count_unless(queued, Drop::QueueFull);
         }
+        self.turns.list(to);
         None
     }
 
@@ -269,6 +361,17 @@ impl Switch {
     pub fn poll_frame(&mut self, id: PortId) -> Option<&[u8]> {
         let port = self.ports.get_mut(id.index()).and_then(Option::as_mut);
         let frame = port.and_then(|port| port.queue.pop(&mut self.chunks));
+        if frame.is_none() {
+            self.turns.end(id);
+        }
+        frame
+    }
+
+    /// The same with what is left to do in it, for a port that does it.
+    #[must_use]
+    pub fn poll_offloaded(&mut self, id: PortId) -> Option<(&[u8], Offload)> {
+        let port = self.ports.get_mut(id.index()).and_then(Option::as_mut);
+        let frame = port.and_then(|port| port.queue.pop_offloaded(&mut self.chunks));
         if frame.is_none() {
             self.turns.end(id);
         }

@@ -65,8 +65,9 @@ exports! {
                     leave_addresses(instance, id);
                     OK
                 }
-                Err(ConnectError::NotOnLan) => NO_ROUTE,
-                Err(ConnectError::NoPort) => NO_PORT,
+                // Only flows whose source the caller chooses can have a wrong one, or one in use.
+                Err(ConnectError::NotOnLan | ConnectError::BadSource) => NO_ROUTE,
+                Err(ConnectError::NoPort | ConnectError::InUse | ConnectError::TooMany) => NO_PORT,
             }
         })
     }

@@ -54,6 +54,8 @@ pub(super) struct Pool {
     by_mac: BTreeMap<MacAddr, Ipv4Addr>,
     by_client: BTreeMap<Vec<u8>, Ipv4Addr>,
     by_name: BTreeMap<String, Ipv4Addr>,
+    /// Clients that have left the LAN, whose names are for whoever asks.
+    gone: BTreeSet<MacAddr>,
     /// When the addresses that clients declined come free again.
     declined: VecDeque<Instant>,
 }
@@ -70,8 +72,18 @@ impl Pool {
             by_mac: BTreeMap::new(),
             by_client: BTreeMap::new(),
             by_name: BTreeMap::new(),
+            gone: BTreeSet::new(),
             declined: VecDeque::new(),
         }
+    }
+
+    /// Addresses that are not for the pool's clients from now on. Those that were come into the pool.
+    pub(super) fn set_excluded(&mut self, excluded: BTreeSet<Ipv4Addr>) {
+        self.excluded = excluded;
+        self.fresh = *self.range.start();
+        let leased = self.leases.values().map(|lease| (lease.expires, lease.address));
+        let resting = self.resting.iter().map(|(address, until)| (*until, *address));
+        self.by_expiry = leased.chain(resting).filter(|(_, address)| self.is_pooled(*address)).collect();
     }
 
     pub(super) fn leases(&self) -> impl Iterator<Item = &Lease> {
@@ -96,7 +108,7 @@ impl Pool {
         self.leases.get(self.by_name.get(name)?).filter(|lease| lease.is_active(now))
     }
 
-    fn is_pooled(&self, address: Ipv4Addr) -> bool {
+    pub(super) fn is_pooled(&self, address: Ipv4Addr) -> bool {
         self.range.contains(&address.to_bits()) && !self.excluded.contains(&address)
     }
 
@@ -140,6 +152,24 @@ impl Pool {
         }
     }
 
+    /// A client has left the LAN. Its lease goes on, and its name is its own until another asks for it.
+    pub(super) fn leave(&mut self, mac: MacAddr) {
+        if self.by_mac.contains_key(&mac) {
+            self.gone.insert(mac);
+        }
+    }
+
+    /// Takes a name from a client that has left the LAN.
+    fn reclaim(&mut self, now: Instant, name: &str) {
+        let holder = self.holder(now, name).filter(|lease| self.gone.contains(&lease.mac));
+        if let Some(address) = holder.map(|lease| lease.address) {
+            self.by_name.remove(name);
+            if let Some(lease) = self.leases.get_mut(&address) {
+                lease.name = None;
+            }
+        }
+    }
+
     /// Gives `lease.address` to `lease.mac`, which leaves any other address it had. A name that another holds is not taken.
     pub(super) fn assign(&mut self, now: Instant, mut lease: Lease) -> &Lease {
         let address = lease.address;
@@ -147,6 +177,10 @@ impl Pool {
             self.rest(previous, now);
         }
         self.forget(address);
+        self.gone.remove(&lease.mac);
+        if let Some(name) = &lease.name {
+            self.reclaim(now, name);
+        }
         lease.name = lease.name.filter(|name| self.holder(now, name).is_none());
         if let Some(name) = &lease.name {
             self.by_name.insert(name.clone(), address);
@@ -208,6 +242,7 @@ impl Pool {
         let Some(lease) = self.leases.remove(&address) else { return };
         self.by_expiry.remove(&(lease.expires, address));
         self.by_mac.remove(&lease.mac);
+        self.gone.remove(&lease.mac);
         if self.by_client.get(&lease.client_id) == Some(&address) {
             self.by_client.remove(&lease.client_id);
         }

@@ -36,13 +36,17 @@ impl DhcpServer {
     pub fn new(config: DhcpConfig, network: Network) -> Self {
         let subnet = network.subnet;
         let fixed: BTreeMap<_, _> = config.fixed.iter().copied().collect();
-        let mut excluded: BTreeSet<Ipv4Addr> = network.reserved.iter().copied().collect();
-        excluded.extend(network.router);
-        excluded.extend([network.server, subnet.network(), subnet.broadcast()]);
-        excluded.extend(fixed.values());
+        let excluded = excluded(&network, &fixed);
         let first = config.first.max(subnet.network());
         let last = config.last.min(subnet.broadcast());
         Self { config, network, fixed, pool: Pool::new(first, last, excluded) }
+    }
+
+    /// Leases these addresses to these clients from now on, and to nobody else.
+    pub fn set_fixed(&mut self, fixed: Vec<(MacAddr, Ipv4Addr)>) {
+        self.fixed = fixed.iter().copied().collect();
+        self.config.fixed = fixed;
+        self.pool.set_excluded(excluded(&self.network, &self.fixed));
     }
 
     /// Acts on a message that a client sent to port 67. `in_use` tells whether somebody other than the given MAC uses an address.
@@ -84,6 +88,11 @@ impl DhcpServer {
     /// Tells clients this MTU from now on: their port's, if the network's is larger.
     pub(crate) const fn set_mtu(&mut self, mtu: u16) {
         self.network.mtu = mtu;
+    }
+
+    /// A client has left the LAN: whoever asks for its name gets it.
+    pub(crate) fn leave(&mut self, mac: MacAddr) {
+        self.pool.leave(mac);
     }
 
     /// The leases that clients hold, by address.
@@ -188,7 +197,9 @@ impl DhcpServer {
         }
         // A client that renews is using its address; whoever else claims it does not take it away.
         let held = self.pool.lease_of(request.mac).filter(|lease| lease.bound && lease.is_active(now));
-        let renews = request.ciaddr == Some(address) && held.is_some_and(|lease| lease.address == address);
+        let renews = request.ciaddr == Some(address)
+            && held.is_some_and(|lease| lease.address == address)
+            && self.pool.is_pooled(address);
         let free = renews || self.pool.is_free_for(now, address, request.mac, in_use);
         (!free).then_some("the address is not available")
     }
@@ -213,4 +224,10 @@ impl DhcpServer {
         let (mac, client_id) = (request.mac, request.client_id().to_vec());
         Lease { address, mac, client_id, name: request.host_label().or_else(told), expires, bound }
     }
+}
+
+/// The addresses that are not for the pool's clients.
+fn excluded(network: &Network, fixed: &BTreeMap<MacAddr, Ipv4Addr>) -> BTreeSet<Ipv4Addr> {
+    let own = [network.server, network.subnet.network(), network.subnet.broadcast()];
+    network.reserved.iter().copied().chain(network.router).chain(own).chain(fixed.values().copied()).collect()
 }

@@ -30,7 +30,8 @@ pub const PORT: u16 = 53;
 pub struct DnsConfig {
     /// The domain of leased guests' names, without leading dot: `lan` makes `web.lan` of the guest `web`.
     pub domain: String,
-    /// Names with fixed addresses, fully qualified, without trailing dot.
+    /// Names with fixed addresses, fully qualified, without trailing dot. `*.NAME` stands for every name below `NAME` that has no record of its
+    /// own (RFC 4592); without an address it keeps them from being asked outside.
     pub records: Vec<(String, Vec<IpAddr>)>,
     /// What every other name has, of which the outside is not asked: for egress that is told names, as HTTP's proxies are.
     pub wildcard: Option<Ipv4Addr>,

@@ -137,10 +137,18 @@ fn find(config: &DnsConfig, names: Names<'_>, asked: &Question) -> Option<Found>
         .or_else(|| config.wildcard.map(|address| Found::Addresses(vec![address.into()])))
 }
 
+/// The records of a name, else those of the nearest `*` above it.
 fn record(config: &DnsConfig, name: &str) -> Option<Found> {
-    let of_name = || config.records.iter().filter(|(owner, _)| is_same(owner, name));
-    of_name().next()?;
-    Some(Found::Addresses(of_name().flat_map(|(_, addresses)| addresses).copied().collect()))
+    let of_name = |name: &str| {
+        let mut records = config.records.iter().filter(|(owner, _)| is_same(owner, name)).peekable();
+        records.peek()?;
+        Some(Found::Addresses(records.flat_map(|(_, addresses)| addresses).copied().collect()))
+    };
+    let above = |name: &str| name.match_indices('.').map(|(dot, _)| format!("*{}", &name[dot..])).collect();
+    of_name(name).or_else(|| {
+        let wildcards: Vec<String> = above(name);
+        wildcards.iter().find_map(|wildcard| of_name(wildcard))
+    })
 }
 
 /// Names that never leave the host (RFC 6761 sections 6.3 and 6.4, RFC 7686 section 2).
@@ -157,7 +165,8 @@ fn special(name: &str) -> Option<Found> {
 /// Names of addresses. Those of the LAN and of loopback are not asked outside, where nobody can know them (RFC 6303).
 fn reverse(config: &DnsConfig, names: Names<'_>, name: &str) -> Option<Found> {
     let address = reverse_address(name)?;
-    if let Some((owner, _)) = config.records.iter().find(|(_, a)| a.contains(&address)) {
+    let is_named = |(owner, a): &&(String, Vec<IpAddr>)| !owner.starts_with('*') && a.contains(&address);
+    if let Some((owner, _)) = config.records.iter().find(is_named) {
         return Some(Found::Pointer(trim_dot(owner).to_owned()));
     }
     let (localhost, zone) = match address {

@@ -66,7 +66,7 @@ impl<R: Role> Stack<R> {
         (local_port, port): (u16, u16),
     ) -> Result<Key, BindError> {
         if local_port == 0 {
-            let free = self.flows.free_key(pair, port);
+            let free = self.flows.free_key(Protocol::Tcp, pair, port);
             let reused = || self.flows.reuse_key(guest?.mac, pair, port);
             return free.or_else(reused).ok_or(BindError::NoPort);
         }

@@ -84,6 +84,21 @@ fn the_first_holder_keeps_a_name_until_its_lease_is_over() {
 }
 
 #[test]
+fn the_name_of_a_client_that_has_left_is_for_who_asks() {
+    let mut server = server();
+    named(&mut server, 0, 1, 100, "web");
+    server.leave(mac(1));
+    assert_eq!(address_of(&server, at_s(1), "web"), Some(ip(100)), "nobody asks");
+    assert_eq!(named(&mut server, 1, 2, 102, "web").as_deref(), Some("web"));
+    assert_eq!(address_of(&server, at_s(1), "web"), Some(ip(102)));
+    assert_eq!(server.name_of_address(at_s(1), ip(100)), None);
+    assert_eq!(named(&mut server, 2, 1, 100, "web"), None, "back, and too late");
+    server.leave(mac(2));
+    assert_eq!(named(&mut server, 3, 2, 102, "web").as_deref(), Some("web"), "back in time");
+    assert_eq!(named(&mut server, 4, 1, 100, "web"), None);
+}
+
+#[test]
 fn a_client_may_change_its_name_and_need_not_repeat_it() {
     let mut server = server();
     named(&mut server, 0, 1, 100, "old");
