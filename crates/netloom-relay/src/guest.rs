@@ -12,7 +12,9 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
+use crate::lan::resume::Origin;
 use crate::lan::{Encapsulation, LanHandle, NewClient};
+use crate::limit::Share;
 use crate::socket::{self, Detached};
 
 /// How often a container that was just started is tried, once a second.
@@ -100,6 +102,9 @@ async fn join(lan: &LanHandle, stream: TcpStream, peer: &str) -> anyhow::Result<
         encapsulation: Encapsulation::Qemu,
         read: Bytes::new(),
         peer: peer.to_owned(),
+        pass: None,
+        share: Share::default(),
+        origin: Origin::default(),
         permits: (Arc::new(permit), slot),
     }));
     // Its permit comes back with its end.

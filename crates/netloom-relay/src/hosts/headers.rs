@@ -1,0 +1,98 @@
+//! Headers between clients and guests' web servers: what each may know, and what a guest may not set.
+
+use http::header::{
+    ALT_SVC, CONNECTION, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, SET_COOKIE, TRAILER, UPGRADE,
+};
+use http::{HeaderMap, Request, Response, Version};
+
+use super::Client;
+use crate::hop_by_hop::without;
+
+/// What the names of the relay's own cookies begin with. Guests do not see them, nor set them.
+const OWN_COOKIE: &str = "netloom-";
+const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The protocol that a request wants to go over to.
+pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+    let connection = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let is_asked = connection
+        .flat_map(|value| value.split(','))
+        .any(|token| token.trim().eq_ignore_ascii_case("upgrade"));
+    headers.get(UPGRADE).filter(|_| is_asked).cloned()
+}
+
+/// Makes a client's request one that a guest gets: as HTTP/1.1, with the name under which it was asked, and who asks.
+pub(super) fn to_guest<B>(request: &mut Request<B>, client: Client, protocol: Option<HeaderValue>) {
+    let host = request.headers().get(HOST).cloned();
+    let authority = || HeaderValue::from_str(request.uri().authority()?.as_str()).ok();
+    let host = host.or_else(authority);
+    let stays = |name: &HeaderName| {
+        [HOST, EXPECT, COOKIE, FORWARDED, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO].contains(name)
+    };
+    let mut headers = without(request.headers(), stays);
+    let cookies = request.headers().get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let cookies = cookies.flat_map(|value| value.split(';')).map(str::trim);
+    let theirs: Vec<&str> = cookies.filter(|cookie| !cookie.is_empty() && !is_own(cookie)).collect();
+    if let Ok(value) = HeaderValue::from_str(&theirs.join("; "))
+        && !theirs.is_empty()
+    {
+        headers.insert(COOKIE, value);
+    }
+    // A guest on whose word others rely must not pass on theirs: only what we know ourselves is told.
+    let proto = HeaderValue::from_static(if client.is_tls { "https" } else { "http" });
+    headers.insert(FORWARDED_PROTO, proto);
+    if let Ok(address) = HeaderValue::from_str(&client.address.to_canonical().to_string()) {
+        headers.insert(FORWARDED_FOR, address);
+    }
+    if let Some(host) = host {
+        headers.insert(FORWARDED_HOST, host.clone());
+        headers.insert(HOST, host);
+    }
+    if let Some(protocol) = protocol {
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, protocol);
+    }
+    *request.headers_mut() = headers;
+    *request.version_mut() = Version::HTTP_11;
+    let target = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    if let Ok(uri) = target.parse() {
+        *request.uri_mut() = uri;
+    }
+}
+
+/// Makes a guest's answer one that a client gets. `protocol` is what the connection goes over to.
+pub(super) fn from_guest<B>(answer: &mut Response<B>, protocol: Option<HeaderValue>) {
+    // Where else the guest can be reached is not for those outside.
+    let mut headers = without(answer.headers(), |name| [ALT_SVC, SET_COOKIE, TRAILER].contains(name));
+    for cookie in answer.headers().get_all(SET_COOKIE) {
+        if let Some(cookie) = of_host_alone(cookie) {
+            headers.append(SET_COOKIE, cookie);
+        }
+    }
+    if let Some(protocol) = protocol {
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, protocol);
+    }
+    *answer.headers_mut() = headers;
+}
+
+/// A cookie for the guest's host name alone: names above it may be the relay's or other guests'.
+fn of_host_alone(cookie: &HeaderValue) -> Option<HeaderValue> {
+    let Ok(text) = cookie.to_str() else { return Some(cookie.clone()) };
+    let mut parts = text.split(';');
+    let pair = parts.next().unwrap_or_default();
+    if is_own(pair.trim()) {
+        return None;
+    }
+    let is_domain =
+        |part: &&str| part.split('=').next().is_some_and(|name| name.trim().eq_ignore_ascii_case("domain"));
+    let kept: Vec<&str> = std::iter::once(pair).chain(parts.filter(|part| !is_domain(part))).collect();
+    HeaderValue::from_str(&kept.join(";")).ok()
+}
+
+fn is_own(cookie: &str) -> bool {
+    cookie.get(..OWN_COOKIE.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN_COOKIE))
+}
