@@ -1,5 +1,7 @@
 //! Which requests are the CORS proxy's, by method, path and headers alone.
 
+use std::borrow::Cow;
+
 use http::header::UPGRADE;
 use http::{Method, Request};
 
@@ -15,7 +17,7 @@ const PREFIX: &str = "/cors";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Call {
     /// What comes before the slash of the path that names the target.
-    pub(super) prefix: &'static str,
+    pub(super) prefix: Cow<'static, str>,
     /// Whose rules the form follows.
     pub(super) dialect: Dialect,
     /// What names the target, as it was sent.
@@ -37,7 +39,8 @@ impl Call {
         let below = sent.strip_prefix(PREFIX).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
         let (prefix, rest) = below.map_or(("", sent), |rest| (PREFIX, rest));
         let target = rest.strip_prefix('/').unwrap_or(rest);
-        let call = |dialect, target: &str| Some(Self { prefix, dialect, target: target.to_owned() });
+        let call =
+            |dialect, target: &str| Some(Self { prefix: prefix.into(), dialect, target: target.to_owned() });
         if let Some(query) = target.strip_prefix('?')
             && (!prefix.is_empty() || Location::is_in_query(query))
         {
@@ -54,15 +57,20 @@ impl Call {
         }
         call(Dialect::Path, target)
     }
+
+    /// The call as it was made, below a path that ends without a slash.
+    pub(crate) fn below(self, path: &str) -> Self {
+        Self { prefix: format!("{path}{}", self.prefix).into(), ..self }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn call(method: &str, path: &str, is_root: bool) -> Option<(&'static str, Dialect, String)> {
+    fn call(method: &str, path: &str, is_root: bool) -> Option<(String, Dialect, String)> {
         let request = Request::builder().method(method).uri(path).body(()).expect("a request");
-        Call::of(&request, is_root).map(|call| (call.prefix, call.dialect, call.target))
+        Call::of(&request, is_root).map(|call| (call.prefix.into_owned(), call.dialect, call.target))
     }
 
     #[test]
@@ -85,7 +93,11 @@ mod tests {
             ("/?http%3A%2F%2Fa%2F", "", Dialect::Query, "http%3A%2F%2Fa%2F"),
             ("/?https://a/?b", "", Dialect::Query, "https://a/?b"),
         ] {
-            assert_eq!(call("GET", path, false), Some((prefix, dialect, target.to_owned())), "{path}");
+            assert_eq!(
+                call("GET", path, false),
+                Some((prefix.to_owned(), dialect, target.to_owned())),
+                "{path}"
+            );
         }
     }
 
@@ -96,9 +108,9 @@ mod tests {
         {
             assert_eq!(call("GET", path, false), None, "{path}");
         }
-        assert_eq!(call("GET", "/", true), Some(("", Dialect::Path, String::new())));
+        assert_eq!(call("GET", "/", true), Some((String::new(), Dialect::Path, String::new())));
         assert_eq!(call("GET", "/healthz", true), None);
-        assert_eq!(call("OPTIONS", "/", false), Some(("", Dialect::Path, String::new())));
+        assert_eq!(call("OPTIONS", "/", false), Some((String::new(), Dialect::Path, String::new())));
         assert_eq!(call("OPTIONS", "/healthz", false), None);
     }
 

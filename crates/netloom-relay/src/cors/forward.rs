@@ -12,11 +12,16 @@ use http::header::{
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{Either, Empty};
 use hyper::body::{Body as _, Incoming};
+use hyper_util::client::legacy::connect::capture_connection;
 
 use super::idle::{Activity, Download, Upload};
 use super::location::Location;
 use super::{Dialect, headers, upstream};
+use crate::conduit::{Handle, Sink, Through};
 use crate::egress::DialError;
+
+/// How often what may be asked again is asked: kept connections may be gone, each of them.
+const ATTEMPTS: usize = 3;
 
 /// Where redirects of a page's own kind begin anew: the proxy as the client sees it.
 pub(super) struct Base {
@@ -45,6 +50,8 @@ pub(super) struct Job {
     /// Without `Host`.
     pub(super) headers: HeaderMap,
     pub(super) body: Incoming,
+    /// The client's connection.
+    pub(super) client: Option<Handle>,
     pub(super) base: Base,
     /// Redirects that are followed.
     pub(super) max_redirects: usize,
@@ -76,11 +83,12 @@ impl ForwardError {
 pub(super) async fn forward(
     client: &upstream::Client,
     job: Job,
-) -> Result<Response<Download<Incoming>>, ForwardError> {
-    let Job { mut location, mut method, mut headers, body, base, max_redirects, activity } = job;
+) -> Result<Response<Download<Through<Incoming>>>, ForwardError> {
+    let Job { mut location, mut method, mut headers, body, client: from, base, max_redirects, activity } =
+        job;
     let requested = location.href();
     let is_replayable = body.is_end_stream() && matches!(method, Method::GET | Method::HEAD);
-    let mut body = (!body.is_end_stream()).then_some(body);
+    let mut body = (!body.is_end_stream()).then_some((body, from.clone()));
     let mut followed: Vec<(HeaderName, HeaderValue)> = Vec::new();
     loop {
         let answer = send(client, &location, &method, &headers, body.take(), &activity).await?;
@@ -116,6 +124,8 @@ pub(super) async fn forward(
                 // Names that pages look for stand behind the target's own and before those that no page may read.
                 put_url(&mut kept, "x-final-url", &location.href());
                 parts.headers = kept;
+                let source = parts.extensions.get().cloned();
+                let body = Through::new(body, source, Sink::To(from));
                 let mut answer = Response::from_parts(parts, Download::new(body, activity));
                 answer.extensions_mut().insert(Trail { requested, followed });
                 return Ok(answer);
@@ -170,45 +180,43 @@ fn redirect_target(answer: &Response<Incoming>, from: &Location) -> Option<Locat
     from.join(std::str::from_utf8(reference.as_bytes()).ok()?)
 }
 
-/// Sends one request. What may be asked twice is, if the connection it went out on turns out to be gone.
+/// Sends one request. What may be asked again is, if the connection it went out on turns out to be gone.
 async fn send(
     client: &upstream::Client,
     location: &Location,
     method: &Method,
     headers: &HeaderMap,
-    body: Option<Incoming>,
+    body: Option<(Incoming, Option<Handle>)>,
     activity: &Activity,
 ) -> Result<Response<Incoming>, ForwardError> {
     let is_repeatable = body.is_none() && method.is_idempotent();
-    let body = body.map_or_else(
-        || Either::Right(Empty::new()),
-        |body| Either::Left(Upload::new(body, activity.clone())),
-    );
-    let mut attempt = client.request(request(location, method, headers, body)?);
-    for is_last in [!is_repeatable, true] {
+    let mut head = request(location, method, headers)?;
+    let first = match body {
+        None => head.map(|()| Either::Right(Empty::new())),
+        Some((body, from)) => {
+            let body = Through::new(body, from, Sink::Chosen(capture_connection(&mut head)));
+            head.map(|()| Either::Left(Upload::new(body, activity.clone())))
+        }
+    };
+    let mut attempt = client.request(first);
+    for further in (0..if is_repeatable { ATTEMPTS } else { 1 }).rev() {
         let error = match activity.watch(attempt).await {
             Some(Ok(answer)) => return Ok(answer),
             Some(Err(error)) => error,
             None => return Err(ForwardError::Failed("the target did not answer in time".to_owned())),
         };
-        let is_gone = upstream::find::<hyper::Error>(&error)
-            .is_some_and(|error| error.is_incomplete_message() || error.is_canceled());
-        if is_last || !is_gone {
+        if further == 0 || !upstream::is_gone(&error) {
             return Err(ForwardError::of(&error));
         }
-        attempt = client.request(request(location, method, headers, Either::Right(Empty::new()))?);
+        let again = request(location, method, headers)?;
+        attempt = client.request(again.map(|()| Either::Right(Empty::new())));
     }
     Err(ForwardError::Failed("the target did not answer".to_owned()))
 }
 
-fn request(
-    location: &Location,
-    method: &Method,
-    headers: &HeaderMap,
-    body: upstream::RequestBody,
-) -> Result<Request<upstream::RequestBody>, ForwardError> {
+fn request(location: &Location, method: &Method, headers: &HeaderMap) -> Result<Request<()>, ForwardError> {
     let bad = || ForwardError::Failed(format!("{} cannot be asked for", location.href()));
-    let mut request = Request::new(body);
+    let mut request = Request::new(());
     *request.method_mut() = method.clone();
     *request.uri_mut() = location.uri().ok_or_else(bad)?;
     let mut headers = headers.clone();

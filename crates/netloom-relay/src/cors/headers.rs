@@ -4,24 +4,14 @@ use http::HeaderMap;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, ALT_SVC, AUTHORIZATION, CONNECTION, CONTENT_SECURITY_POLICY, EXPECT, HOST,
-    HeaderName, HeaderValue, ORIGIN, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_REQUEST_METHOD, ALT_SVC, AUTHORIZATION, CONTENT_SECURITY_POLICY, EXPECT, HOST, HeaderName,
+    HeaderValue, ORIGIN, SET_COOKIE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 
 use super::Dialect;
 use crate::config::CorsSettings;
+use crate::hop_by_hop::without;
 
-/// Headers of one connection alone (RFC 9110 section 7.6.1).
-const HOP_BY_HOP: [HeaderName; 7] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
 /// Headers of answers that hold for a whole origin, which is the relay's and not the target's.
 const OF_ORIGIN: [HeaderName; 10] = [
     SET_COOKIE,
@@ -113,26 +103,6 @@ pub(super) fn for_target(request: &HeaderMap, settings: &CorsSettings, dialect: 
 /// An answer's headers as clients get them.
 pub(super) fn from_target(answer: &HeaderMap) -> HeaderMap {
     without(answer, |name| OF_ORIGIN.contains(name) || *name == HeaderName::from_static("proxy-authenticate"))
-}
-
-/// The headers in their order, without those of one connection and those that stay.
-fn without(headers: &HeaderMap, stays: impl Fn(&HeaderName) -> bool) -> HeaderMap {
-    let named: Vec<&str> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(',').map(str::trim))
-        .collect();
-    let is_of_hop = |name: &HeaderName| {
-        HOP_BY_HOP.contains(name) || named.iter().any(|other| name.as_str().eq_ignore_ascii_case(other))
-    };
-    let mut kept = HeaderMap::with_capacity(headers.len() + 8);
-    for (name, value) in headers {
-        if !is_of_hop(name) && !stays(name) {
-            kept.append(name, value.clone());
-        }
-    }
-    kept
 }
 
 /// Keeps what others wrote off the relay's origin: as a document it has an origin of its own, as anything else the type that it says.

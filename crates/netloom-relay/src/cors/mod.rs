@@ -18,11 +18,12 @@ pub(crate) mod rate_limit;
 mod said;
 mod upstream;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::header::{HOST, HeaderName, ORIGIN};
+use http::header::{CONNECTION, HOST, HeaderName, HeaderValue, ORIGIN};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::{Either, Full};
 use hyper::body::{Bytes, Incoming};
@@ -31,7 +32,10 @@ use tracing::{debug, warn};
 pub(crate) use call::Call;
 pub(crate) use idle::Download;
 
+use crate::access::Pass;
+use crate::conduit::{Handle, Through};
 use crate::config::CorsSettings;
+use crate::config::tokens::Rules;
 use crate::egress::Dialer;
 use forward::{Base, Job, Trail};
 use headers::Sharing;
@@ -42,7 +46,7 @@ use said::{Said, Unshared, plain};
 use upstream::Client;
 
 /// An answer's body: ours, or a target's.
-pub(crate) type Body = Either<Full<Bytes>, Download<Incoming>>;
+pub(crate) type Body = Either<Full<Bytes>, Download<Through<Incoming>>>;
 
 /// Redirects that are followed by default.
 const MAX_REDIRECTS: usize = 5;
@@ -61,7 +65,10 @@ pub(crate) enum Dialect {
 /// The proxy.
 pub(crate) struct Cors {
     settings: CorsSettings,
+    dialer: Arc<Dialer>,
     client: Client,
+    /// Clients under the rules of tokens, by the tokens' names: what is connected under one policy serves no other.
+    clients: Mutex<HashMap<String, (Arc<Rules>, Client)>>,
     limiter: Option<Limiter>,
 }
 
@@ -80,20 +87,37 @@ impl Cors {
                 "the CORS proxy serves the pages of everybody: name yours with --cors-whitelist, or set --cors-rate-limit"
             );
         }
-        let client = upstream::client(&settings, dialer)?;
+        let client = upstream::client(&settings, Arc::clone(&dialer))?;
         let limiter = settings.rate_limit.clone().map(Limiter::new);
-        Ok(Self { settings, client, limiter })
+        Ok(Self { settings, dialer, client, clients: Mutex::default(), limiter })
     }
 
-    /// Answers a call from `peer`, which came by TLS or not.
+    /// The client for who came by a token.
+    fn client(&self, pass: Option<&Pass>) -> Result<Client, rustls::Error> {
+        let rules = pass.and_then(Pass::rules).filter(|rules| rules.are_of_egress());
+        let Some((rules, pass)) = rules.zip(pass) else { return Ok(self.client.clone()) };
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, client)) = clients.get(pass.name())
+            && Arc::ptr_eq(known, &rules)
+        {
+            return Ok(client.clone());
+        }
+        let client = upstream::client(&self.settings, self.dialer.under(Some(&rules)))?;
+        clients.insert(pass.name().to_owned(), (rules, client.clone()));
+        Ok(client)
+    }
+
+    /// Answers a call from `peer`, which came by a token or not, and by TLS or not.
     pub(crate) async fn answer(
         &self,
         call: Call,
         request: Request<Incoming>,
         peer: IpAddr,
+        pass: Option<&Pass>,
         is_tls: bool,
     ) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
+        let client = parts.extensions.get::<Handle>().cloned();
         let is_preflight = parts.method == Method::OPTIONS;
         let mut sharing = Sharing::take(&mut parts.headers, call.dialect);
         if is_preflight {
@@ -116,13 +140,19 @@ impl Cors {
                     method: parts.method,
                     headers,
                     body,
+                    client: client.clone(),
                     base,
                     max_redirects: self.settings.max_redirects.unwrap_or(default),
                     activity: Activity::new(Duration::from_secs(self.settings.timeout_s)),
                 };
-                forward::forward(&self.client, job)
-                    .await
-                    .map_err(|error| said::of_error(&error, call.dialect))
+                match self.client(pass) {
+                    Ok(client) => forward::forward(&client, job)
+                        .await
+                        .map_err(|error| said::of_error(&error, call.dialect)),
+                    Err(error) => {
+                        Err(plain(StatusCode::INTERNAL_SERVER_ERROR, "", format!("no TLS: {error}")))
+                    }
+                }
             }
             Err(said) => Err(said),
         };
@@ -145,6 +175,9 @@ impl Cors {
             }
         };
         headers::isolate(answer.headers_mut());
+        if client.is_some_and(|client| client.is_detached()) {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         answer
     }
 

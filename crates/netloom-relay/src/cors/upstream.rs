@@ -2,23 +2,25 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
+use http::uri::Scheme;
 use http_body_util::{Either, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::connect_to::ConnectTo;
 use super::idle::Upload;
+use crate::conduit::{Conduit, Through};
 use crate::config::CorsSettings;
 use crate::egress::{DialError, Dialer, Target};
 
@@ -29,7 +31,7 @@ const MAX_IDLE: usize = 64;
 /// Most that is read from a target at once, in bytes, and so what a stalled client costs.
 const MAX_READ_BYTES: usize = 128 << 10;
 
-pub(super) type RequestBody = Either<Upload<Incoming>, Empty<Bytes>>;
+pub(super) type RequestBody = Either<Upload<Through<Incoming>>, Empty<Bytes>>;
 pub(super) type Client = legacy::Client<HttpsConnector<Connector>, RequestBody>;
 
 /// Dials for the client.
@@ -69,7 +71,7 @@ pub(super) fn client(settings: &CorsSettings, dialer: Arc<Dialer>) -> Result<Cli
 }
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<TcpStream>;
+    type Response = TokioIo<Conduit>;
     type Error = DialError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, DialError>> + Send>>;
 
@@ -84,9 +86,17 @@ impl Service<Uri> for Connector {
             let port = uri.port_u16().unwrap_or(80);
             let (host, port) = ConnectTo::apply(&connect_to, &host, port);
             let stream = dialer.dial_tcp(&Target::parse(host.as_bytes(), port)?).await?;
-            Ok(TokioIo::new(stream))
+            Ok(TokioIo::new(Conduit::new(stream, uri.scheme() == Some(&Scheme::HTTP))))
         })
     }
+}
+
+/// Whether an error is that of a connection which the target has closed, as it may when it has answered.
+pub(super) fn is_gone(error: &(dyn Error + 'static)) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
+    find::<hyper::Error>(error).is_some_and(|error| error.is_incomplete_message() || error.is_canceled())
+        || find::<io::Error>(error)
+            .is_some_and(|error| matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected))
 }
 
 /// The first error of a kind in a chain of errors.
