@@ -6,59 +6,22 @@ mod common;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
-use std::sync::Arc;
 
+use common::certificate::Files;
+use common::http::ask;
 use common::packet::{dhcp, dhcp_answer};
-use common::{PATIENCE, Relay, netloom};
+use common::{Guest, PATIENCE, Relay, netloom};
 use netloom_proto::qemu::prefix;
 use netloom_proto::websocket::{Decoder, Message, Opcode, Role, put_frame};
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-
-/// A certificate for localhost and its key, in files.
-struct Files {
-    folder: tempfile::TempDir,
-    certificate: CertificateDer<'static>,
-}
-
-impl Files {
-    fn new() -> Self {
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("chain.pem"), made.cert.pem()).expect("written");
-        std::fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).expect("written");
-        Self { folder, certificate: made.cert.der().clone() }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn flag(&self, flag: &str, name: &str) -> String {
-        format!("{flag}={}", self.path(name).display())
-    }
-
-    /// A browser's connection, which trusts this certificate.
-    fn connect(&self, address: SocketAddr) -> StreamOwned<ClientConnection, TcpStream> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.clone()).expect("a root");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let name = ServerName::try_from("localhost").expect("a name");
-        let client = ClientConnection::new(Arc::new(config), name).expect("a client");
-        let stream = TcpStream::connect(address).expect("it listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        StreamOwned::new(client, stream)
-    }
-}
+use rustix::process::Signal;
 
 /// Asks for a lease as a page of container2wasm does.
-fn lease_by_page(mut stream: impl Read + Write) -> bool {
+fn lease_by_page(stream: impl Read + Write) -> bool {
+    lease_as(1, stream)
+}
+
+/// The same as one of several guests.
+fn lease_as(guest: u8, mut stream: impl Read + Write) -> bool {
     let request = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: binary\r\n\r\n";
     stream.write_all(request.as_bytes()).expect("sent");
@@ -70,7 +33,7 @@ fn lease_by_page(mut stream: impl Read + Write) -> bool {
     }
     let head = String::from_utf8(head).expect("text").to_ascii_lowercase();
     assert!(head.starts_with("http/1.1 101") && head.contains("sec-websocket-protocol: binary"), "{head}");
-    let frame = dhcp([2, 0, 0, 0, 0, 1], 1, &[]);
+    let frame = dhcp([2, 0, 0, 0, 0, guest], 1, &[]);
     let mut message = Vec::new();
     put_frame(&mut message, Opcode::Binary, &[&prefix(frame.len())[..], &frame].concat(), Some([1, 2, 3, 4]));
     stream.write_all(&message).expect("sent");
@@ -96,16 +59,21 @@ fn start(line: &[&str]) -> Relay {
     Relay::start_command(command)
 }
 
-#[test]
-fn a_relay_and_c2w_net_speak_tls() {
-    let files = Files::new();
-    let (certificate, key) = (files.path("chain.pem"), files.path("key.pem"));
-    let relay = start(&[
+/// Starts a relay that has these files.
+fn serve(files: &Files) -> Relay {
+    start(&[
         "relay",
         "--listen=0",
         &files.flag("--tls-cert", "chain.pem"),
         &files.flag("--tls-key", "key.pem"),
-    ]);
+    ])
+}
+
+#[test]
+fn a_relay_and_c2w_net_speak_tls() {
+    let files = Files::new();
+    let (certificate, key) = (files.path("chain.pem"), files.path("key.pem"));
+    let relay = serve(&files);
     assert!(relay.banner.contains("relay_url: \"wss://"), "{}", relay.banner);
     let c2w_net = start(&[
         "c2w-net",
@@ -119,16 +87,140 @@ fn a_relay_and_c2w_net_speak_tls() {
     ]);
     for relay in [&relay, &c2w_net] {
         assert!(lease_by_page(files.connect(relay.address)));
-        // What is not encrypted is not served, and harms nobody.
-        let mut plain = TcpStream::connect(relay.address).expect("it listens");
-        plain.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        plain.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
+        // What is not encrypted is not served, but told where to go.
+        let told = ask(relay.address, "GET", "/healthz?a", &[("Host", "localhost:80")], &[]);
+        let there = format!("https://localhost:{}/healthz?a", relay.address.port());
+        assert_eq!((told.status(), told.header("location")), (308, Some(there.as_str())));
+        let upgrade =
+            Guest::connect(relay.address, "/", &["Host: localhost"]).map(drop).expect_err("refused");
+        assert!(upgrade.starts_with("HTTP/1.1 426"), "{upgrade}");
+        assert_eq!(ask(relay.address, "GET", "/", &[("Host", "evil.example")], &[]).status(), 403);
+        // What is neither harms nobody.
+        let mut noise = TcpStream::connect(relay.address).expect("it listens");
+        noise.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        noise.write_all(&[0, 1, 2, 3]).expect("sent");
+        noise.shutdown(std::net::Shutdown::Write).expect("shut");
         let mut said = Vec::new();
-        match plain.read_to_end(&mut said) {
+        match noise.read_to_end(&mut said) {
             Ok(_) => assert!(!said.starts_with(b"HTTP"), "served in the clear"),
             Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
         }
         assert!(lease_by_page(files.connect(relay.address)));
+    }
+}
+
+/// An address of the banner, by what is before it.
+fn address(relay: &Relay, before: &str) -> SocketAddr {
+    let line = relay.banner.lines().find_map(|line| line.strip_prefix(before)).expect("announced");
+    line.split('/').next().and_then(|text| text.parse().ok()).expect("an address")
+}
+
+#[test]
+fn plain_addresses_and_redirects_are_beside_those_with_tls() {
+    let files = Files::new();
+    let relay = start(&[
+        "relay",
+        "--listen=0",
+        "--listen-plain=0",
+        "--listen-redirect=0",
+        &files.flag("--tls-cert", "chain.pem"),
+        &files.flag("--tls-key", "key.pem"),
+    ]);
+    let secure = address(&relay, "listening on wss://");
+    let plain = address(&relay, "listening on ws://");
+    let redirect = address(&relay, "redirecting http://");
+    assert!(lease_by_page(files.connect(secure)));
+    assert_eq!(ask(plain, "GET", "/healthz", &[], &[]).text(), "ok\n");
+    assert!(Guest::connect(plain, "/", &[]).is_ok());
+    let told = ask(redirect, "GET", "/cors/x?y", &[("Host", "localhost")], &[]);
+    let there = format!("https://localhost:{}/cors/x?y", secure.port());
+    assert_eq!((told.status(), told.header("location")), (308, Some(there.as_str())));
+    assert_eq!(ask(redirect, "POST", "/", &[("Host", "localhost")], b"x").status(), 308);
+    assert_eq!(ask(redirect, "GET", "/", &[("Host", "evil.example")], &[]).status(), 403);
+    let upgrade = Guest::connect(redirect, "/", &["Host: localhost"]).map(drop).expect_err("refused");
+    assert!(upgrade.starts_with("HTTP/1.1 426") && !upgrade.contains("ocation:"), "{upgrade}");
+}
+
+#[test]
+fn guests_under_tls_take_one_descriptor_each() {
+    let files = Files::new();
+    let relay = serve(&files);
+    let mut first = files.connect(relay.address);
+    assert!(lease_by_page(&mut first));
+    let before = relay.descriptors();
+    let mut more: Vec<_> = (0..8).map(|_| files.connect(relay.address)).collect();
+    assert!((2..).zip(&mut more).all(|(guest, stream)| lease_as(guest, stream)));
+    assert_eq!(relay.descriptors(), before + more.len());
+    drop(more);
+    common::wait_until(|| relay.descriptors() == before, || "descriptors given back".to_owned());
+}
+
+#[test]
+fn files_are_read_again_and_wrong_ones_change_nothing() {
+    let files = Files::new();
+    let relay = serve(&files);
+    let mut stays = files.connect(relay.address);
+    assert!(lease_as(1, &mut stays));
+    let renewed = Files::new();
+    let replace = |name: &str| {
+        std::fs::copy(renewed.path(name), files.path(name)).expect("copied");
+    };
+    replace("chain.pem");
+    // Half of what belongs together.
+    relay.signal(Signal::HUP);
+    relay.wait_for_log("not the certificate's");
+    assert!(lease_as(2, files.connect(relay.address)));
+    replace("key.pem");
+    relay.signal(Signal::HUP);
+    relay.wait_for_log("certificate and key: read again");
+    assert!(lease_as(3, renewed.connect(relay.address)));
+    stays.conn.send_close_notify();
+    stays.flush().expect("the old session goes on");
+}
+
+/// What OpenSSL says of a connection by a version.
+fn openssl(files: &Files, relay: &Relay, more: &[&str]) -> String {
+    let mut child = std::process::Command::new("openssl")
+        .args(["s_client", "-connect", &relay.address.to_string(), "-servername", "localhost", "-brief"])
+        .args(["-verify_return_error", "-ign_eof", "-CAfile"])
+        .arg(files.path("chain.pem"))
+        .args(more)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("openssl is there");
+    let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    // One that is refused reads nothing.
+    drop(child.stdin.take().expect("its input").write_all(request));
+    let output = child.wait_with_output().expect("it ends");
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+#[test]
+fn openssl_agrees_on_sound_versions_and_suites_alone() {
+    let files = Files::new();
+    let relay = serve(&files);
+    for (flags, version) in [
+        (&["-tls1_3"][..], "TLSv1.3"),
+        (&["-tls1_2"], "TLSv1.2"),
+        (&["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"], "TLSv1.2"),
+        (&["-alpn", "http/1.1"], "TLSv1.3"),
+    ] {
+        let said = openssl(&files, &relay, flags);
+        assert!(said.contains(&format!("Protocol version: {version}")), "{flags:?}: {said}");
+        assert!(said.contains("HTTP/1.1 200") && said.contains("Verification: OK"), "{flags:?}: {said}");
+    }
+    for flags in [
+        &["-tls1_1", "-cipher", "DEFAULT:@SECLEVEL=0"][..],
+        &["-tls1", "-cipher", "DEFAULT:@SECLEVEL=0"],
+        // No forward secrecy, and no authenticated encryption.
+        &["-tls1_2", "-cipher", "AES128-GCM-SHA256"],
+        &["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"],
+        &["-alpn", "spdy/1"],
+    ] {
+        let said = openssl(&files, &relay, flags);
+        assert!(!said.contains("HTTP/1.1 200"), "{flags:?}: {said}");
     }
 }
 

@@ -1,71 +1,55 @@
 //! The listeners: accept, read one request head, pass the gate, route, and hand guests' sockets to their LAN's thread.
 //!
-//! Owns the listening sockets, the count of connections and the gate. Everything slow or hostile ends here: a request head has 10 s and
-//! 16 KiB.
+//! ```text
+//! accept ─▶ visitor (head · gate · route) ─▶ upgrade ─▶ lan, wisp
+//!                                         └▶ page, cors, doh
+//! ```
 
-mod gate;
-mod page;
+mod accept;
+mod connection;
+pub(crate) mod gate;
+mod guest_host;
+mod limits;
+pub(crate) mod page;
 mod qemu;
+mod redirect;
+mod requests;
 mod route;
+mod token;
+mod unix;
+mod upgrade;
+mod visitor;
 
-use std::convert::Infallible;
-use std::fmt::Display;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use bytes::Bytes;
-use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
-use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::{Either, Full};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::{Domain, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
-use tracing::{debug, warn};
 
-use crate::config::{Config, Root};
-use crate::cors::{self, Call, Cors};
-use crate::doh;
+use crate::access::{Access, Pass};
+use crate::config::{Config, HostSettings, Root};
+use crate::control::Control;
+use crate::cors::Cors;
 use crate::egress::Dialer;
-use crate::lan::{Encapsulation, LanHandle, NewClient};
-use crate::socket::Detached;
-use crate::tls;
-use crate::wisp::{self, Form, WispHandle, WorkerHandle};
-use gate::{Gate, Refusal};
-use page::Answer;
+use crate::hosts::Hosts;
+use crate::lan::LanHandle;
+use crate::limit::Limits;
+use crate::wisp::WispHandle;
+pub(crate) use accept::{Scheme, bind, is_transient};
+use gate::Gate;
+use limits::Courtesy;
+use page::Unauthorized;
+pub(crate) use page::{Body, boxed, json, text};
 pub(crate) use qemu::QemuListener;
-use route::Route;
+use token::Shown;
+pub(crate) use unix::{SocketFile, bind_unix};
 
-/// How long a request head may take.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest request head, in bytes.
-const MAX_HEAD_BYTES: usize = 16 * 1024;
-/// Most header lines of a request.
-const MAX_HEADERS: usize = 64;
-/// How long accepting rests when the process has no descriptor left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Binds a listener.
-///
-/// # Errors
-/// What the kernel says: the port in use, an address that is not this host's, no right to the port.
-pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.bind(&address.into())?;
-    socket.listen(1024)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket.into())
+/// What outlives a configuration.
+pub(crate) struct Lasting {
+    /// The connections that there may be.
+    pub(crate) connections: Arc<Semaphore>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) control: Arc<Control>,
 }
 
 /// What all connections share.
@@ -74,252 +58,109 @@ pub(crate) struct Entrance {
     cors: Option<Cors>,
     /// Answers DNS over HTTPS.
     dns: Arc<Dialer>,
+    hosts: Hosts,
     root: Root,
-    lans: Vec<LanHandle>,
+    access: Option<Arc<Access>>,
+    lans: RwLock<Vec<LanHandle>>,
     wisp: Option<WispHandle>,
+    limits: Arc<Limits>,
+    courtesy: Courtesy,
     connections: Arc<Semaphore>,
+    max_connections: usize,
     full_logged: AtomicBool,
-    tls: Option<TlsAcceptor>,
-}
-
-/// One connection, until it is a guest's or ends.
-struct Visitor {
-    entrance: Arc<Entrance>,
-    peer: SocketAddr,
-    local: IpAddr,
-    permit: Arc<OwnedSemaphorePermit>,
+    tls: RwLock<Option<TlsAcceptor>>,
+    control: Arc<Control>,
+    /// Where those are sent who ask for TLS in the clear.
+    https_port: u16,
 }
 
 impl Entrance {
     /// `streams` dials for what has no LAN.
     ///
     /// # Errors
-    /// If this build's TLS cannot be set up.
+    /// If this build's TLS cannot be set up, or the tokens file is wrong.
     pub(crate) fn new(
         config: &Config,
         lans: Vec<LanHandle>,
         wisp: Option<WispHandle>,
         tls: Option<TlsAcceptor>,
+        https_port: u16,
         streams: &Arc<Dialer>,
+        lasting: Lasting,
     ) -> anyhow::Result<Self> {
-        let is_public = config.listen.iter().any(|address| !address.ip().is_loopback());
+        let is_public =
+            config.listen.iter().chain(&config.listen_plain).any(|address| !address.ip().is_loopback());
         let cors = config.cors.clone().map(|settings| Cors::new(settings, Arc::clone(streams), is_public));
+        let access = config.tokens.as_deref().map(Access::open).transpose()?;
+        if let Some(access) = &access {
+            tokio::spawn(Access::watch(Arc::downgrade(access)));
+        }
         Ok(Self {
+            access,
             gate: Gate::new(config.public_names.clone(), config.origins.clone()),
             cors: cors.transpose()?,
             dns: Arc::clone(streams),
+            hosts: Hosts::new(config.hosts.clone()),
             root: config.root,
-            lans,
+            lans: RwLock::new(lans),
             wisp,
-            connections: Arc::new(Semaphore::new(config.max_connections)),
+            limits: lasting.limits,
+            courtesy: Courtesy::default(),
+            connections: lasting.connections,
+            max_connections: config.max_connections,
             full_logged: AtomicBool::new(false),
-            tls,
+            tls: RwLock::new(tls),
+            control: lasting.control,
+            https_port,
         })
     }
 
-    /// Accepts for as long as it is polled.
-    pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener) {
-        loop {
-            match listener.accept().await {
-                Ok((stream, peer)) => self.receive(stream, peer),
-                Err(error) if is_transient(&error) => {}
-                Err(error) => {
-                    warn!("cannot accept a connection: {error}; raise the limit of open files (ulimit -n)");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
+    /// The LAN of a name.
+    fn lan(&self, name: &str) -> Option<LanHandle> {
+        let lans = self.lans.read().unwrap_or_else(PoisonError::into_inner);
+        lans.iter().find(|lan| lan.name() == name).cloned()
     }
 
-    fn receive(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        let Some(permit) = self.permit(&peer) else { return };
-        let Ok(local) = stream.local_addr() else { return };
-        if let Err(error) = stream.set_nodelay(true) {
-            debug!("{peer}: {error}");
-        }
-        let visitor = Arc::new(Visitor { entrance: Arc::clone(self), peer, local: local.ip(), permit });
-        let Some(acceptor) = self.tls.clone() else {
-            tokio::spawn(visitor.serve(stream));
-            return;
-        };
-        tokio::spawn(async move {
-            match tls::terminate(&acceptor, stream).await {
-                Ok((inner, carrier)) => {
-                    tokio::spawn(visitor.serve(inner));
-                    carrier.run().await;
-                }
-                Err(error) => debug!("{peer}: no TLS: {error}"),
-            }
-        });
+    /// The LAN of a name as it stands in a host name, which has no upper case.
+    fn lan_of_host(&self, name: &str) -> Option<LanHandle> {
+        let lans = self.lans.read().unwrap_or_else(PoisonError::into_inner);
+        lans.iter().find(|lan| lan.name().eq_ignore_ascii_case(name)).cloned()
     }
 
-    /// Room for one more connection; that there is none is logged once.
-    fn permit(&self, peer: &impl Display) -> Option<Arc<OwnedSemaphorePermit>> {
-        let permit = Arc::clone(&self.connections).try_acquire_owned().ok();
-        if permit.is_none() && !self.full_logged.swap(true, Ordering::Relaxed) {
-            warn!("refused {peer}: as many connections are open as max_connections allows");
-        }
-        permit.map(Arc::new)
-    }
-}
-
-impl Visitor {
-    async fn serve(self: Arc<Self>, stream: TcpStream) {
-        let peer = self.peer;
-        let service = service_fn(move |request| {
-            let visitor = Arc::clone(&self);
-            async move { Ok::<_, Infallible>(visitor.respond(request).await) }
-        });
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .max_buf_size(MAX_HEAD_BYTES)
-            .max_headers(MAX_HEADERS)
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades();
-        if let Err(error) = connection.await {
-            debug!("{peer}: {error}");
-        }
+    fn tls(&self) -> Option<TlsAcceptor> {
+        self.tls.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Answers what takes its time, and leaves the rest to [`Self::answer`].
-    async fn respond(&self, request: Request<Incoming>) -> Response<cors::Body> {
-        let Entrance { gate, cors, dns, .. } = &*self.entrance;
-        if let Some((cors, call)) =
-            cors.as_ref().and_then(|cors| Some((cors, Call::of(&request, self.entrance.root == Root::Cors)?)))
-        {
-            // Pages of every origin may call the proxy; it has lists of its own.
-            return match gate.check_host(request.uri(), request.headers()) {
-                Ok(_) => cors.answer(call, request, self.peer.ip(), self.entrance.tls.is_some()).await,
-                Err(refusal) => self.refuse(&refusal).map(Either::Left),
-            };
-        }
-        if request.uri().path() == doh::PATH && !request.headers().contains_key(UPGRADE) {
-            let answer = match gate.check(request.uri(), request.headers(), self.local) {
-                Ok(()) => doh::answer(dns, request).await,
-                Err(refusal) => self.refuse(&refusal),
-            };
-            return answer.map(Either::Left);
-        }
-        self.answer(request).map(Either::Left)
+    /// Shows another certificate from now on.
+    pub(crate) fn set_tls(&self, tls: TlsAcceptor) {
+        *self.tls.write().unwrap_or_else(PoisonError::into_inner) = Some(tls);
     }
 
-    fn refuse(&self, refusal: &Refusal) -> Answer {
-        self.entrance.gate.log(refusal, self.peer.ip());
-        let status =
-            if *refusal == Refusal::HostMissing { StatusCode::BAD_REQUEST } else { StatusCode::FORBIDDEN };
-        page::text(status, format!("{refusal}\n"))
+    /// Waits until nobody is connected any more.
+    pub(crate) async fn emptied(&self) {
+        let all = u32::try_from(self.max_connections).unwrap_or(u32::MAX);
+        drop(self.connections.acquire_many(all).await);
     }
 
-    fn answer(&self, mut request: Request<Incoming>) -> Answer {
-        if let Err(refusal) = self.entrance.gate.check(request.uri(), request.headers(), self.local) {
-            return self.refuse(&refusal);
-        }
-        match route::route(self.entrance.root, request.method(), request.uri().path(), request.headers()) {
-            Route::Guest { lan, key, protocol, encapsulation } => {
-                let upgrade = hyper::upgrade::on(&mut request);
-                self.admit(&lan, &key, protocol, encapsulation, upgrade)
-            }
-            Route::Wisp { key, protocol, form } => {
-                let upgrade = hyper::upgrade::on(&mut request);
-                self.admit_stream(&key, protocol, form, upgrade)
-            }
-            Route::Page => page::page(),
-            Route::Health => page::text(StatusCode::OK, "ok\n"),
-            Route::NotFound => page::text(StatusCode::NOT_FOUND, "not found\n"),
-            Route::Method => page::method_not_allowed(),
-            Route::BadUpgrade(why) => page::text(StatusCode::BAD_REQUEST, format!("{why}\n")),
-            Route::UpgradeRequired => page::upgrade_required(),
-        }
+    /// Leads to these LANs from now on.
+    pub(crate) fn set_lans(&self, lans: Vec<LanHandle>) {
+        *self.lans.write().unwrap_or_else(PoisonError::into_inner) = lans;
     }
 
-    /// Agrees to the upgrade, and hands the socket to the LAN once the answer is out.
-    fn admit(
-        &self,
-        lan: &str,
-        key: &str,
-        protocol: Option<String>,
-        encapsulation: Encapsulation,
-        upgrade: OnUpgrade,
-    ) -> Answer {
-        let Some(lan) = self.entrance.lans.iter().find(|handle| handle.name() == lan) else {
-            return page::text(StatusCode::NOT_FOUND, "this relay has no LAN of that name\n");
-        };
-        let Some(slot) = lan.slot() else {
-            return page::text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the LAN has as many clients as max_clients allows\n",
-            );
-        };
-        let (lan, peer, permit) = (lan.sender(), self.peer, Arc::clone(&self.permit));
-        // A LAN that has stopped drops its channel; the socket closes with it.
-        self.agree(key, protocol, upgrade, move |stream, read| {
-            let (socket, peer) = (Detached::Tcp(stream), peer.to_string());
-            drop(lan.send(NewClient { socket, encapsulation, read, peer, permits: (permit, slot) }));
-        })
+    /// Knows guests by other names from now on.
+    pub(crate) fn set_hosts(&self, hosts: HostSettings) {
+        self.hosts.set(hosts);
     }
 
-    /// Agrees to the upgrade, and hands the socket to a worker of the Wisp server.
-    fn admit_stream(&self, key: &str, protocol: Option<String>, form: Form, upgrade: OnUpgrade) -> Answer {
-        let Some(wisp) = &self.entrance.wisp else {
-            return page::text(StatusCode::NOT_FOUND, "this relay has no Wisp server\n");
-        };
-        if let Err(why) = wisp.admits(&form) {
-            return page::text(StatusCode::FORBIDDEN, format!("{why}\n"));
-        }
-        let Some((slot, worker)) = wisp.slot().zip(wisp.worker()) else {
-            return page::text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the Wisp server has as many clients as max_clients allows\n",
-            );
-        };
-        let (peer, permits) = (self.peer, (Arc::clone(&self.permit), slot));
-        self.agree(key, protocol, upgrade, move |stream, read| {
-            let WorkerHandle { sender, weight } = worker;
-            drop(sender.send(wisp::NewClient { stream, read, peer, form, permits, weight }));
-        })
+    /// Admits others from now on.
+    pub(crate) fn set_gate(&self, config: &Config) {
+        self.gate.set(config.public_names.clone(), config.origins.clone());
     }
 
-    /// Agrees to the upgrade; whose the socket is then gets it with what was read beyond the request, once the answer is out.
-    fn agree(
-        &self,
-        key: &str,
-        protocol: Option<String>,
-        upgrade: OnUpgrade,
-        hand_over: impl FnOnce(std::net::TcpStream, Bytes) + Send + 'static,
-    ) -> Answer {
-        let protocol = protocol.map(|protocol| HeaderValue::try_from(protocol).ok());
-        let accept = HeaderValue::try_from(netloom_proto::websocket::accept_key(key)).ok();
-        let (Some(accept), None | Some(Some(_))) = (accept, &protocol) else {
-            return page::text(StatusCode::BAD_REQUEST, "the upgrade cannot be answered\n");
-        };
-        let mut answer = Response::new(Full::default());
-        *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let headers = answer.headers_mut();
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-        if let Some(protocol) = protocol.flatten() {
-            headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
-        }
-        let peer = self.peer;
-        tokio::spawn(async move {
-            let upgraded = match upgrade.await {
-                Ok(upgraded) => upgraded,
-                Err(error) => return debug!("{peer}: {error}"),
-            };
-            let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
-            match parts.io.into_inner().into_std() {
-                Ok(stream) => hand_over(stream, parts.read_buf),
-                Err(error) => debug!("{peer}: {error}"),
-            }
-        });
-        answer
+    /// What who showed this may do, where tokens are asked for.
+    fn authorize(&self, shown: Option<&Shown>) -> Result<Option<Pass>, Unauthorized> {
+        let Some(access) = &self.access else { return Ok(None) };
+        let shown = shown.ok_or(Unauthorized::Missing)?;
+        access.check(&shown.secret).map(Some).ok_or(Unauthorized::Unknown)
     }
-}
-
-/// Errors of one connection that ended before it was accepted (accept(2)).
-pub(crate) fn is_transient(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, PermissionDenied};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | PermissionDenied)
 }

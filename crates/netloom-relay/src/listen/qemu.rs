@@ -2,25 +2,21 @@
 //!
 //! No gate is here, for no browser speaks this: what one can be made to send begins with bytes that are no length of a frame.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 use tracing::{debug, warn};
 
-use super::{ACCEPT_PAUSE, Entrance, is_transient};
+use super::Entrance;
+use super::accept::{ACCEPT_PAUSE, bind, is_transient};
+use super::unix::{SocketFile, bind_unix};
 use crate::config::{QemuAddress, QemuListen};
+use crate::lan::resume::Origin;
 use crate::lan::{Encapsulation, NewClient};
 use crate::socket::{self, Detached};
-
-/// Who may connect to a unix socket of ours: who we run as.
-const SOCKET_MODE: u32 = 0o600;
 
 /// A listener for QEMU, and the LAN that it leads to.
 #[derive(Debug)]
@@ -35,16 +31,6 @@ enum ListenerSocket {
     Unix(UnixListener, SocketFile),
 }
 
-/// The file of a unix socket, which goes with it.
-#[derive(Debug)]
-struct SocketFile(PathBuf);
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        drop(fs::remove_file(&self.0));
-    }
-}
-
 impl QemuListener {
     /// Binds a listener, on this thread's runtime.
     ///
@@ -52,10 +38,10 @@ impl QemuListener {
     /// What the kernel says: the address in use, one that is not this host's, no right to it.
     pub(crate) fn bind(listen: &QemuListen) -> io::Result<Self> {
         let socket = match &listen.address {
-            QemuAddress::Tcp(address) => ListenerSocket::Tcp(TcpListener::from_std(super::bind(*address)?)?),
+            QemuAddress::Tcp(address) => ListenerSocket::Tcp(TcpListener::from_std(bind(*address)?)?),
             QemuAddress::Unix(path) => {
-                let listener = bind_unix(path)?;
-                ListenerSocket::Unix(UnixListener::from_std(listener)?, SocketFile(path.clone()))
+                let (listener, file) = bind_unix(path)?;
+                ListenerSocket::Unix(UnixListener::from_std(listener)?, file)
             }
         };
         Ok(Self { lan: listen.lan.clone(), socket })
@@ -65,42 +51,25 @@ impl QemuListener {
     pub(crate) fn bound(&self) -> io::Result<QemuListen> {
         let address = match &self.socket {
             ListenerSocket::Tcp(listener) => QemuAddress::Tcp(listener.local_addr()?),
-            ListenerSocket::Unix(_, file) => QemuAddress::Unix(file.0.clone()),
+            ListenerSocket::Unix(_, file) => QemuAddress::Unix(file.path().to_owned()),
         };
         Ok(QemuListen { lan: self.lan.clone(), address })
     }
 
-    async fn accept(&self) -> io::Result<(Detached, String)> {
+    async fn accept(&self) -> io::Result<(Detached, String, Option<IpAddr>)> {
         match &self.socket {
             ListenerSocket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 stream.set_nodelay(true)?;
                 socket::keep_alive(&stream)?;
-                Ok((Detached::Tcp(stream.into_std()?), peer.to_string()))
+                Ok((Detached::Tcp(stream.into_std()?), peer.to_string(), Some(peer.ip())))
             }
             ListenerSocket::Unix(listener, file) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Detached::Unix(stream.into_std()?), file.0.display().to_string()))
+                Ok((Detached::Unix(stream.into_std()?), file.path().display().to_string(), None))
             }
         }
     }
-}
-
-/// Binds a unix socket, in place of one that a relay left behind which was killed.
-fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
-    let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    if is_socket
-        && UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
-    {
-        fs::remove_file(path)?;
-    }
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.bind(&SockAddr::unix(path)?)?;
-    // Nobody can connect before it listens.
-    fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
-    socket.listen(128)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket.into())
 }
 
 impl Entrance {
@@ -108,7 +77,7 @@ impl Entrance {
     pub(crate) async fn accept_qemu(self: Arc<Self>, listener: QemuListener) {
         loop {
             match listener.accept().await {
-                Ok((socket, peer)) => self.receive_qemu(&listener.lan, socket, peer),
+                Ok((socket, peer, address)) => self.receive_qemu(&listener.lan, socket, peer, address),
                 Err(error) if is_transient(&error) => {}
                 Err(error) => {
                     warn!("cannot accept a connection: {error}; raise the limit of open files (ulimit -n)");
@@ -118,9 +87,13 @@ impl Entrance {
         }
     }
 
-    fn receive_qemu(&self, lan: &str, socket: Detached, peer: String) {
-        let Some(lan) = self.lans.iter().find(|handle| handle.name() == lan) else { return };
+    fn receive_qemu(&self, lan: &str, socket: Detached, peer: String, address: Option<IpAddr>) {
+        let Some(lan) = self.lan(lan) else { return };
         let Some(permit) = self.permit(&peer) else { return };
+        let limits = &self.limits;
+        let Ok(share) = address.map_or_else(|| Ok(limits.local()), |address| limits.arrive(address)) else {
+            return;
+        };
         let Some(slot) = lan.slot() else {
             return debug!("refused {peer}: the LAN has as many clients as max_clients allows");
         };
@@ -130,6 +103,9 @@ impl Entrance {
             encapsulation: Encapsulation::Qemu,
             read: Bytes::new(),
             peer,
+            pass: None,
+            share,
+            origin: Origin { address, ..Origin::default() },
             permits: (permit, slot),
         }));
     }

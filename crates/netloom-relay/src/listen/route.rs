@@ -3,7 +3,7 @@
 use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderMap, Method};
 
-use crate::config::{DEFAULT_LAN, Root};
+use crate::config::Root;
 use crate::egress::Target;
 use crate::lan::Encapsulation;
 use crate::wisp::Form;
@@ -16,8 +16,8 @@ const QEMU_PROTOCOL: &str = "binary";
 pub(crate) enum Route {
     /// A guest, to the LAN of this name.
     Guest {
-        /// The LAN's name.
-        lan: String,
+        /// The LAN's name, if the path has one.
+        lan: Option<String>,
         /// The client's `Sec-WebSocket-Key`.
         key: String,
         /// The subprotocol to agree to: `binary` for QEMU's framing if it was offered, else the first.
@@ -93,7 +93,7 @@ pub(crate) fn route(root: Root, method: &Method, path: &str, headers: &HeaderMap
         None => Encapsulation::Raw,
     };
     Route::Guest {
-        lan: lan.unwrap_or(DEFAULT_LAN).to_owned(),
+        lan: lan.map(str::to_owned),
         key: key.to_owned(),
         protocol: binary.or(first).map(str::to_owned),
         encapsulation,

@@ -23,13 +23,13 @@ fn websocket(path: &str, more: &[(&'static str, &str)]) -> Route {
     route(Root::Lan, &Method::GET, path, &all)
 }
 
-fn guest(lan: &str, protocol: Option<&str>) -> Route {
+fn guest(lan: Option<&str>, protocol: Option<&str>) -> Route {
     guest_by(Encapsulation::Raw, lan, protocol)
 }
 
-fn guest_by(encapsulation: Encapsulation, lan: &str, protocol: Option<&str>) -> Route {
+fn guest_by(encapsulation: Encapsulation, lan: Option<&str>, protocol: Option<&str>) -> Route {
     Route::Guest {
-        lan: lan.to_owned(),
+        lan: lan.map(str::to_owned),
         key: KEY.to_owned(),
         protocol: protocol.map(str::to_owned),
         encapsulation,
@@ -39,12 +39,12 @@ fn guest_by(encapsulation: Encapsulation, lan: &str, protocol: Option<&str>) -> 
 #[test]
 fn upgrades_reach_their_lan() {
     for (path, lan) in [
-        ("/", "default"),
-        ("/any/path", "default"),
-        ("/lan", "default"),
-        ("/lan/lab", "lab"),
-        ("/lan/lab/", "lab"),
-        ("/lan/", ""),
+        ("/", None),
+        ("/any/path", None),
+        ("/lan", None),
+        ("/lan/lab", Some("lab")),
+        ("/lan/lab/", Some("lab")),
+        ("/lan/", Some("")),
     ] {
         assert_eq!(websocket(path, &[]), guest(lan, None), "{path}");
     }
@@ -54,29 +54,29 @@ fn upgrades_reach_their_lan() {
 fn the_first_subprotocol_is_taken_unless_qemus_is_offered() {
     let offered = |path, offered| websocket(path, &[("sec-websocket-protocol", offered)]);
     let qemu = |lan, protocol| guest_by(Encapsulation::QemuInWebSocket, lan, protocol);
-    assert_eq!(offered("/", "a, b"), guest("default", Some("a")));
-    assert_eq!(offered("/", "binary"), qemu("default", Some("binary")));
-    assert_eq!(offered("/token", "base64,binary"), qemu("default", Some("binary")));
-    assert_eq!(offered("/lan/lab", "binary"), qemu("lab", Some("binary")));
-    assert_eq!(offered("/", "Binary"), guest("default", Some("Binary")));
+    assert_eq!(offered("/", "a, b"), guest(None, Some("a")));
+    assert_eq!(offered("/", "binary"), qemu(None, Some("binary")));
+    assert_eq!(offered("/token", "base64,binary"), qemu(None, Some("binary")));
+    assert_eq!(offered("/lan/lab", "binary"), qemu(Some("lab"), Some("binary")));
+    assert_eq!(offered("/", "Binary"), guest(None, Some("Binary")));
 }
 
 #[test]
 fn qemus_framing_has_a_path() {
     for (path, lan) in [
-        ("/qemu", "default"),
-        ("/qemu/", "default"),
-        ("/qemu/any", "default"),
-        ("/qemu/lan/lab", "lab"),
-        ("/qemu/lan/lab/", "lab"),
+        ("/qemu", None),
+        ("/qemu/", None),
+        ("/qemu/any", None),
+        ("/qemu/lan/lab", Some("lab")),
+        ("/qemu/lan/lab/", Some("lab")),
     ] {
         assert_eq!(websocket(path, &[]), guest_by(Encapsulation::QemuInWebSocket, lan, None), "{path}");
     }
     assert_eq!(
         websocket("/qemu", &[("sec-websocket-protocol", "a")]),
-        guest_by(Encapsulation::QemuInWebSocket, "default", Some("a"))
+        guest_by(Encapsulation::QemuInWebSocket, None, Some("a"))
     );
-    assert_eq!(websocket("/qemux", &[]), guest("default", None));
+    assert_eq!(websocket("/qemux", &[]), guest(None, None));
 }
 
 #[test]
