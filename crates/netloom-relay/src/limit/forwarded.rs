@@ -1,0 +1,102 @@
+//! Who is behind a proxy, by X-Forwarded-For, or where that is absent by Forwarded (RFC 7239).
+//!
+//! Each proxy appends who connected to it, so the list is read from its end, as far as those who wrote it are trusted: what a client wrote
+//! itself stands before that and is not reached.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::HeaderMap;
+use http::header::{FORWARDED, HeaderName};
+use netloom_core::addr::unwrap_embedded_ipv4;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The last address that no trusted proxy has; `peer` if there is none that can be read.
+pub(super) fn client_of(peer: IpAddr, headers: &HeaderMap, is_trusted: impl Fn(IpAddr) -> bool) -> IpAddr {
+    let lines = |name: &HeaderName| {
+        let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
+        lines.flat_map(|line| line.split(',')).collect::<Vec<_>>()
+    };
+    let named = if headers.contains_key(X_FORWARDED_FOR) {
+        lines(&X_FORWARDED_FOR).into_iter().map(address).collect()
+    } else {
+        lines(&FORWARDED).into_iter().map(|element| address(forwarded_for(element)?)).collect::<Vec<_>>()
+    };
+    let mut client = peer;
+    for address in named.into_iter().rev() {
+        // Whoever is unknown or hidden is known by the proxy that says so.
+        let Some(address) = address else { break };
+        client = address;
+        if !is_trusted(address) {
+            break;
+        }
+    }
+    client
+}
+
+/// The `for` of a forwarded-element.
+fn forwarded_for(element: &str) -> Option<&str> {
+    let mut pairs = element.split(';').filter_map(|pair| pair.trim().split_once('='));
+    let value = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?.1.trim();
+    Some(value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value))
+}
+
+/// An address, perhaps in brackets, perhaps with a port.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let address = bare.parse().ok().or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()));
+    address.map(unwrap_embedded_ipv4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(headers: &[(&str, &str)]) -> String {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
+            map.append(name, value.parse().expect("a value"));
+        }
+        let trusted = |address: IpAddr| address.is_loopback() || address.to_string().starts_with("10.");
+        client_of("127.0.0.1".parse().expect("an address"), &map, trusted).to_string()
+    }
+
+    #[test]
+    fn the_list_is_read_from_its_end() {
+        for (value, expected) in [
+            ("203.0.113.5", "203.0.113.5"),
+            ("1.1.1.1, 203.0.113.5", "203.0.113.5"),
+            ("1.1.1.1, 203.0.113.5, 10.0.0.7", "203.0.113.5"),
+            ("10.0.0.9,10.0.0.7", "10.0.0.9"),
+            ("203.0.113.5:4711", "203.0.113.5"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("[2001:db8::1]:80", "2001:db8::1"),
+            ("::ffff:203.0.113.5", "203.0.113.5"),
+            ("203.0.113.5, unknown", "127.0.0.1"),
+            ("203.0.113.5, unknown, 10.0.0.7", "10.0.0.7"),
+            ("", "127.0.0.1"),
+        ] {
+            assert_eq!(client(&[("x-forwarded-for", value)]), expected, "{value}");
+        }
+        let lines = [("x-forwarded-for", "203.0.113.6"), ("x-forwarded-for", "203.0.113.5")];
+        assert_eq!(client(&lines), "203.0.113.5");
+    }
+
+    #[test]
+    fn forwarded_is_read_where_the_other_is_absent() {
+        for (value, expected) in [
+            ("for=203.0.113.5", "203.0.113.5"),
+            ("for=1.1.1.1, For=\"[2001:db8:cafe::17]:4711\";proto=https", "2001:db8:cafe::17"),
+            ("by=203.0.113.43;for=203.0.113.5, for=10.1.1.1", "203.0.113.5"),
+            ("for=203.0.113.5, for=_hidden", "127.0.0.1"),
+            ("proto=https", "127.0.0.1"),
+        ] {
+            assert_eq!(client(&[("forwarded", value)]), expected, "{value}");
+        }
+        let both = [("forwarded", "for=1.1.1.1"), ("x-forwarded-for", "203.0.113.5")];
+        assert_eq!(client(&both), "203.0.113.5");
+        assert_eq!(client(&[]), "127.0.0.1");
+    }
+}

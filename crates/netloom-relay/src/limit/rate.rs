@@ -1,0 +1,106 @@
+//! A rate that many move under: each reserves what it moves, and moves it when its turn has come.
+//!
+//! It is the generic cell rate algorithm (ITU-T I.371) with a queue: a reservation is never refused, only put off, in the order in which
+//! they were made. Who moves the same piece at each turn gets the same share.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// What all rates count their time from.
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Nanoseconds of a clock that never goes back.
+pub(super) fn ns_of(now: Instant) -> u64 {
+    u64::try_from(now.saturating_duration_since(*EPOCH).as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The instant of [`ns_of`].
+pub(super) fn instant_of(ns: u64) -> Instant {
+    *EPOCH + Duration::from_nanos(ns)
+}
+
+/// When all that was granted will have moved at the rate, in [`ns_of`] nanoseconds.
+#[derive(Debug, Default)]
+pub(super) struct Rate {
+    due_ns: AtomicU64,
+}
+
+impl Rate {
+    /// Reserves; when it may move, all of it. After a silence as much may move at once as moves in `burst` at the rate.
+    pub(super) fn reserve(&self, amount: u64, per_s: u64, burst: Duration, now_ns: u64) -> u64 {
+        let cost_ns = cost_ns(amount, per_s);
+        let due = self.due_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |due_ns| {
+            Some(due_ns.max(now_ns).saturating_add(cost_ns))
+        });
+        let due_ns = due.unwrap_or_else(|due_ns| due_ns).max(now_ns).saturating_add(cost_ns);
+        due_ns.saturating_sub(ns(burst)).max(now_ns)
+    }
+
+    /// Takes what may move at once, or says from when on it may.
+    pub(super) fn take(&self, amount: u64, per_s: u64, burst: Duration, now_ns: u64) -> Result<(), u64> {
+        let last = now_ns.saturating_add(ns(burst));
+        let taken = self.due_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |due_ns| {
+            Some(due_ns.max(now_ns).saturating_add(cost_ns(amount, per_s))).filter(|due_ns| *due_ns <= last)
+        });
+        taken.map(drop).map_err(|due_ns| {
+            due_ns.max(now_ns).saturating_add(cost_ns(amount, per_s)).saturating_sub(ns(burst))
+        })
+    }
+
+    /// Whether nothing is owed any more.
+    pub(super) fn is_idle(&self, now_ns: u64) -> bool {
+        self.due_ns.load(Ordering::Relaxed) <= now_ns
+    }
+}
+
+fn cost_ns(amount: u64, per_s: u64) -> u64 {
+    let cost = u128::from(amount) * 1_000_000_000 / u128::from(per_s.max(1));
+    u64::try_from(cost).unwrap_or(u64::MAX)
+}
+
+fn ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BURST: Duration = Duration::from_millis(100);
+
+    #[test]
+    fn reservations_come_in_turn_at_the_rate() {
+        let rate = Rate::default();
+        let ready: Vec<u64> = (0..5).map(|_| rate.reserve(50, 1000, BURST, 0) / 1_000_000).collect();
+        assert_eq!(ready, [0, 0, 50, 100, 150]);
+        // What was not used in time is gone but for the burst.
+        let later = 10_000_000_000;
+        assert_eq!(rate.reserve(100, 1000, BURST, later), later);
+        assert_eq!(rate.reserve(1, 1000, BURST, later), later + 1_000_000);
+        assert_eq!(rate.reserve(1, 1000, BURST, later), later + 2_000_000);
+    }
+
+    #[test]
+    fn what_is_taken_at_once_is_bounded() {
+        let rate = Rate::default();
+        let second = Duration::from_secs(1);
+        for _ in 0..10 {
+            assert_eq!(rate.take(1, 10, second, 0), Ok(()));
+        }
+        assert_eq!(rate.take(1, 10, second, 0), Err(100_000_000));
+        assert!(!rate.is_idle(0));
+        assert_eq!(rate.take(1, 10, second, 100_000_000), Ok(()));
+        assert!(rate.is_idle(1_100_000_000));
+    }
+
+    #[test]
+    fn numbers_at_their_ends_do_no_harm() {
+        let rate = Rate::default();
+        assert!(rate.reserve(u64::MAX, u64::MAX, BURST, 5) <= 1_000_000_005);
+        assert!(rate.reserve(u64::MAX, 1, BURST, 5) > 5);
+        assert_eq!(rate.take(1, 1, BURST, u64::MAX), Ok(()));
+    }
+}
