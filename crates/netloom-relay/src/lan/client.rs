@@ -12,13 +12,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use netloom_core::{Lan, PortId};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::task::spawn_local;
 use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::framing::{self, CloseCode, Encapsulation, Framing, Incoming};
 use super::keepalive::{Due, Keepalive};
-use super::{LanTask, NewClient, READS_PER_TURN};
-use crate::socket::Socket;
+use super::resume::{Claim, Origin};
+use super::{LanTask, Member, NewClient, READS_PER_TURN};
+use crate::access::{self, Pass};
+use crate::capture::Captures;
+use crate::egress::Dialer;
+use crate::limit::{Lane, Share};
+use crate::socket::{self, Socket};
 
 /// How long the other end has to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -29,8 +35,10 @@ const MAX_PENDING_BYTES: usize = 2 * BATCH_BYTES;
 
 /// A guest's socket.
 pub(super) struct Client {
-    port: PortId,
-    peer: String,
+    /// At another port once it has come back for its guest.
+    member: Rc<Member>,
+    origin: Origin,
+    claim: Claim,
     socket: Socket,
     encapsulation: Encapsulation,
     framing: RefCell<Framing>,
@@ -38,10 +46,20 @@ pub(super) struct Client {
     pending: RefCell<Vec<u8>>,
     /// Whether the socket took less than it was given.
     blocked: Cell<bool>,
+    /// What may be read and written now by the client's limits, and until when nothing may.
+    upload: Lane,
+    upload_at: Cell<Option<Instant>>,
+    download: Lane,
+    download_at: Cell<Option<Instant>>,
+    share: Rc<Share>,
     state: Cell<State>,
-    joined: Instant,
+    /// When the other end last gave a sign of life.
+    heard: Cell<Instant>,
     wake: Notify,
     tally: RefCell<Tally>,
+    pass: Option<Pass>,
+    /// What its guests go out by, where the rules of its token make that another than the LAN's.
+    dialer: RefCell<Option<Arc<Dialer>>>,
     _permits: (Arc<OwnedSemaphorePermit>, OwnedSemaphorePermit),
 }
 
@@ -54,14 +72,34 @@ enum State {
         until: Instant,
     },
     /// The socket is done with.
-    Gone(&'static str),
+    Gone(End),
 }
 
-/// What passed, for the log.
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// By the will of either end.
+    Closed(&'static str),
+    /// By neither's: whoever is behind it may come back.
+    Lost(&'static str),
+    /// Its port is another connection's.
+    Replaced,
+}
+
+impl End {
+    const CONNECTION_LOST: Self = Self::Lost("connection lost");
+
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::Closed(reason) | Self::Lost(reason) => reason,
+            Self::Replaced => "its guest is on another connection",
+        }
+    }
+}
+
+/// What was ignored, for the log.
 #[derive(Debug, Default)]
 struct Tally {
-    frames_in: u64,
-    frames_out: u64,
     text: u64,
     empty: u64,
     too_long: u64,
@@ -71,66 +109,151 @@ impl Client {
     /// A client at a port, and what was already read from its socket.
     pub(super) fn new(new: NewClient, port: PortId) -> io::Result<(Self, Bytes)> {
         let client = Self {
-            port,
-            peer: new.peer,
+            member: Rc::new(Member::new(port, new.peer, new.encapsulation.kind())),
+            origin: new.origin,
+            claim: Claim::default(),
             socket: new.socket.attach()?,
             encapsulation: new.encapsulation,
             framing: RefCell::new(new.encapsulation.framing()),
             pending: RefCell::default(),
             blocked: Cell::new(false),
+            upload: new.share.upload(),
+            upload_at: Cell::new(None),
+            download: new.share.download(),
+            download_at: Cell::new(None),
+            share: Rc::new(new.share),
             state: Cell::new(State::Open),
-            joined: Instant::now(),
+            heard: Cell::new(Instant::now()),
             wake: Notify::new(),
             tally: RefCell::default(),
+            pass: new.pass,
+            dialer: RefCell::default(),
             _permits: new.permits,
         };
         Ok((client, new.read))
     }
 
-    /// Since when it is on the LAN.
-    pub(super) const fn joined(&self) -> Instant {
-        self.joined
+    /// What its guests go out by, if not as the LAN's others do.
+    pub(super) fn dialer(&self) -> Option<Arc<Dialer>> {
+        self.dialer.borrow().clone()
+    }
+
+    /// Has its guests go out by the rules of its token, or the client go if it has none any more that leads here.
+    pub(super) fn heed_rules(&self, lan: &LanTask) {
+        let Some(pass) = &self.pass else { return };
+        let settings = lan.settings();
+        let name = &settings.name;
+        let Some(rules) = pass.rules().filter(|rules| rules.lan(Some(name)).is_some()) else {
+            info!("{}: token {} no longer leads to LAN {name}", self.member.peer, pass.name());
+            return self.close(CloseCode::POLICY_VIOLATION);
+        };
+        let own = rules.are_of_egress().then(|| lan.egress.dialer.under(Some(&rules)));
+        let policy = own.as_ref().map(|dialer| dialer.terms().policy.clone());
+        lan.machine.borrow_mut().set_port_policy(self.port(), policy);
+        *self.dialer.borrow_mut() = own;
+    }
+
+    /// Who it is.
+    pub(super) const fn member(&self) -> &Rc<Member> {
+        &self.member
+    }
+
+    /// What it may use.
+    pub(super) const fn share(&self) -> &Rc<Share> {
+        &self.share
+    }
+
+    pub(super) fn port(&self) -> PortId {
+        self.member.port()
+    }
+
+    pub(super) const fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    pub(super) const fn claim(&self) -> &Claim {
+        &self.claim
+    }
+
+    /// When the other end last gave a sign of life.
+    pub(super) const fn heard(&self) -> Instant {
+        self.heard.get()
+    }
+
+    /// Whether its socket is done with.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self.state.get(), State::Gone(_))
+    }
+
+    /// Asks the other end for a sign of life.
+    pub(super) fn ask_for_life(&self) {
+        if self.encapsulation.has_control() {
+            self.control(framing::put_ping);
+        }
+    }
+
+    /// Ends it without a word: its port is another connection's.
+    pub(super) fn replace(&self) {
+        self.state.set(State::Gone(End::Replaced));
+        self.wake.notify_one();
     }
 
     /// Serves the client until it is gone.
     pub(super) async fn run(self: Rc<Self>, lan: Rc<LanTask>, read: Bytes) {
+        self.heed_rules(&lan);
         self.receive(&lan, &mut Vec::from(read));
         lan.drain();
-        let mut keepalive = Keepalive::new(self.joined);
-        let sleep = tokio::time::sleep_until(self.joined);
+        if self.claim.is_open() {
+            spawn_local(Rc::clone(&lan).ask_for_guests(Rc::clone(&self)));
+        }
+        let mut pass = self.pass.clone();
+        let mut keepalive = Keepalive::new(self.heard.get());
+        let sleep = tokio::time::sleep_until(self.heard.get());
         tokio::pin!(sleep);
-        let reason = loop {
+        let end = loop {
             match self.state.get() {
-                State::Gone(reason) => break reason,
+                State::Gone(end) => break end,
                 State::Closing { until } if until < sleep.deadline() => sleep.as_mut().reset(until),
                 State::Closing { .. } | State::Open => {}
             }
             tokio::select! {
-                ready = self.socket.readable() => {
-                    keepalive.heard(Instant::now());
+                ready = self.socket.readable(), if self.upload_at.get().is_none() => {
+                    self.heard.set(Instant::now());
+                    keepalive.heard(self.heard.get());
                     match ready.and_then(|()| self.read(&lan)) {
                         Ok(true) => tokio::task::yield_now().await,
                         Ok(false) => {}
                         Err(error) => {
-                            debug!("{}: {error}", self.peer);
-                            break "connection lost";
+                            debug!("{}: {error}", self.member.peer);
+                            break End::CONNECTION_LOST;
                         }
                     }
                 }
                 ready = self.socket.writable(), if self.blocked.get() => {
                     if ready.is_err() {
-                        break "connection lost";
+                        break End::CONNECTION_LOST;
                     }
                     self.blocked.set(false);
                     if self.flush() {
-                        lan.pump(self.port);
+                        lan.pump(self.port());
                         lan.drain();
                     }
                 }
+                () = reach(self.upload_at.get()) => {
+                    // It was not asked to say anything meanwhile.
+                    keepalive.heard(Instant::now());
+                    self.upload_at.set(None);
+                }
+                () = reach(self.download_at.get()) => {
+                    self.download_at.set(None);
+                    lan.pump(self.port());
+                    lan.drain();
+                }
                 () = self.wake.notified() => {}
+                () = access::changed(&mut pass) => self.heed_rules(&lan),
                 () = &mut sleep, if self.encapsulation.has_control() => {
                     if matches!(self.state.get(), State::Closing { .. }) {
-                        break "closed";
+                        break End::Closed("closed");
                     }
                     match keepalive.check(Instant::now()) {
                         Due::Nothing(until) => sleep.as_mut().reset(until),
@@ -138,42 +261,51 @@ impl Client {
                             self.control(framing::put_ping);
                             sleep.as_mut().reset(until);
                         }
-                        Due::Dead => break "no sign of life",
+                        Due::Dead => break End::Lost("no sign of life"),
                     }
                 }
             }
         };
         let tally = self.tally.take();
         info!(
-            "{} left LAN {} after {} s: {reason}; {} frames in, {} out",
-            self.peer,
-            lan.settings.name,
-            self.joined.elapsed().as_secs(),
-            tally.frames_in,
-            tally.frames_out
+            "{} left LAN {} after {} s: {}; {} frames in, {} out",
+            self.member.peer,
+            lan.settings().name,
+            self.member.joined().elapsed().as_secs(),
+            end.reason(),
+            self.member.traffic.frames_in.get(),
+            self.member.traffic.frames_out.get()
         );
         if tally.text + tally.too_long > 0 {
             info!(
                 "{}: ignored {} text messages and {} that were too long",
-                self.peer, tally.text, tally.too_long
+                self.member.peer, tally.text, tally.too_long
             );
         }
         if tally.empty > 0 {
-            info!("{}: ignored {} frames of no bytes", self.peer, tally.empty);
+            info!("{}: ignored {} frames of no bytes", self.member.peer, tally.empty);
         }
-        lan.leave(self.port);
+        lan.leave(&self, matches!(end, End::Lost(_)));
     }
 
     /// Reads what the socket has; tells whether there may be more.
     fn read(&self, lan: &Rc<LanTask>) -> io::Result<bool> {
         for _ in 0..READS_PER_TURN {
+            let room = match self.upload.room(Instant::now()) {
+                Ok(room) => room,
+                Err(at) => {
+                    self.upload_at.set(Some(at));
+                    return Ok(false);
+                }
+            };
             let emptied = {
                 let mut scratch = lan.scratch.borrow_mut();
-                let read = match self.socket.read(&mut scratch) {
+                let room = room.min(scratch.len());
+                let read = match self.socket.read(&mut scratch[..room]) {
                     Ok(0) => {
                         self.state.set(State::Gone(match self.state.get() {
-                            State::Open => "connection ended",
-                            State::Closing { .. } | State::Gone(_) => "closed",
+                            State::Open => End::Lost("connection ended"),
+                            State::Closing { .. } | State::Gone(_) => End::Closed("closed"),
                         }));
                         return Ok(false);
                     }
@@ -181,8 +313,9 @@ impl Client {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                     Err(error) => return Err(error),
                 };
+                self.upload.spend(read);
                 self.receive(lan, &mut scratch[..read]);
-                read < scratch.len()
+                read < room
             };
             lan.drain();
             if emptied || self.state.get() != State::Open {
@@ -193,14 +326,19 @@ impl Client {
     }
 
     /// Hands the frames in `bytes` to the machine. The caller drains it.
-    fn receive(&self, lan: &LanTask, bytes: &mut [u8]) {
+    fn receive(&self, lan: &Rc<LanTask>, bytes: &mut [u8]) {
         let now = lan.clock.now();
         let mut machine = lan.machine.borrow_mut();
         let mut tally = self.tally.borrow_mut();
+        let mut resumed = false;
         let closed = self.framing.borrow_mut().receive(bytes, |message| match message {
             Incoming::Frame(frame) => {
-                tally.frames_in += 1;
-                machine.handle_frame(now, self.port, frame);
+                if self.claim.is_open() {
+                    resumed |= lan.judge_first(&mut machine, self, frame);
+                }
+                self.member.traffic.received(frame.len());
+                lan.captures.received(&self.member, frame);
+                machine.handle_frame(now, self.port(), frame);
             }
             Incoming::Text => tally.text += 1,
             Incoming::Empty => tally.empty += 1,
@@ -208,28 +346,47 @@ impl Client {
             Incoming::Ping(payload) => self.control(|out| framing::put_pong(out, payload)),
         });
         drop(machine);
+        drop(tally);
+        if resumed {
+            lan.pump(self.port());
+        }
         if let Some(code) = closed {
             self.answer_close(code);
         }
     }
 
     /// Moves frames from the port's queue to the socket, until the one is empty or the other takes no more.
-    pub(super) fn pump(&self, machine: &mut Lan, now: netloom_core::Instant, batch: &mut Vec<u8>) {
+    pub(super) fn pump(
+        &self,
+        machine: &mut Lan,
+        now: netloom_core::Instant,
+        batch: &mut Vec<u8>,
+        captures: &Captures,
+    ) {
         if self.state.get() != State::Open || self.blocked.get() || !self.flush() {
             return;
         }
         loop {
             batch.clear();
-            let mut frames = 0;
-            while batch.len() < BATCH_BYTES {
-                let Some(frame) = machine.poll_frame(now, self.port) else { break };
+            let most = match self.download.room(Instant::now()) {
+                Ok(room) => room.min(BATCH_BYTES),
+                Err(at) => {
+                    if self.download_at.replace(Some(at)) != Some(at) {
+                        self.wake.notify_one();
+                    }
+                    return;
+                }
+            };
+            while batch.len() < most {
+                let Some(frame) = machine.poll_frame(now, self.port()) else { break };
+                self.member.traffic.sent(frame.len());
+                captures.sent(&self.member, frame);
                 self.encapsulation.put_frame(batch, frame);
-                frames += 1;
             }
-            if frames == 0 {
+            if batch.is_empty() {
                 return;
             }
-            self.tally.borrow_mut().frames_out += frames;
+            self.download.spend(batch.len());
             let written = self.write(batch);
             if written < batch.len() {
                 self.pending.borrow_mut().extend_from_slice(&batch[written..]);
@@ -256,21 +413,14 @@ impl Client {
 
     /// Writes as much as the socket takes.
     fn write(&self, bytes: &[u8]) -> usize {
-        let mut written = 0;
-        while written < bytes.len() {
-            match self.socket.try_write(&bytes[written..]) {
-                Ok(more) => written += more,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.blocked.set(true);
-                    self.wake.notify_one();
-                    break;
-                }
-                Err(_) => {
-                    self.state.set(State::Gone("connection lost"));
-                    self.wake.notify_one();
-                    return bytes.len();
-                }
-            }
+        let Ok(written) = socket::write_ready(bytes, |rest| self.socket.try_write(rest)) else {
+            self.state.set(State::Gone(End::CONNECTION_LOST));
+            self.wake.notify_one();
+            return bytes.len();
+        };
+        if written < bytes.len() {
+            self.blocked.set(true);
+            self.wake.notify_one();
         }
         written
     }
@@ -294,10 +444,15 @@ impl Client {
         self.close(CloseCode::GOING_AWAY);
     }
 
+    /// An operator wants it gone.
+    pub(super) fn kick(&self) {
+        self.close(CloseCode::POLICY_VIOLATION);
+    }
+
     /// Begins to close; the other end has a second to answer.
     fn close(&self, code: CloseCode) {
         if self.state.get() == State::Open && !self.encapsulation.has_control() {
-            self.state.set(State::Gone("closed"));
+            self.state.set(State::Gone(End::Closed("closed")));
             self.wake.notify_one();
         } else if self.state.get() == State::Open {
             self.control(|out| framing::put_close(out, code));
@@ -312,16 +467,33 @@ impl Client {
     fn answer_close(&self, code: CloseCode) {
         match self.state.get() {
             State::Open if code.is_protocol_error() => {
-                info!("{}: broke the protocol: no WebSocket, or no frames behind their lengths", self.peer);
+                info!(
+                    "{}: broke the protocol: no WebSocket, or no frames behind their lengths",
+                    self.member.peer
+                );
                 self.close(code);
             }
             State::Open => {
                 self.control(|out| framing::put_close(out, code));
-                self.state.set(State::Gone("closed"));
+                // A page that is loaded anew says so too, and its guest may be restored.
+                let is_left = code == CloseCode::GOING_AWAY;
+                self.state.set(State::Gone(if is_left {
+                    End::Lost("gone away")
+                } else {
+                    End::Closed("closed")
+                }));
             }
-            State::Closing { .. } => self.state.set(State::Gone("closed")),
+            State::Closing { .. } => self.state.set(State::Gone(End::Closed("closed"))),
             State::Gone(_) => {}
         }
         self.wake.notify_one();
+    }
+}
+
+/// Waits until an instant, or for ever.
+async fn reach(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

@@ -5,6 +5,8 @@ use netloom_core::MAX_FRAME_BYTES;
 use netloom_proto::qemu;
 use netloom_proto::websocket::{self, Decoder, Message, Opcode, Role};
 
+use super::Kind;
+
 /// How frames lie on a client's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encapsulation {
@@ -47,6 +49,8 @@ impl CloseCode {
     /// The relay stops.
     pub(super) const GOING_AWAY: Self = Self(1001);
     const PROTOCOL_ERROR: Self = Self(1002);
+    /// The client is not wanted.
+    pub(super) const POLICY_VIOLATION: Self = Self(1008);
 
     pub(super) fn is_protocol_error(self) -> bool {
         self == Self::PROTOCOL_ERROR
@@ -63,6 +67,15 @@ impl Encapsulation {
                 qemu::Decoder::new(MAX_FRAME_BYTES),
             ),
             Self::Qemu => Framing::Qemu(qemu::Decoder::new(MAX_FRAME_BYTES)),
+        }
+    }
+
+    /// What a client that speaks it is called.
+    pub(super) const fn kind(self) -> Kind {
+        match self {
+            Self::Raw => Kind::WebSocket,
+            Self::QemuInWebSocket => Kind::QemuWebSocket,
+            Self::Qemu => Kind::Qemu,
         }
     }
 

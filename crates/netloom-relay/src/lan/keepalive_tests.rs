@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::Instant;
 
+use super::resume::Origin;
 use super::{Encapsulation, LanTask, NewClient};
 use crate::cli::{Cli, Command};
 use crate::config::Config;
@@ -34,7 +35,7 @@ async fn serve(manners: Manners, pings: usize) -> (Vec<u64>, Option<u64>) {
     let Command::Relay(args) = cli.command else { panic!("a relay") };
     let config = Config::load(&args).expect("the defaults are right");
     let settings = config.lans[0].clone();
-    let egress = Egress::new(&config, Vec::new()).lan(&settings);
+    let egress = Egress::new(&config.egress, Vec::new()).lan(&settings);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listener.local_addr().expect("bound");
     let mut client = TcpStream::connect(address).await.expect("it listens");
@@ -50,10 +51,14 @@ async fn serve(manners: Manners, pings: usize) -> (Vec<u64>, Option<u64>) {
         encapsulation: Encapsulation::Raw,
         read: Bytes::new(),
         peer: peer.to_string(),
+        pass: None,
+        share: crate::limit::Share::default(),
+        origin: Origin::default(),
         permits,
     };
     assert!(arrivals.send(new).is_ok(), "the LAN listens");
-    spawn_local(Rc::new(LanTask::new(settings, egress, [7; 32])).run(receiver, stop));
+    let (_questions, asked) = mpsc::unbounded_channel();
+    spawn_local(Rc::new(LanTask::new(settings, egress, [7; 32])).run(receiver, asked, stop));
 
     let began = Instant::now();
     let mut decoder = Decoder::new(Role::Client, 1500);

@@ -1,5 +1,6 @@
 //! The machine's configuration from a LAN's settings.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use netloom_core::service::dhcp::DhcpConfig;
@@ -32,7 +33,6 @@ pub(crate) const LIMITS: Limits = Limits {
 pub(super) fn config(settings: &LanSettings, policy: Policy) -> LanConfig {
     let (first, last) = settings.pool;
     let host: Vec<_> = settings.host_addresses().filter(|_| settings.host_loopback).collect();
-    let host_record = settings.host_loopback.then(|| (HOST_NAME.to_owned(), host.clone()));
     LanConfig {
         subnet: settings.subnet,
         gateway_address: settings.gateway_address(),
@@ -51,7 +51,7 @@ pub(super) fn config(settings: &LanSettings, policy: Policy) -> LanConfig {
         }),
         dns: settings.dns.then(|| DnsConfig {
             domain: DOMAIN.to_owned(),
-            records: settings.records.iter().cloned().chain(host_record).collect(),
+            records: records(settings),
             wildcard: None,
             everywhere: false,
             ttl: DNS_TTL,
@@ -68,6 +68,12 @@ pub(super) fn config(settings: &LanSettings, policy: Policy) -> LanConfig {
         policy,
         limits: LIMITS,
     }
+}
+
+/// The names that its DNS knows from the start.
+pub(super) fn records(settings: &LanSettings) -> Vec<(String, Vec<IpAddr>)> {
+    let host = settings.host_loopback.then(|| (HOST_NAME.to_owned(), settings.host_addresses().collect()));
+    settings.records.iter().cloned().chain(host).collect()
 }
 
 pub(super) fn port(settings: &LanSettings) -> PortConfig {

@@ -6,14 +6,19 @@
 
 mod client;
 mod clock;
+mod cookie;
 mod framing;
 pub(crate) mod keepalive;
 #[cfg(test)]
 mod keepalive_tests;
 mod machine;
+mod member;
+mod reconfigure;
+pub(crate) mod resume;
+mod tap;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,18 +27,27 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use netloom_core::{FlowId, Instant, Lan, PortId};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tracing::{debug, info, warn};
 
+use crate::access::Pass;
+use crate::capture::Captures;
 use crate::config::LanSettings;
-use crate::egress::{self, Flow, LanEgress, ping::Complaint};
-use crate::forward;
+use crate::control::Names;
+use crate::egress::{self, Dialer, Flow, LanEgress, ping::Complaint};
+use crate::forward::{self, Forwards};
+use crate::limit::Share;
 use crate::random;
 use crate::socket::Detached;
+use crate::tap::Tap;
 use client::Client;
 use clock::Clock;
+pub(crate) use clock::unix_us;
 pub(crate) use framing::Encapsulation;
+pub(crate) use member::{Kind, Member, Traffic};
+use resume::{Aways, Origin};
+use tap::TapPort;
 
 /// Bytes that one read of a socket may bring.
 pub(crate) const READ_BYTES: usize = 256 * 1024;
@@ -50,21 +64,42 @@ pub(crate) struct NewClient {
     pub(crate) read: Bytes,
     /// Who it is, for the log.
     pub(crate) peer: String,
+    /// By what token it came, where tokens are asked for.
+    pub(crate) pass: Option<Pass>,
+    /// What it may use.
+    pub(crate) share: Share,
+    /// Whose it is.
+    pub(crate) origin: Origin,
     /// What the client takes of the relay's connections and of the LAN's clients, given back when dropped.
     pub(crate) permits: (Arc<OwnedSemaphorePermit>, OwnedSemaphorePermit),
 }
 
-/// A LAN as the listeners see it.
+/// What is asked of a LAN, done on its thread.
+type Question = Box<dyn FnOnce(&Rc<LanTask>) + Send>;
+
+/// The LAN has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the LAN has stopped")]
+pub(crate) struct Stopped;
+
+/// A LAN as the rest of the relay sees it.
 #[derive(Clone)]
 pub(crate) struct LanHandle {
     name: String,
     sender: mpsc::UnboundedSender<NewClient>,
+    questions: mpsc::UnboundedSender<Question>,
     slots: Arc<Semaphore>,
+    resumes: bool,
 }
 
 impl LanHandle {
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether its clients may come back for their ports.
+    pub(crate) const fn resumes(&self) -> bool {
+        self.resumes
     }
 
     /// Room for one more client, if there is any.
@@ -76,20 +111,40 @@ impl LanHandle {
     pub(crate) fn sender(&self) -> mpsc::UnboundedSender<NewClient> {
         self.sender.clone()
     }
+
+    /// Has the LAN's thread do something between two of its turns, and waits for what comes of it. It must not take long: meanwhile no
+    /// frame moves.
+    ///
+    /// # Errors
+    /// [`Stopped`] if the LAN's thread has ended.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Rc<LanTask>) -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
+        let (answer, answered) = oneshot::channel();
+        // Nobody waits for the answer any more if it cannot be sent.
+        let question: Question = Box::new(move |lan| drop(answer.send(question(lan))));
+        self.questions.send(question).map_err(|_| Stopped)?;
+        answered.await.map_err(|_| Stopped)
+    }
 }
 
-/// Starts a LAN's thread. `forwards` lead to its guests.
+/// Starts a LAN's thread. `forwards` lead to its guests, `taps` are ports of it.
 pub(crate) fn spawn(
     settings: LanSettings,
     egress: LanEgress,
     forwards: Vec<forward::Listener>,
+    taps: Vec<Tap>,
     stop: watch::Receiver<bool>,
 ) -> io::Result<(LanHandle, JoinHandle<()>)> {
     let (sender, receiver) = mpsc::unbounded_channel();
+    let (questions, asked) = mpsc::unbounded_channel();
     let seed = random::bytes()?;
     let handle = LanHandle {
         name: settings.name.clone(),
         sender,
+        questions,
+        resumes: settings.resume_s > 0,
         slots: Arc::new(Semaphore::new(settings.max_clients)),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -97,9 +152,12 @@ pub(crate) fn spawn(
         LocalSet::new().block_on(&runtime, async move {
             let task = Rc::new(LanTask::new(settings, egress, seed));
             for listener in forwards {
-                spawn_local(forward::serve(Rc::clone(&task), listener));
+                forward::serve(&task, listener);
             }
-            task.run(receiver, stop).await;
+            for tap in taps {
+                task.join_tap(tap);
+            }
+            task.run(receiver, asked, stop).await;
         });
     })?;
     Ok((handle, thread))
@@ -107,7 +165,7 @@ pub(crate) fn spawn(
 
 /// What a LAN's thread works on.
 pub(crate) struct LanTask {
-    pub(crate) settings: LanSettings,
+    settings: RefCell<Rc<LanSettings>>,
     pub(crate) machine: RefCell<Lan>,
     pub(crate) clock: Clock,
     pub(crate) flows: RefCell<HashMap<FlowId, Flow>>,
@@ -115,7 +173,18 @@ pub(crate) struct LanTask {
     pub(crate) scratch: RefCell<Box<[u8]>>,
     pub(crate) egress: LanEgress,
     pub(crate) ping_complaint: Complaint,
+    pub(crate) forwards: Forwards,
+    pub(crate) captures: Captures,
+    /// The names that its DNS server gives fixed addresses.
+    pub(crate) names: RefCell<Names>,
+    /// Whoever is at a port.
+    pub(crate) members: RefCell<BTreeMap<PortId, Rc<Member>>>,
+    /// What those passed who have left.
+    pub(crate) past_traffic: Traffic,
     clients: RefCell<HashMap<PortId, Rc<Client>>>,
+    taps: RefCell<HashMap<PortId, Rc<TapPort>>>,
+    aways: RefCell<Aways>,
+    is_stopping: Cell<bool>,
     /// Frames on their way to a socket, never kept across an await.
     outgoing: RefCell<Vec<u8>>,
     /// The deadline that the timer sleeps for.
@@ -126,18 +195,28 @@ pub(crate) struct LanTask {
 
 impl LanTask {
     fn new(settings: LanSettings, egress: LanEgress, seed: [u8; 32]) -> Self {
-        let mut machine = Lan::new(machine::config(&settings, egress.dialer.policy().clone()), seed);
+        let mut machine = Lan::new(machine::config(&settings, egress.dialer.terms().policy.clone()), seed);
         let clock = Clock::start();
-        machine.set_wall_clock(clock.now(), clock::unix_us());
+        machine.set_wall_clock(clock.now(), unix_us());
+        let gateway_mac = settings.gateway_mac;
+        let names = Names::new(machine.dns_records().to_vec());
         Self {
             egress,
             ping_complaint: Complaint::default(),
-            settings,
+            forwards: Forwards::default(),
+            settings: RefCell::new(Rc::new(settings)),
             machine: RefCell::new(machine),
             clock,
             flows: RefCell::default(),
             scratch: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
+            captures: Captures::new(gateway_mac),
+            names: RefCell::new(names),
+            members: RefCell::default(),
+            past_traffic: Traffic::default(),
             clients: RefCell::default(),
+            taps: RefCell::default(),
+            aways: RefCell::default(),
+            is_stopping: Cell::new(false),
             outgoing: RefCell::default(),
             armed: Cell::new(None),
             timer: Notify::new(),
@@ -148,6 +227,7 @@ impl LanTask {
     async fn run(
         self: Rc<Self>,
         mut arrivals: mpsc::UnboundedReceiver<NewClient>,
+        mut questions: mpsc::UnboundedReceiver<Question>,
         mut stop: watch::Receiver<bool>,
     ) {
         spawn_local(Rc::clone(&self).keep_time());
@@ -155,9 +235,11 @@ impl LanTask {
         loop {
             tokio::select! {
                 Some(new) = arrivals.recv() => self.join(new),
+                Some(question) = questions.recv() => question(&self),
                 _ = stop.wait_for(|stop| *stop) => break,
             }
         }
+        self.is_stopping.set(true);
         for client in self.clients.borrow().values() {
             client.stop();
         }
@@ -167,21 +249,28 @@ impl LanTask {
             }
         };
         if tokio::time::timeout(crate::relay::stop_timeout(), all_gone).await.is_err() {
-            debug!("LAN {}: clients did not answer the close", self.settings.name);
+            debug!("LAN {}: clients did not answer the close", self.settings().name);
         }
         for (drop, count) in self.machine.borrow().drops().nonzero() {
-            debug!("LAN {}: dropped {count}: {}", self.settings.name, drop.name());
+            debug!("LAN {}: dropped {count}: {}", self.settings().name, drop.name());
         }
+    }
+
+    /// What it is told, which changes with the configuration.
+    pub(crate) fn settings(&self) -> Rc<LanSettings> {
+        Rc::clone(&self.settings.borrow())
     }
 
     fn join(self: &Rc<Self>, new: NewClient) {
         let peer = new.peer.clone();
-        let config = machine::port(&self.settings);
+        let config = machine::port(&self.settings());
         let port = self.machine.borrow_mut().open_port(config);
+        self.machine.borrow_mut().limit_broadcast(port, new.share.broadcast_frames_per_s);
         match Client::new(new, port) {
             Ok((client, read)) => {
                 let client = Rc::new(client);
-                info!("{peer} joined LAN {}", self.settings.name);
+                info!("{peer} joined LAN {}", self.settings().name);
+                self.members.borrow_mut().insert(port, Rc::clone(client.member()));
                 self.clients.borrow_mut().insert(port, Rc::clone(&client));
                 spawn_local(client.run(Rc::clone(self), read));
             }
@@ -193,13 +282,40 @@ impl LanTask {
         self.drain();
     }
 
-    fn leave(self: &Rc<Self>, port: PortId) {
-        self.clients.borrow_mut().remove(&port);
-        self.machine.borrow_mut().close_port(port);
-        self.drain();
+    /// A client is gone. If its connection was lost, it may come back.
+    fn leave(self: &Rc<Self>, client: &Rc<Client>, was_lost: bool) {
+        let port = client.port();
+        let is_there = self.clients.borrow().get(&port).is_some_and(|there| Rc::ptr_eq(there, client));
+        if is_there {
+            self.clients.borrow_mut().remove(&port);
+            if !(was_lost && self.park(port, client)) {
+                self.close_port(port);
+            }
+            self.drain();
+        }
         if self.clients.borrow().is_empty() {
             self.emptied.notify_one();
         }
+    }
+
+    /// Closes a port, and forgets who was there. The caller drains the machine.
+    fn close_port(&self, port: PortId) {
+        self.forget_member(port);
+        self.captures.end_port(port);
+        self.machine.borrow_mut().close_port(port);
+    }
+
+    /// Forgets who was at a port, but not what passed there.
+    fn forget_member(&self, port: PortId) {
+        if let Some(member) = self.members.borrow_mut().remove(&port) {
+            self.past_traffic.add(&member.traffic);
+        }
+    }
+
+    /// Has a client go; tells whether there is one of this number, which [`Member::id`] is.
+    pub(crate) fn kick(&self, id: u64) -> bool {
+        let client = self.clients.borrow().values().find(|client| client.member().id == id).map(Rc::clone);
+        client.map(|client| client.kick()).is_some() || self.kick_tap(id)
     }
 
     /// Hands out all that the machine has to say. To be called after everything that may make it speak.
@@ -235,16 +351,35 @@ impl LanTask {
         }
     }
 
-    /// Since when a port's client is on the LAN.
-    pub(crate) fn joined(&self, port: PortId) -> Option<tokio::time::Instant> {
-        Some(self.clients.borrow().get(&port)?.joined())
+    /// What the guests of a port go out by.
+    pub(crate) fn dialer(&self, port: PortId) -> Arc<Dialer> {
+        let own = self.clients.borrow().get(&port).and_then(|client| client.dialer());
+        own.unwrap_or_else(|| Arc::clone(&self.egress.dialer))
+    }
+
+    /// What a port's client may use.
+    pub(crate) fn share(&self, port: PortId) -> Option<Rc<Share>> {
+        Some(Rc::clone(self.clients.borrow().get(&port)?.share()))
+    }
+
+    /// Since when somebody is at a port; those whose connection is lost come last.
+    pub(crate) fn joined(&self, port: PortId) -> Option<(bool, tokio::time::Instant)> {
+        let here = self.members.borrow().get(&port).map(|member| (false, member.joined()));
+        here.or_else(|| Some((true, self.away_since(port)?)))
     }
 
     /// Moves frames from a port's queue to its client.
     fn pump(&self, port: PortId) {
         let client = self.clients.borrow().get(&port).map(Rc::clone);
         if let Some(client) = client {
-            client.pump(&mut self.machine.borrow_mut(), self.clock.now(), &mut self.outgoing.borrow_mut());
+            client.pump(
+                &mut self.machine.borrow_mut(),
+                self.clock.now(),
+                &mut self.outgoing.borrow_mut(),
+                &self.captures,
+            );
+        } else if let Some(tap) = self.taps.borrow().get(&port) {
+            tap.pump(&mut self.machine.borrow_mut(), self.clock.now(), &self.captures);
         }
     }
 
@@ -270,7 +405,7 @@ impl LanTask {
     async fn tell_wall_clock(self: Rc<Self>) {
         loop {
             tokio::time::sleep(WALL_CLOCK_INTERVAL).await;
-            self.machine.borrow_mut().set_wall_clock(self.clock.now(), clock::unix_us());
+            self.machine.borrow_mut().set_wall_clock(self.clock.now(), unix_us());
         }
     }
 }

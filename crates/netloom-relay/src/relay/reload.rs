@@ -1,0 +1,199 @@
+//! Another configuration for a relay at work: what can change under its guests does, and the rest is named and stays as it is until a restart.
+
+use std::mem;
+use std::sync::Arc;
+
+use tokio_rustls::TlsAcceptor;
+
+use super::bind;
+use super::start::{Lan, Running};
+use crate::config::{Config, LanSettings};
+use crate::tls;
+
+/// Keeps logging by another filter.
+pub type SetLogFilter = Box<dyn Fn(Option<&str>) + Send>;
+
+/// What of a configuration takes a restart: its name, and whether two configurations differ in it.
+type Fixed<T> = (&'static str, fn(&T, &T) -> bool);
+
+const FIXED: &[Fixed<Config>] = &[
+    ("listen.addresses", |a, b| a.listen != b.listen),
+    ("listen.qemu", |a, b| a.qemu_listen != b.qemu_listen),
+    ("listen.plain and redirect", |a, b| {
+        (&a.listen_plain, &a.listen_redirect) != (&b.listen_plain, &b.listen_redirect)
+    }),
+    ("TLS on or off", |a, b| a.tls.is_some() != b.tls.is_some()),
+    ("tokens", |a, b| a.tokens != b.tokens),
+    ("listen.max_connections", |a, b| a.max_connections != b.max_connections),
+    ("listen.root", |a, b| a.root != b.root),
+    ("wisp", |a, b| a.wisp != b.wisp),
+    ("cors", |a, b| a.cors != b.cors),
+    ("control", |a, b| a.control != b.control),
+];
+
+const FIXED_OF_LAN: &[Fixed<LanSettings>] = &[
+    ("subnet", |a, b| a.subnet != b.subnet),
+    ("ipv6", |a, b| a.ipv6 != b.ipv6),
+    ("mtu", |a, b| a.mtu != b.mtu),
+    ("gateway_mac", |a, b| a.gateway_mac != b.gateway_mac),
+    ("pool", |a, b| a.pool != b.pool),
+    ("lease_s", |a, b| a.lease_s != b.lease_s),
+    ("gateway", |a, b| a.gateway != b.gateway),
+    ("dhcp", |a, b| a.dhcp != b.dhcp),
+    ("dns", |a, b| a.dns != b.dns),
+    ("host_loopback", |a, b| a.host_loopback != b.host_loopback),
+    ("max_clients", |a, b| a.max_clients != b.max_clients),
+];
+
+/// Has a relay go by `new` in place of `config`, which becomes what is in effect. Tells what was done and what was kept, in lines.
+pub(super) async fn apply(
+    running: &mut Running,
+    config: &mut Config,
+    new: Config,
+    set_log_filter: &SetLogFilter,
+) -> Vec<String> {
+    let mut done = Done::default();
+    if new.log != config.log {
+        set_log_filter(new.log.as_deref());
+        done.changed("log.filter");
+    }
+    if (&new.public_names, &new.origins) != (&config.public_names, &config.origins) {
+        running.entrance.set_gate(&new);
+        done.changed("listen.public_names and origins");
+    }
+    if new.hosts != config.hosts {
+        running.entrance.set_hosts(new.hosts.clone());
+        done.changed("hosts");
+    }
+    if let (Some(tls), Some(_)) = (&new.tls, &config.tls) {
+        match tls::server_config(tls) {
+            Ok(read) => {
+                running.entrance.set_tls(TlsAcceptor::from(Arc::new(read)));
+                config.tls = new.tls.clone();
+                done.lines.push("certificate and key: read again".to_owned());
+            }
+            Err(error) => done.lines.push(format!("certificate and key: {error}; the old ones stay")),
+        }
+    }
+    if new.limits != config.limits {
+        running.limits.apply(&new.limits);
+        done.changed("limits");
+    }
+    let is_egress_new = new.egress != config.egress;
+    if is_egress_new {
+        running.egress.set(&new.egress);
+        done.changed("egress");
+    }
+    for (name, differ) in FIXED {
+        if differ(config, &new) {
+            done.kept(name);
+        }
+    }
+    change_lans(running, &mut config.lans, &new.lans, is_egress_new, &mut done).await;
+    let Config { log, drain_timeout_s, public_names, origins, hosts, limits, egress, .. } = new;
+    config.log = log;
+    config.public_names = public_names;
+    config.origins = origins;
+    config.hosts = hosts;
+    config.limits = limits;
+    config.drain_timeout_s = drain_timeout_s;
+    config.egress = egress;
+    done.lines()
+}
+
+async fn change_lans(
+    running: &mut Running,
+    settings: &mut Vec<LanSettings>,
+    new: &[LanSettings],
+    is_egress_new: bool,
+    done: &mut Done,
+) {
+    let (mut lans, mut in_effect) = (Vec::new(), Vec::new());
+    let mut old: Vec<_> = mem::take(&mut running.lans).into_iter().zip(mem::take(settings)).collect();
+    for wanted in new {
+        let name = &wanted.name;
+        let Some(at) = old.iter().position(|(_, settings)| settings.name == *name) else {
+            match start(running, wanted) {
+                Ok(lan) => {
+                    lans.push(lan);
+                    in_effect.push(wanted.clone());
+                    done.lines.push(format!("LAN {name}: added"));
+                }
+                Err(error) => done.lines.push(format!("LAN {name}: not added: {error:#}")),
+            }
+            continue;
+        };
+        let (lan, settings) = old.remove(at);
+        let merged = merge(&settings, wanted, done);
+        if is_egress_new || merged != settings {
+            let terms = running.egress.lan_terms(&merged);
+            let told = merged.clone();
+            let failed = lan.handle.ask(move |lan| lan.reconfigure(told, terms)).await;
+            done.lines.extend(failed.unwrap_or_else(|stopped| vec![stopped.to_string()]));
+        }
+        if merged != settings {
+            done.changed(&format!("LAN {name}"));
+        }
+        lans.push(lan);
+        in_effect.push(merged);
+    }
+    running.entrance.set_lans(lans.iter().map(|lan| lan.handle.clone()).collect());
+    for (lan, settings) in old {
+        done.lines.push(format!("LAN {}: removed, and its guests with it", settings.name));
+        lan.stop().await;
+    }
+    (running.lans, *settings) = (lans, in_effect);
+    running.show_lans();
+}
+
+fn start(running: &Running, settings: &LanSettings) -> anyhow::Result<Lan> {
+    let forwards = bind::forwards(settings)?;
+    Lan::start(settings, &running.egress, forwards, bind::taps(settings)?)
+}
+
+/// What a LAN goes by: what is wanted, but for what takes a restart.
+fn merge(old: &LanSettings, wanted: &LanSettings, done: &mut Done) -> LanSettings {
+    for (name, differ) in FIXED_OF_LAN {
+        if differ(old, wanted) {
+            done.kept(&format!("LAN {}: {name}", old.name));
+        }
+    }
+    LanSettings {
+        name: old.name.clone(),
+        subnet: old.subnet,
+        ipv6: old.ipv6,
+        mtu: old.mtu,
+        gateway_mac: old.gateway_mac,
+        pool: old.pool,
+        lease_s: old.lease_s,
+        gateway: old.gateway,
+        dhcp: old.dhcp,
+        dns: old.dns,
+        host_loopback: old.host_loopback,
+        max_clients: old.max_clients,
+        ..wanted.clone()
+    }
+}
+
+/// What came of it.
+#[derive(Default)]
+struct Done {
+    lines: Vec<String>,
+}
+
+impl Done {
+    fn changed(&mut self, what: &str) {
+        self.lines.push(format!("{what}: changed"));
+    }
+
+    fn kept(&mut self, what: &str) {
+        self.lines.push(format!("{what}: kept as it is until a restart"));
+    }
+
+    fn lines(mut self) -> Vec<String> {
+        if self.lines.is_empty() {
+            self.lines.push("nothing has changed".to_owned());
+        }
+        self.lines
+    }
+}

@@ -1,0 +1,143 @@
+//! Another configuration for a relay at work: what can change does, what cannot is named, and no guest loses a flow.
+
+#![allow(clippy::expect_used, reason = "a test that cannot go on panics")]
+
+mod common;
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::PathBuf;
+
+use common::leased::{Leased, query};
+use common::packet::{GATEWAY, echo_request, ethertype, udp_payload};
+use common::{Guest, Relay};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+const HOST: Ipv4Addr = Ipv4Addr::new(192, 168, 86, 254);
+
+/// A relay with a file.
+struct Configured {
+    relay: Relay,
+    file: PathBuf,
+    _folder: TempDir,
+}
+
+impl Configured {
+    fn start(text: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("netloom.toml");
+        fs::write(&file, text).expect("written");
+        let relay = Relay::start(&["--config", file.to_str().expect("text")]);
+        Self { relay, file, _folder: folder }
+    }
+
+    /// Has the relay read another file, and waits until it says `line`.
+    fn reload(&self, text: &str, line: &str) {
+        fs::write(&self.file, text).expect("written");
+        self.relay.signal(Signal::HUP);
+        self.relay.wait_for_log(line);
+    }
+}
+
+fn server() -> (UdpSocket, SocketAddr) {
+    let server = UdpSocket::bind("127.0.0.1:0").expect("a server");
+    server.set_read_timeout(Some(common::PATIENCE)).expect("a timeout");
+    let port = server.local_addr().expect("its address").port();
+    (server, (HOST, port).into())
+}
+
+const OPEN: &str = "[[lan]]\nname = \"default\"\nhost_loopback = true\n";
+
+#[test]
+fn rules_change_for_new_flows_and_leave_those_that_stand() {
+    let configured = Configured::start(OPEN);
+    let mut leased = Leased::new(&configured.relay, 1);
+    let ((one, to_one), (other, to_other)) = (server(), server());
+    leased.udp(1, 4000, to_one, b"hello");
+    let (_, from) = one.recv_from(&mut [0; 100]).expect("the datagram arrives");
+    let closed = format!("{OPEN}deny = [\"*\"]\n");
+    configured.reload(&closed, "reload: LAN default: changed");
+    leased.udp(1, 4001, to_other, b"let me out");
+    one.send_to(b"still there?", from).expect("sent");
+    let back = leased.guest.expect("the datagram", |frame| udp_payload(frame, 4000).is_some());
+    assert_eq!(udp_payload(&back, 4000), Some(&b"still there?"[..]));
+    leased.send(1, GATEWAY, 1, &echo_request(1, 1, b"judged?"));
+    let is_echo = |frame: &[u8]| ethertype(frame) == 0x0800 && frame[23] == 1 && frame[34] == 0;
+    leased.guest.expect("the gateway's echo", is_echo);
+    other.set_nonblocking(true).expect("it can be asked");
+    assert!(other.recv(&mut [0; 100]).is_err(), "the new flow was refused");
+    configured.reload(OPEN, "reload: LAN default: changed");
+}
+
+#[test]
+fn names_leases_and_forwards_come_and_go() {
+    let configured = Configured::start(OPEN);
+    let port = {
+        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+        free.local_addr().expect("its address").port()
+    };
+    let more = format!(
+        "{OPEN}records = {{ \"new.lan\" = \"192.168.86.77\" }}\nleases = {{ \"02:00:00:00:00:05\" = \"192.168.86.55\" }}\nforwards = [\"{port}=first:7\"]\n"
+    );
+    let mut leased = Leased::new(&configured.relay, 1);
+    configured.reload(&more, "reload: LAN default: changed");
+    leased.udp(1, 5000, (GATEWAY, 53).into(), &query(7, "new.lan"));
+    let back = leased.guest.expect("an answer", |frame| udp_payload(frame, 5000).is_some());
+    assert!(udp_payload(&back, 5000).expect("the answer").ends_with(&[192, 168, 86, 77]));
+    assert_eq!(Leased::new(&configured.relay, 5).address, Ipv4Addr::new(192, 168, 86, 55));
+    let mut forwarded = TcpStream::connect(("127.0.0.1", port)).expect("the forward listens");
+    let is_syn = |frame: &[u8]| ethertype(frame) == 0x0800 && frame[23] == 6 && frame[47] & 0x02 != 0;
+    leased.guest.expect("a connection", is_syn);
+    drop(forwarded.write_all(b"x"));
+    configured.reload(OPEN, "reload: LAN default: changed");
+    common::wait_until(
+        || TcpStream::connect(("127.0.0.1", port)).is_err(),
+        || "the forward's end".to_owned(),
+    );
+}
+
+#[test]
+fn lans_come_and_go_and_what_takes_a_restart_is_named() {
+    let configured = Configured::start("");
+    let address = configured.relay.address;
+    assert!(Guest::connect(address, "/lan/two", &[]).is_err_and(|answer| answer.contains("404")));
+    configured.reload("[[lan]]\nname = \"two\"\nsubnet = \"10.2.0.0/24\"\n", "reload: LAN two: added");
+    let mut guest = configured.relay.guest_on("/lan/two");
+    let kept = "[listen]\nmax_connections = 77\n[[lan]]\nname = \"two\"\nsubnet = \"10.3.0.0/24\"\n";
+    configured.reload(kept, "reload: LAN two: subnet: kept as it is until a restart");
+    assert!(configured.relay.log().contains("listen.max_connections: kept"), "{}", configured.relay.log());
+    configured.reload("", "reload: LAN two: removed");
+    assert_eq!(guest.next(), None);
+    assert_eq!(guest.closed, Some(Some(1001)));
+    assert!(Guest::connect(address, "/lan/two", &[]).is_err_and(|answer| answer.contains("404")));
+    configured.relay.guest();
+}
+
+#[test]
+fn a_file_that_is_wrong_changes_nothing() {
+    let configured = Configured::start(OPEN);
+    let mut leased = Leased::new(&configured.relay, 1);
+    configured.reload("[lsten]\n", "all stays as it is");
+    assert!(configured.relay.log().contains("netloom.toml:1"), "{}", configured.relay.log());
+    let (server, to) = server();
+    leased.udp(1, 4000, to, b"hello");
+    server.recv_from(&mut [0; 100]).expect("the datagram arrives");
+}
+
+#[test]
+fn who_may_connect_and_what_is_logged_change() {
+    let configured = Configured::start("");
+    let address = configured.relay.address;
+    let foreign = ["Origin: https://page.example"];
+    assert!(Guest::connect(address, "/", &foreign).is_err_and(|answer| answer.contains("403")));
+    let admitted = "[listen]\norigins = [\"https://page.example\"]\n[log]\nfilter = \"debug\"\n";
+    configured.reload(admitted, "reload: log.filter: changed");
+    drop(Guest::connect(address, "/", &foreign).expect("it is admitted"));
+    let mut answer = String::new();
+    let mut stream = TcpStream::connect(address).expect("the relay listens");
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n").expect("sent");
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.contains("403"), "{answer}");
+}

@@ -1,0 +1,161 @@
+//! Coming back: guests whose connection was lost have their port, their lease and their flows again.
+
+#![allow(clippy::expect_used, reason = "a test that cannot go on panics")]
+
+mod common;
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+
+use common::leased::Leased;
+use common::packet::{arp_request, ethertype, frame, mac, udp_payload};
+use common::{Guest, Relay};
+use netloom_proto::websocket::Opcode;
+
+const HOST: Ipv4Addr = Ipv4Addr::new(192, 168, 86, 254);
+
+/// A server that hears of a guest, and where it hears it from.
+struct Heard {
+    server: UdpSocket,
+    from: SocketAddr,
+}
+
+fn speak(leased: &mut Leased, server: UdpSocket) -> Heard {
+    let to = (HOST, server.local_addr().expect("its address").port()).into();
+    leased.udp(1, 4000, to, b"hello");
+    let (_, from) = server.recv_from(&mut [0; 100]).expect("the datagram arrives");
+    Heard { server, from }
+}
+
+fn server() -> UdpSocket {
+    let server = UdpSocket::bind("127.0.0.1:0").expect("a server");
+    server.set_read_timeout(Some(common::PATIENCE)).expect("a timeout");
+    server
+}
+
+/// What is sent to where the guest was heard from reaches it.
+fn is_reached(leased: &mut Leased, heard: &Heard) {
+    heard.server.send_to(b"still there?", heard.from).expect("sent");
+    let back = leased.guest.expect("the datagram", |frame| udp_payload(frame, 4000).is_some());
+    assert_eq!(udp_payload(&back, 4000), Some(&b"still there?"[..]));
+}
+
+/// The value to show of the cookie that an upgrade was answered with.
+fn cookie(guest: &Guest) -> String {
+    let line = guest
+        .head
+        .lines()
+        .find_map(|line| line.to_ascii_lowercase().strip_prefix("set-cookie: ").map(str::to_owned));
+    let line = line.expect("a cookie");
+    assert!(line.contains("httponly"), "{line}");
+    format!("Cookie: {}", line.split(';').next().expect("its pair"))
+}
+
+#[test]
+fn a_guest_that_only_listens_is_asked_and_has_its_flows_again() {
+    let relay = Relay::start(&["--host-loopback"]);
+    let mut leased = Leased::new(&relay, 1);
+    let heard = speak(&mut leased, server());
+    leased.guest = Guest::connect(relay.address, "/", &[]).expect("it comes back");
+    let asked = leased.guest.expect("a question after its address", |frame| {
+        ethertype(frame) == 0x0806 && frame[20..22] == [0, 1]
+    });
+    assert_eq!(asked[38..42], leased.address.octets());
+    assert_eq!(asked[..6], mac(1), "nobody else is asked");
+    let gateway: [u8; 6] = asked[22..28].try_into().expect("six octets");
+    let reply =
+        [&[0, 1, 8, 0, 6, 4, 0, 2], &mac(1)[..], &leased.address.octets(), &gateway, &[0; 4]].concat();
+    leased.guest.send(&frame(gateway, mac(1), 0x0806, &reply));
+    is_reached(&mut leased, &heard);
+    relay.wait_for_log("has come back for the guest 02:00:00:00:00:01");
+}
+
+#[test]
+fn a_cookie_opens_where_the_mac_address_does_not() {
+    let relay = Relay::start(&["--host-loopback", "--resume-by-mac", "off"]);
+    let mut leased = Leased::new(&relay, 1);
+    let shown = cookie(&leased.guest);
+    let heard = speak(&mut leased, server());
+    let lost = std::mem::replace(
+        &mut leased.guest,
+        Guest::connect(relay.address, "/", &[]).expect("another guest may come"),
+    );
+    drop(lost);
+    relay.wait_for_log("connection ended");
+    let hello = arp_request(mac(1), leased.address, HOST);
+    leased.guest.send(&hello);
+    leased.guest.send_message(Opcode::Ping, b"judged?");
+    while leased.guest.pongs.is_empty() {
+        assert!(leased.guest.fill(), "the connection ended");
+    }
+    assert!(!relay.log().contains("has come back"), "{}", relay.log());
+    leased.guest = Guest::connect(relay.address, "/", &[&shown]).expect("it comes back");
+    assert_eq!(cookie(&leased.guest), shown, "it keeps its cookie");
+    leased.guest.send(&hello);
+    is_reached(&mut leased, &heard);
+}
+
+#[test]
+fn a_connection_that_is_dead_unnoticed_gives_way_and_a_live_one_does_not() {
+    let relay = Relay::start(&["--host-loopback"]);
+    let mut leased = Leased::new(&relay, 1);
+    let heard = speak(&mut leased, server());
+    // Nobody reads it any more, so that its pings stay without answer.
+    let dead =
+        std::mem::replace(&mut leased.guest, Guest::connect(relay.address, "/", &[]).expect("it comes back"));
+    leased.guest.send(&arp_request(mac(1), leased.address, HOST));
+    relay.wait_for_log("has come back for its guest");
+    is_reached(&mut leased, &heard);
+    drop(dead);
+
+    let mut clone = Guest::connect(relay.address, "/", &[]).expect("another guest may come");
+    clone.send(&arp_request(mac(1), leased.address, HOST));
+    // The question after its life; the answer goes out with it.
+    leased.guest.send_message(Opcode::Ping, b"here");
+    is_reached(&mut leased, &heard);
+}
+
+#[test]
+fn a_clean_close_leaves_nothing_behind_and_neither_does_a_grace_of_none() {
+    for (flags, is_clean) in
+        [(&["--host-loopback"][..], true), (&["--host-loopback", "--resume-s", "0"], false)]
+    {
+        let relay = Relay::start(flags);
+        let mut leased = Leased::new(&relay, 1);
+        let heard = speak(&mut leased, server());
+        if is_clean {
+            leased.guest.send_message(Opcode::Close, &[]);
+        }
+        drop(leased);
+        relay.wait_for_log("left LAN default");
+        let mut leased = Leased::new(&relay, 1);
+        let again = speak(&mut leased, heard.server);
+        assert_ne!(again.from, heard.from, "the flow is another");
+        assert!(!relay.log().contains("has come back"), "{}", relay.log());
+    }
+}
+
+#[test]
+fn how_long_and_for_whom_is_checked() {
+    let refused = |flags: &[&str]| {
+        let output = common::netloom().arg("relay").args(flags).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).expect("text")
+    };
+    assert!(refused(&["--resume-s", "3601"]).contains("0 to 3600"));
+    assert!(refused(&["--resume-by-mac", "yes"]).contains("off, address or any"));
+}
+
+#[test]
+fn who_is_connected_may_go_on_for_a_while_when_the_relay_stops() {
+    let mut relay = Relay::start(&["--host-loopback", "--drain-timeout", "3600"]);
+    let mut leased = Leased::new(&relay, 1);
+    let heard = speak(&mut leased, server());
+    relay.signal(rustix::process::Signal::TERM);
+    relay.wait_for_log("stopping");
+    let refused = || std::net::TcpStream::connect(relay.address).is_err();
+    common::wait_until(refused, || "new clients to be refused".to_owned());
+    is_reached(&mut leased, &heard);
+    leased.guest.send_message(Opcode::Close, &[]);
+    drop(leased);
+    assert!(relay.wait().success());
+}
