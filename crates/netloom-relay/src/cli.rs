@@ -2,7 +2,11 @@
 //!
 //! Values stay text here; [`config`](crate::config) reads flags and file alike, so that both get the same checks and messages.
 
+pub mod control;
 pub mod cors;
+pub mod limits;
+pub mod setup;
+pub mod token;
 
 use std::path::PathBuf;
 
@@ -25,6 +29,18 @@ pub enum Command {
     /// Serve pages of container2wasm, by the command line of its c2w-net.
     #[command(disable_help_flag = true)]
     C2wNet(C2wNetArgs),
+    /// Write a commented configuration, in which the flags given are filled in.
+    Init(setup::InitArgs),
+    /// Check a configuration, and say in words what it means: who may reach what.
+    Check(setup::CheckArgs),
+    /// Write what a shell completes `netloom` by to standard output.
+    Completions(setup::CompletionsArgs),
+    /// Make, list and revoke the tokens that a relay asks for with --tokens.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Ask a running relay.
+    #[command(flatten)]
+    Control(control::ControlCommand),
 }
 
 /// Flags of `netloom relay`. They win over the file. Those about a LAN are for the LAN `default`, and what the other LANs
@@ -35,10 +51,21 @@ pub struct RelayArgs {
     /// one. Repeatable [default: 127.0.0.1:8086]
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Vec<String>,
+    /// Address where no TLS is spoken, beside those that do. Repeatable
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen_plain: Vec<String>,
+    /// Address where HTTP is redirected to the first --listen, which needs --tls-cert. Repeatable
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen_redirect: Vec<String>,
     /// Listen for QEMU itself, `-netdev stream`: on ADDRESS:PORT or a port alone over TCP, or on a unix socket. For the LAN `default`, or
     /// the one named before. Repeatable
     #[arg(long, value_name = "[LAN=]ADDRESS|unix:PATH")]
     pub qemu_listen: Vec<String>,
+    /// Join a TAP interface to the LAN `default`, or the one named before: a new one, which goes with the relay, or one that is there.
+    /// `bridge=NAME` makes it a port of a bridge, `netns=NAME|PID|PATH` puts it into a network namespace, `address=IP/PREFIX` gives it
+    /// an address, `mac=MAC` its MAC address. Repeatable
+    #[arg(long, value_name = "[LAN=]NAME[,KEY=VALUE]")]
+    pub tap: Vec<String>,
     /// Speak TLS (wss://) by this certificate, a PEM file with its chain. Needs --tls-key
     #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<String>,
@@ -51,6 +78,10 @@ pub struct RelayArgs {
     /// Host name under which the relay is reached, beside localhost and addresses. Repeatable
     #[arg(long, value_name = "NAME")]
     pub public_name: Vec<String>,
+    /// Serve only who shows a token of this file: as /t/TOKEN before the path, as `?token=`, or as `Authorization: Bearer`. `netloom token`
+    /// makes it
+    #[arg(long, value_name = "FILE")]
+    pub tokens: Option<String>,
     /// What / and every path that names nothing else lead to: `lan`, or `wisp` or `cors` for clients that can only be given a host
     /// [default: lan]
     #[arg(long, value_name = "lan|wisp|cors")]
@@ -96,10 +127,16 @@ pub struct RelayArgs {
     /// A LAN as other programs lay it out, with their addresses: `c2w`, `v86` or `websockproxy`. What is said beside it wins
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
-    /// Lead a TCP port of this host to a guest: `8080=first:80`, `127.0.0.1:8080=192.168.86.100:80`, or a guest by MAC address or name.
-    /// Repeatable
-    #[arg(long, value_name = "LISTEN=GUEST:PORT")]
+    /// Lead a port of this host to a guest: `8080=first:80`, `127.0.0.1:8080=192.168.86.100:80`, `udp:5353=dns.lan:53`, or a guest by MAC
+    /// address; `lab/first:80` for a guest of LAN lab; `,keep-source` at the end has the guest see who asks. Repeatable
+    #[arg(long, value_name = "[udp:]LISTEN=GUEST:PORT")]
     pub forward: Vec<String>,
+    /// Host name that leads to a guest's web server, guests being written as for --forward. Repeatable
+    #[arg(long, value_name = "NAME=GUEST:PORT")]
+    pub host: Vec<String>,
+    /// Do not lead GUEST.localhost to the guest's web server, nor PORT.GUEST.localhost
+    #[arg(long)]
+    pub no_guest_hosts: bool,
     /// No gateway: guests reach each other and the services, nothing outside
     #[arg(long)]
     pub no_gateway: bool,
@@ -112,6 +149,18 @@ pub struct RelayArgs {
     /// Let guests reach this host's loopback at host.lan: the LAN's last address, and ::254 of its IPv6 prefix
     #[arg(long)]
     pub host_loopback: bool,
+    /// How long the port of a guest whose connection was lost is kept for it, with its lease and its connections, in seconds, 0 to 3600
+    /// [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    pub resume_s: Option<i64>,
+    /// Who may have it back that shows neither its cookie nor its token: nobody, who comes from the same address, or all
+    /// [default: address]
+    #[arg(long, value_name = "off|address|any")]
+    pub resume_by_mac: Option<String>,
+    /// How long clients may go on when the relay is told to stop, in seconds, 0 to 3600; new ones are refused meanwhile, and a second
+    /// signal stops at once [default: 0]
+    #[arg(long, value_name = "SECONDS")]
+    pub drain_timeout: Option<i64>,
     /// DNS server to ask instead of those of /etc/resolv.conf. Repeatable
     #[arg(long, value_name = "IP[:PORT]")]
     pub dns: Vec<String>,
@@ -121,9 +170,15 @@ pub struct RelayArgs {
     /// A fixed DHCP lease of the default LAN. Repeatable
     #[arg(long, value_name = "MAC=IP")]
     pub lease: Vec<String>,
+    /// The control API.
+    #[command(flatten)]
+    pub control: control::ControlArgs,
     /// The CORS proxy.
     #[command(flatten)]
     pub cors: cors::CorsArgs,
+    /// Limits.
+    #[command(flatten)]
+    pub limits: limits::LimitArgs,
     /// Read the configuration from a TOML file
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -157,5 +212,9 @@ pub fn one_line(error: &clap::Error) -> String {
     if let Some(rest) = said.strip_prefix("error: ") {
         said = rest.to_owned();
     }
-    format!("netloom: {said} (see `netloom relay --help`)")
+    // What was to be done, as far as it was understood.
+    let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage: ")).unwrap_or("netloom relay");
+    let is_word = |word: &&str| word.starts_with(|c: char| c.is_ascii_lowercase());
+    let command: Vec<_> = usage.split(' ').take_while(is_word).collect();
+    format!("netloom: {said} (see `{} --help`)", command.join(" "))
 }

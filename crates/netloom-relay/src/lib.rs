@@ -7,19 +7,29 @@
 //!                                          └─▶ cors, doh ─▶ dial
 //! ```
 
+pub mod access;
 pub mod c2w_net;
+mod capture;
 pub mod cli;
+mod conduit;
 pub mod config;
+mod control;
 mod cors;
 mod doh;
 mod egress;
 mod forward;
 pub mod guest;
+mod hop_by_hop;
+mod hosts;
 mod lan;
+mod limit;
 mod listen;
 mod random;
 pub mod relay;
+pub mod setup;
 mod socket;
+mod tap;
 mod tls;
+pub mod verbs;
 mod wisp;
 mod zone;

@@ -4,12 +4,18 @@ use std::fmt::Display;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
+use netloom_relay::access;
 use netloom_relay::c2w_net::{self, C2wNet};
-use netloom_relay::cli::{self, Cli, Command};
+use netloom_relay::cli::{self, Cli, Command, RelayArgs};
 use netloom_relay::config::Config;
 use netloom_relay::guest::Outgoing;
-use tracing_subscriber::EnvFilter;
+use netloom_relay::relay::{SetLogFilter, Source};
+use netloom_relay::setup;
+use netloom_relay::verbs::{self, Failure};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, reload};
 
 /// Exit code for bad arguments and configuration.
 const EXIT_USAGE: u8 = 2;
@@ -29,7 +35,7 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Relay(args) => match Config::load(&args) {
             Ok(config) if args.check => print!("{}", config.to_toml()),
-            Ok(config) => return serve(&config, None),
+            Ok(config) => return serve(config, Some(*args), None),
             Err(error) => return wrong(&error),
         },
         Command::C2wNet(args) => match c2w_net::parse(&args.arguments) {
@@ -38,9 +44,42 @@ fn main() -> ExitCode {
                 if let Some(warning) = warning {
                     eprintln!("netloom: {warning}");
                 }
-                return serve(&config, outgoing);
+                return serve(*config, None, outgoing);
             }
             Err(error) => return wrong(&error),
+        },
+        Command::Init(args) => match setup::init(&args.file, &args.relay, args.force) {
+            Ok(()) => {
+                let file = args.file.display();
+                println!(
+                    "wrote {file}: edit it, then run `netloom check {file}` and `netloom relay --config {file}`"
+                );
+            }
+            Err(error) => return wrong(&error),
+        },
+        Command::Check(args) => {
+            match Config::load(&RelayArgs { config: Some(args.file), ..RelayArgs::default() }) {
+                Ok(config) => print!("{}", setup::explain(&config)),
+                Err(error) => return wrong(&error),
+            }
+        }
+        Command::Completions(args) => {
+            clap_complete::generate(args.shell, &mut Cli::command(), "netloom", &mut std::io::stdout());
+        }
+        Command::Token(command) => match access::command::run(&command) {
+            Ok(said) => print!("{said}"),
+            Err(error) => {
+                eprintln!("netloom: {error:#}");
+                return ExitCode::FAILURE;
+            }
+        },
+        Command::Control(command) => match verbs::run(&command) {
+            Ok(said) => print!("{said}"),
+            Err(error @ Failure::Usage(_)) => return wrong(&error),
+            Err(error) => {
+                eprintln!("netloom: {error}");
+                return ExitCode::FAILURE;
+            }
         },
     }
     ExitCode::SUCCESS
@@ -51,16 +90,17 @@ fn wrong(error: &impl Display) -> ExitCode {
     ExitCode::from(EXIT_USAGE)
 }
 
-fn serve(config: &Config, outgoing: Option<Outgoing>) -> ExitCode {
-    let filter = config.log.clone().or_else(|| std::env::var("RUST_LOG").ok()).unwrap_or_default();
-    let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).parse_lossy(filter);
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+fn serve(config: Config, args: Option<RelayArgs>, outgoing: Option<Outgoing>) -> ExitCode {
+    let (filter, log) = reload::Layer::new(filter(config.log.as_deref()));
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
-    match netloom_relay::relay::run(config, outgoing) {
+        .with_target(false);
+    tracing_subscriber::registry().with(filter).with(lines).init();
+    // The layer is there for as long as the program is.
+    let set_log_filter: SetLogFilter = Box::new(move |text| drop(log.reload(self::filter(text))));
+    let source = args.map(|args| Source { args, set_log_filter });
+    match netloom_relay::relay::run(config, source, outgoing) {
         Ok(None) => ExitCode::SUCCESS,
         // A program that a signal ended has no code.
         Ok(Some(status)) => {
@@ -71,4 +111,10 @@ fn serve(config: &Config, outgoing: Option<Outgoing>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What to log: as configured, else as the environment says.
+fn filter(configured: Option<&str>) -> EnvFilter {
+    let text = configured.map(str::to_owned).or_else(|| std::env::var("RUST_LOG").ok()).unwrap_or_default();
+    EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).parse_lossy(text)
 }

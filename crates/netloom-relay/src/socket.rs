@@ -1,12 +1,16 @@
 //! A guest's socket, whatever its kind, and reading a socket without asking it a second time whether it is empty.
 
-use std::io::{self, IoSliceMut};
-use std::os::fd::AsFd;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
+use rustls::ServerConnection;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
+
+use crate::tls::TlsSocket;
 
 /// Silence after which the kernel asks a TCP peer for a sign of life, and how often it asks before the peer is given up: as long together as
 /// WebSocket's pings take.
@@ -20,6 +24,8 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
 pub(crate) enum Detached {
     Tcp(std::net::TcpStream),
     Unix(std::os::unix::net::UnixStream),
+    /// TCP under TLS, with its session.
+    Tls(std::net::TcpStream, Box<ServerConnection>),
 }
 
 /// A guest's socket.
@@ -27,6 +33,7 @@ pub(crate) enum Detached {
 pub(crate) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<TlsSocket>),
 }
 
 impl Detached {
@@ -35,6 +42,9 @@ impl Detached {
         Ok(match self {
             Self::Tcp(stream) => Socket::Tcp(TcpStream::from_std(stream)?),
             Self::Unix(stream) => Socket::Unix(UnixStream::from_std(stream)?),
+            Self::Tls(stream, session) => {
+                Socket::Tls(Box::new(TlsSocket::new(TcpStream::from_std(stream)?, *session)))
+            }
         })
     }
 }
@@ -44,6 +54,7 @@ impl Socket {
         match self {
             Self::Tcp(stream) => stream.readable().await,
             Self::Unix(stream) => stream.readable().await,
+            Self::Tls(socket) => socket.readable().await,
         }
     }
 
@@ -51,6 +62,7 @@ impl Socket {
         match self {
             Self::Tcp(stream) => stream.writable().await,
             Self::Unix(stream) => stream.writable().await,
+            Self::Tls(socket) => socket.stream().writable().await,
         }
     }
 
@@ -62,6 +74,36 @@ impl Socket {
                 let try_io = |attempt: &mut dyn FnMut() -> _| stream.try_io(Interest::READABLE, attempt);
                 read_once(stream, &mut [IoSliceMut::new(buffer)], try_io)
             }
+            Self::Tls(socket) => socket.read(buffer),
+        }
+    }
+
+    /// See [`TcpStream::try_write_vectored`].
+    pub(crate) fn try_write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_write_vectored(parts),
+            Self::Unix(stream) => stream.try_write_vectored(parts),
+            Self::Tls(socket) => socket.try_write_vectored(parts),
+        }
+    }
+
+    /// Says that no more follows what was written.
+    pub(crate) fn shutdown_write(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
+            Self::Unix(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
+            Self::Tls(socket) => {
+                socket.notify_close();
+                SockRef::from(socket.stream()).shutdown(Shutdown::Write)
+            }
+        }
+    }
+
+    /// Has the other end see a reset when this is dropped. A unix socket has none: it sees the end.
+    pub(crate) fn reset_on_drop(&self) {
+        if let Self::Tcp(stream) = self {
+            // Fails only where the peer has reset already.
+            drop(SockRef::from(stream).set_linger(Some(Duration::ZERO)));
         }
     }
 
@@ -69,8 +111,43 @@ impl Socket {
         match self {
             Self::Tcp(stream) => stream.try_write(bytes),
             Self::Unix(stream) => stream.try_write(bytes),
+            Self::Tls(socket) => socket.try_write(bytes),
         }
     }
+
+    /// Ends both directions, though what has the socket keeps it.
+    pub(crate) fn shutdown(&self) -> io::Result<()> {
+        if let Self::Tls(socket) = self {
+            socket.notify_close();
+        }
+        SockRef::from(self).shutdown(Shutdown::Both)
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+            Self::Tls(socket) => socket.stream().as_fd(),
+        }
+    }
+}
+
+/// Writes as much as a socket takes, by its `try_write`; less than all of it if the socket takes no more for now.
+pub(crate) fn write_ready(
+    bytes: &[u8],
+    mut try_write: impl FnMut(&[u8]) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match try_write(&bytes[written..]) {
+            Ok(more) => written += more,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(written)
 }
 
 /// Has the kernel find out that the peer is gone, for a protocol that has no sign of life of its own.

@@ -1,15 +1,18 @@
 //! Streams reach nothing of this host or its networks unless a rule says so: by Wisp over TCP and UDP, and as plain streams, however the
-//! address is written, and whatever DNS says of a name. The same for guests is in `policy.rs`.
+//! address is written, and whatever DNS says of a name. Forwards lead to guests and nowhere else. The same for guests is in `policy.rs`,
+//! for the CORS proxy in `cors_egress.rs`.
 
 #![allow(clippy::expect_used, reason = "a test that cannot go on panics")]
 
 mod common;
 
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 
+use common::http::ask;
 use common::leased::answer;
 use common::wisp::WispClient;
-use common::{Guest, Relay};
+use common::{Guest, Relay, netloom};
 use netloom_core::service::dns::question;
 use netloom_proto::wisp::{Kind, Packet, Reason};
 
@@ -212,4 +215,102 @@ fn what_a_rule_opens_is_reached() {
         client.open_host(stream, kind, host, ears.port);
         assert_eq!(client.reason(stream), Reason::BLOCKED, "{host} by {kind:?}");
     }
+}
+
+#[test]
+fn a_forward_does_not_lead_out_of_its_lan() {
+    for target in
+        ["127.0.0.1", "[::1]", "0.0.0.0", "255.255.255.255", "224.0.0.1", "192.0.2.1", "[2001:db8::1]"]
+    {
+        let forward = format!("127.0.0.1:0={target}:80");
+        let output = netloom().args(["relay", "--forward", &forward]).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{target}: {said}");
+        assert!(said.contains("is no guest of"), "{target}: {said}");
+    }
+}
+
+#[test]
+fn a_forward_leads_to_guests_and_nowhere_else() {
+    let ears = Ears::new();
+    // Whatever streams may reach, and by names that DNS knows.
+    let mut flags: Vec<String> =
+        ["--host-loopback", "--allow", "0.0.0.0/0", "--allow", "::/0", "--dns", &dns().to_string()]
+            .map(str::to_owned)
+            .into();
+    let targets =
+        ["192.168.86.1", "192.168.86.254", "192.168.86.255", "localhost", "loopback.example", "first"];
+    for target in targets {
+        for listen in ["127.0.0.1:0", "udp:127.0.0.1:0"] {
+            flags.extend(["--forward".to_owned(), format!("{listen}={target}:{}", ears.port)]);
+        }
+    }
+    let relay = Relay::start(&flags.iter().map(String::as_str).collect::<Vec<_>>());
+    // A guest that has no address: it is nobody's target.
+    let _guest = relay.guest();
+    let listening =
+        relay.banner.lines().filter_map(|line| line.strip_prefix("forwarding ")?.split(' ').next());
+    let (mut connections, mut datagrams) = (Vec::new(), Vec::new());
+    for listen in listening {
+        match listen.strip_prefix("udp:") {
+            Some(udp) => datagrams.push(udp.parse::<SocketAddr>().expect("an address")),
+            None => connections.push(listen.parse::<SocketAddr>().expect("an address")),
+        }
+    }
+    assert_eq!((connections.len(), datagrams.len()), (targets.len(), targets.len()), "{}", relay.banner);
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    for to in &datagrams {
+        socket.send_to(b"let me in", to).expect("sent");
+    }
+    let mut streams: Vec<_> = connections
+        .iter()
+        .map(|to| {
+            let mut stream = TcpStream::connect(to).expect("it listens");
+            stream.set_read_timeout(Some(common::PATIENCE)).expect("a timeout");
+            stream.write_all(b"let me in").expect("sent");
+            stream
+        })
+        .collect();
+    for (stream, to) in streams.iter_mut().zip(&connections) {
+        assert!(!matches!(stream.read(&mut [0; 100]), Ok(1..)), "{to} answered");
+    }
+    ears.heard_nothing();
+    // Nor are forwards the targets of streams.
+    let mut client = WispClient::version_1(&relay);
+    for (stream, to) in (1..).zip(&connections) {
+        client.open_host(stream, Kind::Tcp, "127.0.0.1", to.port());
+        assert_eq!(client.reason(stream), Reason::BLOCKED, "{to}");
+    }
+}
+
+#[test]
+fn a_host_name_leads_to_guests_and_nowhere_else() {
+    let ears = Ears::new();
+    let relay =
+        Relay::start(&["--cors", "--host-loopback", "--allow", "0.0.0.0/0", "--dns", &dns().to_string()]);
+    let _guest = relay.guest();
+    let guests =
+        ["127-0-0-1", "169-254-169-254", "192-168-86-1", "192-168-86-254", "localhost", "first", "loopback"];
+    let hosts: Vec<String> = guests.iter().map(|guest| format!("{}.{guest}.localhost", ears.port)).collect();
+    let address = relay.address;
+    let port = address.port();
+    std::thread::scope(|scope| {
+        for host in &hosts {
+            let named = format!("{host}:{port}");
+            let asked = [
+                ("/".to_owned(), named.clone()),
+                // The relay's own routes are not there.
+                ("/healthz".to_owned(), named.clone()),
+                // Nor does the relay ask itself.
+                (format!("/cors/http://{named}/"), address.to_string()),
+            ];
+            for (path, host) in asked {
+                scope.spawn(move || {
+                    let answer = ask(address, "GET", &path, &[("Host", &host)], b"");
+                    assert!(answer.status() >= 400, "{host}{path}: {}", answer.text());
+                });
+            }
+        }
+    });
+    ears.heard_nothing();
 }

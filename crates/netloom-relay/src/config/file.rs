@@ -1,16 +1,19 @@
 //! The TOML file: its tables and keys, and the line of every value.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
 use std::rc::Rc;
 
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::control::{self, ControlInput, ControlTable};
 use super::cors::{self, CorsInput, CorsTable};
 use super::error::{ConfigError, Given, Place};
+use super::hosts::{self, HostsInput, HostsTable};
 use super::input::{EgressInput, Input, LanInput};
+use super::limits::{self, LimitsInput, LimitsTable};
+use super::tokens;
 use super::wisp::WispInput;
 
 #[derive(Debug, Default, Deserialize)]
@@ -18,7 +21,11 @@ use super::wisp::WispInput;
 struct File {
     listen: Listen,
     log: Log,
+    access: Access,
     cors: Option<CorsTable>,
+    control: ControlTable,
+    limits: LimitsTable,
+    hosts: HostsTable,
     egress: Egress,
     wisp: Wisp,
     lan: Vec<Lan>,
@@ -28,12 +35,15 @@ struct File {
 #[serde(deny_unknown_fields, default)]
 struct Listen {
     addresses: Vec<Spanned<String>>,
+    plain: Vec<Spanned<String>>,
+    redirect: Vec<Spanned<String>>,
     qemu: Vec<Spanned<String>>,
     tls_cert: Option<Spanned<String>>,
     tls_key: Option<Spanned<String>>,
     origins: Vec<Spanned<String>>,
     public_names: Vec<Spanned<String>>,
     max_connections: Option<Spanned<i64>>,
+    drain_timeout_s: Option<Spanned<i64>>,
     root: Option<Spanned<String>>,
 }
 
@@ -49,6 +59,12 @@ struct Wisp {
     max_streams: Option<Spanned<i64>>,
     max_message_bytes: Option<Spanned<i64>>,
     udp_idle_s: Option<Spanned<i64>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Access {
+    tokens: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -98,18 +114,25 @@ struct Lan {
     leases: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
     forwards: Vec<Spanned<String>>,
+    #[serde(default)]
+    taps: Vec<Spanned<String>>,
     max_clients: Option<Spanned<i64>>,
+    resume_s: Option<Spanned<i64>>,
+    resume_by_mac: Option<Spanned<String>>,
 }
 
 /// How each key is written, for messages.
 const FORMS: &[(&str, &str)] = &[
     ("addresses", "addresses = [\"127.0.0.1:8086\"]"),
+    ("plain", "plain = [\"127.0.0.1:8080\"]"),
+    ("redirect", "redirect = [\":80\"]"),
     ("qemu", "qemu = [\"unix:/run/netloom.sock\"]"),
     ("tls_cert", "tls_cert = \"/etc/netloom/chain.pem\""),
     ("tls_key", "tls_key = \"/etc/netloom/key.pem\""),
     ("origins", "origins = [\"https://example.com\"]"),
     ("public_names", "public_names = [\"relay.example.com\"]"),
     ("max_connections", "max_connections = 4096"),
+    ("drain_timeout_s", "drain_timeout_s = 10"),
     ("filter", "filter = \"info\""),
     ("name", "name = \"default\""),
     ("preset", "preset = \"c2w\""),
@@ -133,7 +156,10 @@ const FORMS: &[(&str, &str)] = &[
     ("records", "records = { \"web.lan\" = \"192.168.86.10\" }"),
     ("leases", "leases = { \"52:54:00:12:34:56\" = \"192.168.86.10\" }"),
     ("forwards", "forwards = [\"8080=first:80\"]"),
+    ("taps", "taps = [\"tap0\"]"),
     ("max_clients", "max_clients = 1024"),
+    ("resume_s", "resume_s = 30"),
+    ("resume_by_mac", "resume_by_mac = \"address\""),
     ("root", "root = \"lan\""),
     ("enabled", "enabled = true"),
     ("users", "users = { \"NAME\" = \"PASSWORD\" }"),
@@ -146,6 +172,7 @@ const FORMS: &[(&str, &str)] = &[
     ("wisp", "[wisp]"),
     ("listen", "[listen]"),
     ("log", "[log]"),
+    ("access", "[access]"),
     ("egress", "[egress]"),
     ("lan", "[[lan]]"),
 ];
@@ -157,6 +184,20 @@ pub(super) struct Source {
 }
 
 impl Source {
+    /// Reads a file; `unreadable` says what to do if that fails.
+    pub(super) fn open(
+        path: &Path,
+        unreadable: impl FnOnce(&std::io::Error) -> String,
+    ) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::new(path.display(), unreadable(&error)))?;
+        Ok(Self { path: path.to_string_lossy().into(), text })
+    }
+
+    pub(super) fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, ConfigError> {
+        toml::from_str(&self.text).map_err(|error| self.refuse(&error))
+    }
+
     fn line_of(&self, offset: usize) -> usize {
         self.text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count() + 1
     }
@@ -175,7 +216,7 @@ impl Source {
     }
 
     /// A table as `name=value` texts, the form of the flags.
-    fn pairs(&self, key: &str, table: BTreeMap<String, Spanned<String>>) -> Vec<Given<String>> {
+    pub(super) fn pairs(&self, key: &str, table: BTreeMap<String, Spanned<String>>) -> Vec<Given<String>> {
         let pair = |(name, value)| {
             let given = self.given(key, value);
             Given { value: format!("{name}={}", given.value), place: given.place }
@@ -190,7 +231,8 @@ impl Source {
         let written = self.text.lines().nth(line - 1).unwrap_or_default();
         let key = written.split('=').next().unwrap_or_default().trim().trim_matches(['[', ']', '"']);
         let key = if key.starts_with('#') { "" } else { key };
-        let form = FORMS.iter().chain(cors::FORMS).find(|(name, _)| *name == key);
+        let tables = [FORMS, control::FORMS, cors::FORMS, limits::FORMS, hosts::FORMS, tokens::FORMS];
+        let form = tables.into_iter().flatten().find(|(name, _)| *name == key);
         let place = self.place(span.start, key);
         match form {
             Some((_, form)) => ConfigError::new(place, format_args!("{}; write {form}", error.message())),
@@ -236,27 +278,38 @@ impl Source {
             records: self.pairs("records", lan.records),
             leases: self.pairs("leases", lan.leases),
             forwards: self.all("forwards", lan.forwards),
+            taps: self.all("taps", lan.taps),
             max_clients: lan.max_clients.map(|value| self.given("max_clients", value)),
+            resume_s: lan.resume_s.map(|value| self.given("resume_s", value)),
+            resume_by_mac: lan.resume_by_mac.map(|value| self.given("resume_by_mac", value)),
         }
     }
 }
 
 /// Reads a file.
 pub(crate) fn read(path: &Path) -> Result<Input, ConfigError> {
-    let shown = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::new(shown, unreadable(&error)))?;
-    let source = Source { path: path.to_string_lossy().into(), text };
-    let file: File = toml::from_str(&source.text).map_err(|error| source.refuse(&error))?;
+    let source = Source::open(path, |error| {
+        format!("cannot be read ({error}); name a TOML file after --config, or leave the flag out")
+    })?;
+    let file = source.parse::<File>()?;
     Ok(Input {
         listen: source.all("addresses", file.listen.addresses),
+        listen_plain: source.all("plain", file.listen.plain),
+        listen_redirect: source.all("redirect", file.listen.redirect),
         qemu_listen: source.all("qemu", file.listen.qemu),
+        taps: Vec::new(),
         tls_cert: file.listen.tls_cert.map(|value| source.given("tls_cert", value)),
         tls_key: file.listen.tls_key.map(|value| source.given("tls_key", value)),
         origins: source.all("origins", file.listen.origins),
         public_names: source.all("public_names", file.listen.public_names),
         max_connections: file.listen.max_connections.map(|value| source.given("max_connections", value)),
+        drain_timeout_s: file.listen.drain_timeout_s.map(|value| source.given("drain_timeout_s", value)),
+        tokens: file.access.tokens.map(|value| source.given("tokens", value)),
         log: file.log.filter.map(|value| source.given("filter", value)),
+        hosts: HostsInput::from_table(&source, file.hosts),
+        control: ControlInput::from_table(&source, file.control),
         cors: file.cors.map(|table| CorsInput::from_table(&source, table)),
+        limits: LimitsInput::from_table(&source, file.limits),
         egress: EgressInput {
             allow: source.all("allow", file.egress.allow),
             deny: source.all("deny", file.egress.deny),
@@ -270,8 +323,4 @@ pub(crate) fn read(path: &Path) -> Result<Input, ConfigError> {
         defaults: LanInput::default(),
         lans: file.lan.into_iter().map(|lan| source.lan(lan)).collect(),
     })
-}
-
-fn unreadable(error: &std::io::Error) -> impl fmt::Display {
-    format!("cannot be read ({error}); name a TOML file after --config, or leave the flag out")
 }

@@ -1,7 +1,10 @@
 //! What was written, by flags or in the file, before it is checked.
 
+use super::control::ControlInput;
 use super::cors::CorsInput;
 use super::error::{Given, Place};
+use super::hosts::HostsInput;
+use super::limits::LimitsInput;
 use super::wisp::WispInput;
 use crate::cli::RelayArgs;
 
@@ -9,15 +12,24 @@ use crate::cli::RelayArgs;
 #[derive(Debug, Default)]
 pub(crate) struct Input {
     pub(crate) listen: Vec<Given<String>>,
+    pub(crate) listen_plain: Vec<Given<String>>,
+    pub(crate) listen_redirect: Vec<Given<String>>,
     pub(crate) qemu_listen: Vec<Given<String>>,
+    /// Those of flags, which name their LAN.
+    pub(crate) taps: Vec<Given<String>>,
     pub(crate) tls_cert: Option<Given<String>>,
     pub(crate) tls_key: Option<Given<String>>,
     pub(crate) origins: Vec<Given<String>>,
     pub(crate) public_names: Vec<Given<String>>,
     pub(crate) max_connections: Option<Given<i64>>,
+    pub(crate) drain_timeout_s: Option<Given<i64>>,
     pub(crate) root: Option<Given<String>>,
     pub(crate) log: Option<Given<String>>,
+    pub(crate) tokens: Option<Given<String>>,
     pub(crate) cors: Option<CorsInput>,
+    pub(crate) control: ControlInput,
+    pub(crate) limits: LimitsInput,
+    pub(crate) hosts: HostsInput,
     pub(crate) egress: EgressInput,
     pub(crate) wisp: WispInput,
     /// What holds for every LAN that does not say otherwise.
@@ -60,7 +72,10 @@ pub(crate) struct LanInput {
     pub(crate) records: Vec<Given<String>>,
     pub(crate) leases: Vec<Given<String>>,
     pub(crate) forwards: Vec<Given<String>>,
+    pub(crate) taps: Vec<Given<String>>,
     pub(crate) max_clients: Option<Given<i64>>,
+    pub(crate) resume_s: Option<Given<i64>>,
+    pub(crate) resume_by_mac: Option<Given<String>>,
 }
 
 impl LanInput {
@@ -91,7 +106,10 @@ impl LanInput {
             records: list(self.records, &other.records),
             leases: list(self.leases, &other.leases),
             forwards: list(self.forwards, &other.forwards),
+            taps: list(self.taps, &other.taps),
             max_clients: self.max_clients.or_else(|| other.max_clients.clone()),
+            resume_s: self.resume_s.or_else(|| other.resume_s.clone()),
+            resume_by_mac: self.resume_by_mac.or_else(|| other.resume_by_mac.clone()),
         }
     }
 }
@@ -109,15 +127,33 @@ impl Input {
         });
         Self {
             listen: all("--listen", &args.listen),
+            listen_plain: all("--listen-plain", &args.listen_plain),
+            listen_redirect: all("--listen-redirect", &args.listen_redirect),
             qemu_listen: all("--qemu-listen", &args.qemu_listen),
+            taps: all("--tap", &args.tap),
             tls_cert: args.tls_cert.clone().map(|file| given("--tls-cert", file)),
             tls_key: args.tls_key.clone().map(|file| given("--tls-key", file)),
             origins: all("--origin", &args.origin),
             public_names: all("--public-name", &args.public_name),
             max_connections: None,
+            drain_timeout_s: args.drain_timeout.map(|seconds| given("--drain-timeout", seconds)),
             cors: CorsInput::from_args(&args.cors),
+            control: ControlInput {
+                socket: args.control.control.clone().map(|socket| given("--control", socket)),
+                token_file: args
+                    .control
+                    .control_token_file
+                    .clone()
+                    .map(|file| given("--control-token-file", file)),
+            },
+            hosts: HostsInput {
+                localhost: args.no_guest_hosts.then_some(false),
+                names: all("--host", &args.host),
+            },
             root: args.root.clone().map(|root| given("--root", root)),
+            tokens: args.tokens.clone().map(|file| given("--tokens", file)),
             log: args.log.clone().map(|log| given("--log", log)),
+            limits: LimitsInput::from_args(&args.limits),
             egress: EgressInput {
                 allow: all("--allow", &args.allow),
                 deny: all("--deny", &args.deny),
@@ -147,6 +183,8 @@ impl Input {
                 host_loopback: args.host_loopback.then_some(true),
                 leases: all("--lease", &args.lease),
                 forwards: all("--forward", &args.forward),
+                resume_s: args.resume_s.map(|seconds| given("--resume-s", seconds)),
+                resume_by_mac: args.resume_by_mac.clone().map(|text| given("--resume-by-mac", text)),
                 ..LanInput::default()
             },
             lans: lans.collect(),

@@ -8,19 +8,25 @@
 //!
 //! Every value carries the place where it was written, so that a mistake names the flag, or the file's line and key, and the fix.
 
+mod control;
 mod cors;
 mod error;
 mod file;
 mod forward;
+mod hosts;
 mod input;
 mod ipv6;
+mod limits;
 mod parse;
 mod preset;
 mod qemu;
 mod resolve;
+mod resume;
 mod show;
+mod tap;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tokens;
 mod wisp;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -28,14 +34,22 @@ use std::path::PathBuf;
 
 use netloom_core::{Ipv4Net, Ipv6Config, Ipv6Net, MacAddr, Pattern};
 
+pub use control::{ControlAddress, ControlSettings};
+pub(crate) use control::{address as control_address, read_token};
 pub use cors::{Authorities, ConnectTo, CorsSettings, HelpFile, RateLimit};
 pub use error::ConfigError;
-pub use forward::{Forward, ForwardGuest};
+pub use forward::{Forward, ForwardGuest, ForwardListen};
+pub use hosts::{GuestHost, HostSettings};
+pub use limits::{LimitSettings, Scope, key_and_value};
 pub use parse::Origin;
 pub use qemu::{QemuAddress, QemuListen};
+pub use resume::ResumeByMac;
+pub use tap::{MAX_TAP_MTU, Netns, TapSettings};
 pub use wisp::{PublicKey, Root, WispSettings};
 
 pub use crate::egress::proxy::Proxy;
+
+pub(crate) use parse::host_name;
 
 use crate::cli::RelayArgs;
 use input::Input;
@@ -48,6 +62,10 @@ pub const DEFAULT_LAN: &str = "default";
 pub struct Config {
     /// Addresses to listen on; port 0 takes a free one.
     pub listen: Vec<SocketAddr>,
+    /// Addresses where no TLS is spoken whatever the others do.
+    pub listen_plain: Vec<SocketAddr>,
+    /// Addresses that send who comes by HTTP to where TLS is spoken.
+    pub listen_redirect: Vec<SocketAddr>,
     /// Where to listen for QEMU.
     pub qemu_listen: Vec<QemuListen>,
     /// What the addresses of `listen` speak TLS by; without, they speak none.
@@ -58,16 +76,26 @@ pub struct Config {
     pub public_names: Vec<String>,
     /// Connections that may be open at once, guests included.
     pub max_connections: usize,
+    /// How long clients may go on when the relay is told to stop, in seconds: 0 to 3600.
+    pub drain_timeout_s: u32,
     /// What the paths that name nothing else lead to.
     pub root: Root,
     /// The Wisp server, if there is one.
     pub wisp: Option<WispSettings>,
+    /// The file of who may use the relay; without, all may.
+    pub tokens: Option<PathBuf>,
     /// What to log, as a filter of `tracing`; `None` leaves it to `RUST_LOG`.
     pub log: Option<String>,
     /// The CORS proxy, if there is one.
     pub cors: Option<CorsSettings>,
+    /// What clients, addresses and tokens may use.
+    pub limits: LimitSettings,
+    /// Host names of guests' web servers.
+    pub hosts: HostSettings,
     /// What holds for every way out.
     pub egress: EgressSettings,
+    /// How operators reach the relay.
+    pub control: ControlSettings,
     /// The LANs; the first is [`DEFAULT_LAN`].
     pub lans: Vec<LanSettings>,
 }
@@ -141,8 +169,14 @@ pub struct LanSettings {
     pub leases: Vec<(MacAddr, Ipv4Addr)>,
     /// Ports of this host that lead to guests.
     pub forwards: Vec<Forward>,
+    /// TAP interfaces that are ports of it.
+    pub taps: Vec<TapSettings>,
     /// Clients that may be connected at once.
     pub max_clients: usize,
+    /// How long the port of a lost connection is kept for its guest, in seconds: 0 to 3600.
+    pub resume_s: u32,
+    /// Who may have it by the guest's MAC address alone.
+    pub resume_by_mac: ResumeByMac,
 }
 
 impl LanSettings {

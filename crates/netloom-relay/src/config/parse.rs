@@ -96,7 +96,7 @@ pub(super) fn origin(text: &str) -> Result<Origin, String> {
     Ok(Origin::Exactly(format!("{scheme}://{authority}")))
 }
 
-pub(super) fn host_name(text: &str) -> Result<String, String> {
+pub(crate) fn host_name(text: &str) -> Result<String, String> {
     let name = text.trim_end_matches('.').to_ascii_lowercase();
     let label = |label: &str| {
         !label.is_empty()

@@ -64,11 +64,7 @@ pub(super) fn parse(text: &str) -> Result<QemuListen, String> {
         _ => (DEFAULT_LAN.to_owned(), text),
     };
     let address = match written.strip_prefix("unix:") {
-        Some("") => return Err("a unix socket needs a path; write unix:/run/netloom.sock".to_owned()),
-        Some(path) if path.len() > MAX_PATH_BYTES => {
-            return Err(format!("`{path}` is too long for a unix socket: {MAX_PATH_BYTES} bytes at most"));
-        }
-        Some(path) => QemuAddress::Unix(path.into()),
+        Some(path) => QemuAddress::Unix(socket_path(path)?),
         None => QemuAddress::Tcp(parse::address(written).ok_or_else(|| {
             format!(
                 "`{written}` is not where QEMU can connect; write 127.0.0.1:9999, [::1]:9999, :9999, 9999 or unix:/run/netloom.sock"
@@ -76,4 +72,13 @@ pub(super) fn parse(text: &str) -> Result<QemuListen, String> {
         })?),
     };
     Ok(QemuListen { lan, address })
+}
+
+/// The path of a unix socket.
+pub(super) fn socket_path(path: &str) -> Result<PathBuf, String> {
+    match path.len() {
+        0 => Err("a unix socket needs a path; write unix:/run/netloom.sock".to_owned()),
+        1..=MAX_PATH_BYTES => Ok(path.into()),
+        _ => Err(format!("`{path}` is too long for a unix socket: {MAX_PATH_BYTES} bytes at most")),
+    }
 }

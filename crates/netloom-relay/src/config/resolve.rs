@@ -1,15 +1,20 @@
 //! From what was written to the configuration in effect: precedence, defaults, and what values must be to each other.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use netloom_core::{Ipv4Net, MacAddr};
 
+use super::control;
 use super::cors::{CorsInput, CorsSettings};
 use super::error::{ConfigError, Given};
 use super::input::{EgressInput, Input, LanInput};
 use super::parse;
-use super::{Config, DEFAULT_LAN, EgressSettings, ForwardGuest, LanSettings, QemuAddress, Root, Tls};
-use super::{forward, host_address, ipv6, preset, qemu, wisp};
+use super::{
+    Config, DEFAULT_LAN, EgressSettings, Forward, ForwardGuest, LanSettings, QemuAddress, ResumeByMac, Root,
+    Tls,
+};
+use super::{host_address, ipv6, limits, preset, qemu, resume, tap, tokens, wisp};
 use crate::egress::proxy;
 use crate::tls::{self, TlsError};
 
@@ -20,27 +25,26 @@ const GATEWAY_MAC: MacAddr = MacAddr([0x02, 0x4e, 0x65, 0x74, 0x6c, 0x01]);
 const MAX_LISTENERS: usize = 64;
 
 pub(super) fn resolve(flags: Input, file: Input) -> Result<Config, ConfigError> {
-    let listen = either(flags.listen, file.listen);
-    if let Some(surplus) = listen.get(MAX_LISTENERS) {
-        return Err(surplus.wrong(format_args!("more than {MAX_LISTENERS} addresses; leave some out")));
-    }
-    let mut addresses = each(&listen, parse::listen)?;
+    let mut taken = Vec::new();
+    let mut addresses = listeners(&either(flags.listen, file.listen), &mut taken)?;
     if addresses.is_empty() {
         addresses.push(SocketAddr::from((Ipv4Addr::LOCALHOST, 8086)));
     }
-    for (n, address) in addresses.iter().enumerate() {
-        if address.port() != 0 && addresses[..n].contains(address) {
-            return Err(listen[n].wrong(format_args!("{address} is given twice; leave one out")));
-        }
-    }
+    let listen_plain = listeners(&either(flags.listen_plain, file.listen_plain), &mut taken)?;
+    let redirect = either(flags.listen_redirect, file.listen_redirect);
+    let listen_redirect = listeners(&redirect, &mut taken)?;
     let given = either(flags.qemu_listen, file.qemu_listen);
     let qemu_listen = each(&given, qemu::parse)?;
     let qemu_addresses = qemu_listen.iter().filter_map(|listen| match listen.address {
         QemuAddress::Tcp(address) => Some(address),
         QemuAddress::Unix(_) => None,
     });
-    let loopback_only =
-        addresses.iter().copied().chain(qemu_addresses).all(|address| address.ip().is_loopback());
+    let loopback_only = addresses
+        .iter()
+        .chain(&listen_plain)
+        .copied()
+        .chain(qemu_addresses)
+        .all(|address| address.ip().is_loopback());
     // What a LAN does not say of DNS is said for every way out.
     let of_dns = |egress: &EgressInput, lan: LanInput| LanInput {
         resolvers: egress.resolvers.clone(),
@@ -49,36 +53,71 @@ pub(super) fn resolve(flags: Input, file: Input) -> Result<Config, ConfigError> 
     };
     let defaults = of_dns(&flags.egress, flags.defaults);
     let common = of_dns(&file.egress, LanInput::default());
-    let lans = lans(&defaults, &common, flags.lans, file.lans, loopback_only)?;
+    let mut lans = lans(&defaults, &common, flags.lans, file.lans, loopback_only)?;
+    tap::of_flags(&flags.taps, &mut lans)?;
     for (n, listen) in qemu_listen.iter().enumerate() {
         if !lans.iter().any(|lan| lan.name == listen.lan) {
             return Err(given[n].wrong(format_args!("there is no LAN `{0}`; add --lan {0}", listen.lan)));
         }
     }
+    let drain_timeout_s = one(flags.drain_timeout_s.or(file.drain_timeout_s), |s| resume::seconds(*s))?;
     let max_connections = one(flags.max_connections.or(file.max_connections), |n| parse::count(*n))?;
     let log = one(flags.log.or(file.log), |text| match tracing_subscriber::EnvFilter::try_new(text) {
         Ok(_) => Ok(text.clone()),
         Err(_) => Err(format!("`{text}` is not a log filter; write error, warn, info, debug or trace")),
     })?;
     let cors = cors(flags.cors, file.cors)?;
+    let public_names = each(&either(flags.public_names, file.public_names), parse::host_name)?;
+    let hosts = flags.hosts.or(file.hosts).resolve(&lans, &public_names, loopback_only)?;
     let root = one(flags.root.or(file.root), |text| match wisp::root(text)? {
         Root::Cors if cors.is_none() => Err("there is no CORS proxy; add --cors".to_owned()),
         root => Ok(root),
     })?;
+    let tokens = one(flags.tokens.or(file.tokens), |path| {
+        let path = PathBuf::from(path);
+        tokens::read(&path).map_err(|error| error.to_string())?;
+        Ok(path)
+    })?;
+    let tls = tls_files(flags.tls_cert.or(file.tls_cert), flags.tls_key.or(file.tls_key))?;
+    if let (None, Some(address)) = (&tls, redirect.first()) {
+        return Err(address.wrong("there is no TLS to redirect to; add --tls-cert and --tls-key"));
+    }
     Ok(Config {
+        listen_plain,
+        listen_redirect,
+        tokens,
+        limits: limits::resolve(flags.limits, file.limits, !loopback_only)?,
         egress: egress(flags.egress, file.egress)?,
         origins: each(&either(flags.origins, file.origins), parse::origin)?,
-        public_names: each(&either(flags.public_names, file.public_names), parse::host_name)?,
+        public_names,
+        hosts,
         max_connections: max_connections.unwrap_or(4096),
+        drain_timeout_s: drain_timeout_s.unwrap_or(0),
         root: root.unwrap_or(Root::Lan),
         wisp: wisp::resolve(flags.wisp, file.wisp)?,
+        control: control::resolve(flags.control, file.control)?,
         log,
         cors,
-        tls: tls_files(flags.tls_cert.or(file.tls_cert), flags.tls_key.or(file.tls_key))?,
+        tls,
         lans,
         listen: addresses,
         qemu_listen,
     })
+}
+
+/// Addresses to listen on, none of which is in `taken` yet.
+fn listeners(given: &[Given<String>], taken: &mut Vec<SocketAddr>) -> Result<Vec<SocketAddr>, ConfigError> {
+    let addresses = each(given, parse::listen)?;
+    for (given, address) in given.iter().zip(&addresses) {
+        if address.port() != 0 && taken.contains(address) {
+            return Err(given.wrong(format_args!("{address} is given twice; leave one out")));
+        }
+        if taken.len() == MAX_LISTENERS {
+            return Err(given.wrong(format_args!("more than {MAX_LISTENERS} addresses; leave some out")));
+        }
+        taken.push(*address);
+    }
+    Ok(addresses)
 }
 
 /// The CORS proxy, if either source has one. What the flags say wins.
@@ -149,13 +188,31 @@ fn lans(
             seen.push(name);
         }
     }
-    // A preset and a lease are for one subnet, a forward for one LAN, so those of flags stay with the default LAN.
+    // A preset and a lease are for one subnet, so those of flags stay with the default LAN.
     let others = LanInput { preset: None, leases: Vec::new(), forwards: Vec::new(), ..defaults.clone() };
-    let resolved = inputs.into_iter().enumerate().map(|(n, input)| {
-        let merged = if n == 0 { defaults.clone().or(&input) } else { input.or(&others) };
+    let resolved = inputs.into_iter().enumerate().map(|(n, mut input)| {
+        let name = input.name.as_ref().map_or(DEFAULT_LAN, |name| &name.value);
+        let is_of = |given: &&Given<String>| Forward::is_of(&given.value, name, n == 0);
+        let forwards: Vec<_> = defaults.forwards.iter().filter(is_of).cloned().collect();
+        let merged = if n == 0 {
+            LanInput { forwards, ..defaults.clone() }.or(&input)
+        } else {
+            if !forwards.is_empty() {
+                input.forwards = forwards;
+            }
+            input.or(&others)
+        };
         lan(merged.or(common), loopback_only)
     });
-    resolved.collect()
+    let resolved: Vec<LanSettings> = resolved.collect::<Result<_, _>>()?;
+    for given in &defaults.forwards {
+        if let Ok((Some(name), _)) = Forward::parse(&given.value)
+            && !resolved.iter().any(|lan| lan.name == name)
+        {
+            return Err(given.wrong(format_args!("there is no LAN `{name}`; add --lan {name}")));
+        }
+    }
+    Ok(resolved)
 }
 
 fn lan(input: LanInput, loopback_only: bool) -> Result<LanSettings, ConfigError> {
@@ -166,7 +223,7 @@ fn lan(input: LanInput, loopback_only: bool) -> Result<LanSettings, ConfigError>
     let mtu = one(input.mtu, |mtu| parse::mtu(*mtu))?.unwrap_or(1500);
     let ipv6 = one(input.ipv6, |text| ipv6::parse(text, &name, mtu))?.flatten();
     let settings = LanSettings {
-        name,
+        name: name.clone(),
         subnet,
         ipv6,
         mtu,
@@ -185,8 +242,16 @@ fn lan(input: LanInput, loopback_only: bool) -> Result<LanSettings, ConfigError>
         resolvers: each(&input.resolvers, parse::resolver)?,
         records: each(&input.records, parse::record)?,
         leases: each(&input.leases, parse::lease)?,
-        forwards: each(&input.forwards, forward::parse)?,
+        forwards: each(&input.forwards, |text| match Forward::parse(text)? {
+            (Some(named), _) if named != name => {
+                Err(format!("`{text}` is for LAN {named}, and stands with LAN {name}; leave out `{named}/`"))
+            }
+            (_, forward) => Ok(forward),
+        })?,
+        taps: each(&input.taps, tap::parse)?,
         max_clients: one(input.max_clients, |n| parse::count(*n))?.unwrap_or(1024),
+        resume_s: one(input.resume_s, |s| resume::seconds(*s))?.unwrap_or(30),
+        resume_by_mac: one(input.resume_by_mac, |text| resume::by_mac(text))?.unwrap_or(ResumeByMac::Address),
     };
     for (n, (mac, address)) in settings.leases.iter().enumerate() {
         let wrong = |message: String| Err(input.leases[n].wrong(message));
@@ -201,15 +266,28 @@ fn lan(input: LanInput, loopback_only: bool) -> Result<LanSettings, ConfigError>
         }
     }
     for (n, forward) in settings.forwards.iter().enumerate() {
+        let wrong = |message: String| Err(input.forwards[n].wrong(message));
+        if forward.keep_source && !settings.gateway {
+            return wrong(
+                "without a gateway guests cannot answer who asks; leave out keep-source".to_owned(),
+            );
+        }
+        if settings.forwards[..n]
+            .iter()
+            .any(|other| other.listen == forward.listen && !forward.listen.is_free())
+        {
+            return wrong(format!("{} is given twice; leave one out", forward.listen));
+        }
         let ForwardGuest::Address(address) = forward.guest else { continue };
         let is_on_lan = match address {
             IpAddr::V4(address) => subnet.contains(address),
             IpAddr::V6(address) => settings.ipv6.is_some_and(|prefix| prefix.contains(address)),
         };
         if !is_on_lan {
-            return Err(input.forwards[n].wrong(format_args!("{address} is no guest of {subnet}")));
+            return wrong(format!("{address} is no guest of {subnet}"));
         }
     }
+    tap::check(&input.taps, &settings)?;
     Ok(settings)
 }
 

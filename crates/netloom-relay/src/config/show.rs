@@ -10,6 +10,8 @@ use super::{Config, EgressSettings, LanSettings, Tls};
 pub(super) fn to_toml(config: &Config) -> String {
     let mut listen = Table::new();
     listen.insert("addresses".into(), texts(&config.listen));
+    listen.insert("plain".into(), texts(&config.listen_plain));
+    listen.insert("redirect".into(), texts(&config.listen_redirect));
     listen.insert("qemu".into(), texts(&config.qemu_listen));
     if let Some(Tls { certificate, key }) = &config.tls {
         listen.insert("tls_cert".into(), certificate.display().to_string().into());
@@ -18,10 +20,15 @@ pub(super) fn to_toml(config: &Config) -> String {
     listen.insert("origins".into(), texts(&config.origins));
     listen.insert("public_names".into(), texts(&config.public_names));
     listen.insert("max_connections".into(), number(config.max_connections));
+    listen.insert("drain_timeout_s".into(), i64::from(config.drain_timeout_s).into());
     listen.insert("root".into(), config.root.to_string().into());
     let mut root = Table::new();
     root.insert("listen".into(), listen.into());
     root.insert("wisp".into(), super::wisp::show(config.wisp.as_ref()).into());
+    if let Some(tokens) = &config.tokens {
+        let tokens = Value::from(tokens.display().to_string());
+        root.insert("access".into(), Table::from_iter([("tokens".to_owned(), tokens)]).into());
+    }
     if let Some(filter) = &config.log {
         root.insert(
             "log".into(),
@@ -31,6 +38,9 @@ pub(super) fn to_toml(config: &Config) -> String {
     if let Some(cors) = &config.cors {
         root.insert("cors".into(), super::cors::to_table(cors).into());
     }
+    root.insert("limits".into(), super::limits::to_table(&config.limits).into());
+    root.insert("hosts".into(), super::hosts::to_table(&config.hosts).into());
+    root.insert("control".into(), super::control::show(&config.control).into());
     root.insert("egress".into(), egress(&config.egress));
     root.insert("lan".into(), config.lans.iter().map(lan).collect::<Vec<_>>().into());
     root.to_string()
@@ -70,7 +80,10 @@ fn lan(lan: &LanSettings) -> Value {
         ("allow_only".to_owned(), lan.allow_only.into()),
         ("resolvers".to_owned(), texts(&lan.resolvers)),
         ("forwards".to_owned(), texts(&lan.forwards)),
+        ("taps".to_owned(), texts(&lan.taps)),
         ("max_clients".to_owned(), number(lan.max_clients)),
+        ("resume_s".to_owned(), i64::from(lan.resume_s).into()),
+        ("resume_by_mac".to_owned(), lan.resume_by_mac.to_string().into()),
         ("records".to_owned(), records(&lan.records)),
         (
             "leases".to_owned(),

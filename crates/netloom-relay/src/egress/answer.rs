@@ -15,9 +15,10 @@ impl Dialer {
     /// The answer to a query. `None` if it is none, and nobody could be told so.
     pub(crate) async fn answer_dns(&self, query: &[u8]) -> Option<Vec<u8>> {
         let asked = dns::question(query).map(|question| question.name.to_ascii_lowercase());
-        let mut records = self.resolver.records().to_vec();
+        let terms = self.terms();
+        let mut records = terms.resolver.records().to_vec();
         if let Some(name) = asked.as_deref().filter(|name| records.iter().all(|(owner, _)| owner != name)) {
-            records.extend(self.resolver.in_host_table(name).map(|found| (name.to_owned(), found)));
+            records.extend(terms.resolver.in_host_table(name).map(|found| (name.to_owned(), found)));
         }
         let config = DnsConfig {
             domain: String::new(),
@@ -41,8 +42,9 @@ impl Dialer {
     }
 
     async fn ask_outside(&self, query: &[u8], name: &str) -> Option<Vec<u8>> {
-        let answer = self.resolver.exchange(query).await.filter(|answer| dns::matches(query, answer));
-        let denied = |address| matches!(self.policy.check_answer(name, address), Verdict::Deny(_));
+        let terms = self.terms();
+        let answer = terms.resolver.exchange(query).await.filter(|answer| dns::matches(query, answer));
+        let denied = |address| matches!(terms.policy.check_answer(name, address), Verdict::Deny(_));
         let clean = answer.and_then(|answer| Some(dns::without_denied(&answer, &denied)?.into_owned()));
         clean.or_else(|| dns::servfail(query))
     }

@@ -12,13 +12,16 @@ use crate::egress::fixture::{address, run, server};
 /// A dialler as streams have it, with these rules, that asks this DNS server.
 fn dialer(dns: SocketAddr, allow: &[&str], deny: &[&str]) -> Dialer {
     let rules = |texts: &[&str]| texts.iter().map(|text| text.parse().expect("a rule")).collect();
-    Dialer {
-        way: Way::Stream,
-        policy: Policy { allow: rules(allow), deny: rules(deny), ..Policy::default() },
-        resolver: Resolver::new(Vec::new(), Arc::new(Upstream::new(vec![dns]))),
-        proxy: None,
-        refusals: Arc::default(),
-    }
+    Dialer::new(
+        Way::Stream,
+        Terms::new(
+            Policy { allow: rules(allow), deny: rules(deny), ..Policy::default() },
+            Resolver::new(Vec::new(), Arc::new(Upstream::new(vec![dns]))),
+            None,
+        ),
+        Arc::default(),
+        Arc::default(),
+    )
 }
 
 /// The rule that refuses a host by TCP and by UDP alike; panics if it is reached.
@@ -154,7 +157,7 @@ fn a_rule_by_name_does_not_open_what_a_public_name_is_aimed_at() {
     let dialer = dialer(dns, &["*.example.com", "nas.lan"], &["*:25"]);
     let denied = |host: &str, port| {
         let target = Target::parse(host.as_bytes(), port).expect("a target");
-        run(dialer.candidates(&target, Protocol::Tcp))
+        run(dialer.candidates(&dialer.terms(), &target, Protocol::Tcp))
     };
     assert!(matches!(denied("a.example.com", 80), Err(DialError::Denied(Rule::Rebinding))));
     assert!(
@@ -173,8 +176,13 @@ fn the_relay_itself_is_not_reached_at_any_address_of_the_host() {
     let listener = TcpListener::bind("0.0.0.0:0").expect("a listener");
     let own = listener.local_addr().expect("its address");
     let (dns, _) = server(|_, _| (3, 0, Vec::new()));
-    let mut dialer = dialer(dns, &["0.0.0.0/0", "::/0"], &[]);
-    dialer.policy.own = vec![own];
+    let dialer = dialer(dns, &["0.0.0.0/0", "::/0"], &[]);
+    let policy = Policy { own: vec![own], ..dialer.terms().policy.clone() };
+    dialer.set_terms(Terms::new(
+        policy,
+        Resolver::new(Vec::new(), Arc::new(Upstream::new(Vec::new()))),
+        None,
+    ));
     for host in ["127.0.0.1", "127.0.0.9", "::ffff:127.0.0.1", "localhost", "0.0.0.0"] {
         assert_eq!(refused(&dialer, host, own.port()), Some(Rule::Own), "{host}");
     }

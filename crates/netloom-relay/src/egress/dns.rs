@@ -4,13 +4,12 @@
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use netloom_core::service::dns::{addresses, question};
-use netloom_core::{Query, Verdict};
+use netloom_core::{PortId, Query, Verdict};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::task::spawn_local;
@@ -82,21 +81,23 @@ fn resolvers(text: &str) -> Vec<SocketAddr> {
 
 /// Asks for a guest, and gives the machine the answer.
 pub(crate) fn handle_query(lan: &Rc<LanTask>, query: Query) {
-    let upstream = Arc::clone(&lan.egress.upstream);
+    let upstream = lan.egress.dialer.terms().resolver.upstream();
+    let port = query.guest.port;
     let lan = Rc::clone(lan);
     spawn_local(async move {
         let answer = upstream.ask(&query.message).await;
-        count_denied(&lan, answer.as_deref().unwrap_or_default());
+        count_denied(&lan, port, answer.as_deref().unwrap_or_default());
         lan.machine.borrow_mut().handle_answer(lan.clock.now(), query.id, answer.as_deref());
         lan.drain();
     });
 }
 
 /// Counts the addresses of an answer that the machine keeps from its guest.
-fn count_denied(lan: &LanTask, answer: &[u8]) {
+fn count_denied(lan: &LanTask, port: PortId, answer: &[u8]) {
     let Some(asked) = question(answer) else { return };
+    let terms = lan.dialer(port).terms();
     for record in addresses(answer) {
-        if let Verdict::Deny(rule) = lan.egress.dialer.policy().check_answer(&asked.name, record.address) {
+        if let Verdict::Deny(rule) = terms.policy.check_answer(&asked.name, record.address) {
             let told = format_args!("{} for {}", record.address, asked.name);
             lan.egress.refusals.count(Way::Dns, &rule, &told);
         }

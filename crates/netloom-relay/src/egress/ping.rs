@@ -10,6 +10,7 @@ use netloom_core::FlowId;
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::warn;
 
+use super::Quota;
 use super::udp::{Datagrams, Kind};
 use crate::lan::LanTask;
 
@@ -30,7 +31,12 @@ const ICMPV6: Echo = Echo { request: 128, reply: 129 };
 pub(crate) struct Complaint(Cell<bool>);
 
 /// Opens a socket for a ping flow. Where the kernel forbids it, guests hear nothing, as if the target were silent.
-pub(super) fn open(lan: &Rc<LanTask>, id: FlowId, target: SocketAddr) -> io::Result<Rc<Datagrams>> {
+pub(super) fn open(
+    lan: &Rc<LanTask>,
+    id: FlowId,
+    target: SocketAddr,
+    quota: Quota,
+) -> io::Result<Rc<Datagrams>> {
     let (protocol, echo) =
         if target.is_ipv4() { (Protocol::ICMPV4, ICMP) } else { (Protocol::ICMPV6, ICMPV6) };
     let socket = Socket::new(Domain::for_address(target), Type::DGRAM, Some(protocol)).map_err(|error| {
@@ -43,7 +49,7 @@ pub(super) fn open(lan: &Rc<LanTask>, id: FlowId, target: SocketAddr) -> io::Res
     })?;
     socket.connect(&SocketAddr::new(target.ip(), 0).into())?;
     socket.set_nonblocking(true)?;
-    Datagrams::start(lan, id, Kind::Ping(echo), socket.into())
+    Datagrams::start(lan, id, Kind::Ping(echo), socket.into(), quota)
 }
 
 impl Echo {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::*;
-use crate::egress::dial::Dialer;
+use crate::egress::dial::{Dialer, Terms};
 use crate::egress::dns::Upstream;
 use crate::egress::fixture::{address, run, server};
 use crate::egress::refusals::Way;
@@ -37,13 +37,16 @@ fn dial(url: &str, host: &str) -> Result<Vec<u8>, DialError> {
         ("inside.example", 1) => (0, 60, vec![address("10.0.0.1")]),
         _ => (0, 60, Vec::new()),
     });
-    let dialer = Dialer {
-        way: Way::Stream,
-        policy: Policy { deny: vec!["*.denied.example".parse().expect("a rule")], ..Policy::default() },
-        resolver: Resolver::new(Vec::new(), Arc::new(Upstream::new(vec![dns]))),
-        proxy: Some(parse(url).expect("a proxy")),
-        refusals: Arc::default(),
-    };
+    let dialer = Dialer::new(
+        Way::Stream,
+        Terms::new(
+            Policy { deny: vec!["*.denied.example".parse().expect("a rule")], ..Policy::default() },
+            Resolver::new(Vec::new(), Arc::new(Upstream::new(vec![dns]))),
+            Some(parse(url).expect("a proxy")),
+        ),
+        Arc::default(),
+        Arc::default(),
+    );
     let target = Target::parse(host.as_bytes(), 443).expect("a target");
     run(async {
         assert!(matches!(dialer.open_udp(&target).await, Err(DialError::NoUdp | DialError::Denied(_))));

@@ -18,6 +18,17 @@ pub(crate) enum Way {
     Dns,
 }
 
+impl Way {
+    /// As metrics have it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Nat => "nat",
+            Self::Stream => "stream",
+            Self::Dns => "dns",
+        }
+    }
+}
+
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -85,6 +85,11 @@ impl Resolver {
         self.hosts.addresses_of(name)
     }
 
+    /// The servers that it asks.
+    pub(super) fn upstream(&self) -> Arc<Upstream> {
+        Arc::clone(&self.upstream)
+    }
+
     /// What DNS answers to a query.
     pub(super) async fn exchange(&self, query: &[u8]) -> Option<Vec<u8>> {
         self.upstream.ask(query).await

@@ -1,27 +1,27 @@
 //! A guest's TCP connection joined to a TCP socket, with back-pressure both ways: bytes are taken from the machine as the socket takes
 //! them, and read from the socket as the machine has room.
 
-use std::cell::{Cell, OnceCell};
+use std::any::Any;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io::{self, IoSlice};
-use std::net::Shutdown;
 use std::rc::Rc;
-use std::time::Duration;
+use std::sync::Arc;
 
-use netloom_core::{FlowId, Refusal};
-use socket2::SockRef;
-use tokio::net::TcpStream;
-use tokio::sync::Notify;
+use netloom_core::{FlowId, Refusal, ResetReason};
+use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_local;
 use tracing::debug;
 
+use super::Quota;
+use super::dial::Dialer;
 use super::target::Target;
 use crate::lan::{LanTask, READS_PER_TURN};
-use crate::socket;
+use crate::socket::Socket;
 
 /// A connection's socket, from the dial on.
 pub(crate) struct Stream {
     id: FlowId,
-    socket: OnceCell<TcpStream>,
+    socket: OnceCell<Socket>,
     /// The socket takes no more for now.
     blocked: Cell<bool>,
     /// The guest takes no more for now.
@@ -34,7 +34,23 @@ pub(crate) struct Stream {
     over: Cell<bool>,
     /// Both ends are connected.
     established: Cell<bool>,
+    quota: Quota,
+    /// Who is told whether the guest answers.
+    told: RefCell<Option<Told>>,
     wake: Notify,
+    /// What the connection counts for, given back when it is over.
+    _held: Option<Box<dyn Any>>,
+}
+
+/// Hears whether a guest has answered a connection, or why it will not.
+pub(crate) type Told = oneshot::Sender<Result<(), ResetReason>>;
+
+/// A socket that is to be connected to a guest.
+pub(crate) struct Outside {
+    pub(crate) socket: Socket,
+    pub(crate) told: Option<Told>,
+    /// What the connection counts for.
+    pub(crate) held: Option<Box<dyn Any>>,
 }
 
 /// What became of a turn of reading.
@@ -48,21 +64,34 @@ enum Turn {
 }
 
 /// Dials `target` for a flow, and answers the flow when the target does.
-pub(super) fn dial(lan: &Rc<LanTask>, id: FlowId, target: Target) -> Rc<Stream> {
-    let stream = Stream::new(id, OnceCell::new());
-    spawn_local(Rc::clone(&stream).run(Rc::clone(lan), target));
+pub(super) fn dial(
+    lan: &Rc<LanTask>,
+    id: FlowId,
+    dialer: Arc<Dialer>,
+    target: Target,
+    quota: Quota,
+) -> Rc<Stream> {
+    let stream = Stream::new(id, OnceCell::new(), quota, None, None);
+    spawn_local(Rc::clone(&stream).run(Rc::clone(lan), dialer, target));
     stream
 }
 
 /// Joins a socket to a flow that we opened to a guest, from when the guest answers.
-pub(super) fn join(lan: &Rc<LanTask>, id: FlowId, socket: TcpStream) -> Rc<Stream> {
-    let stream = Stream::new(id, OnceCell::from(socket));
+pub(super) fn join(lan: &Rc<LanTask>, id: FlowId, outside: Outside) -> Rc<Stream> {
+    let Outside { socket, told, held } = outside;
+    let stream = Stream::new(id, OnceCell::from(socket), Quota::default(), told, held);
     spawn_local(Rc::clone(&stream).await_guest(Rc::clone(lan)));
     stream
 }
 
 impl Stream {
-    fn new(id: FlowId, socket: OnceCell<TcpStream>) -> Rc<Self> {
+    fn new(
+        id: FlowId,
+        socket: OnceCell<Socket>,
+        quota: Quota,
+        told: Option<Told>,
+        held: Option<Box<dyn Any>>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             id,
             socket,
@@ -72,7 +101,10 @@ impl Stream {
             shut: Cell::new(false),
             over: Cell::new(false),
             established: Cell::new(false),
+            quota,
+            told: RefCell::new(told),
             wake: Notify::new(),
+            _held: held,
         })
     }
 
@@ -86,17 +118,29 @@ impl Stream {
     /// The guest has answered.
     pub(super) fn establish(&self) {
         self.established.set(true);
+        self.tell(Ok(()));
         self.wake.notify_one();
     }
 
-    async fn run(self: Rc<Self>, lan: Rc<LanTask>, target: Target) {
+    fn tell(&self, answer: Result<(), ResetReason>) {
+        if let Some(told) = self.told.take() {
+            // Nobody hears it who has gone.
+            _ = told.send(answer);
+        }
+    }
+
+    async fn run(self: Rc<Self>, lan: Rc<LanTask>, dialer: Arc<Dialer>, target: Target) {
+        let dial = async {
+            let _held = self.quota.dial().await;
+            dialer.dial_tcp(&target).await
+        };
         let dialled = tokio::select! {
-            dialled = lan.egress.dialer.dial_tcp(&target) => dialled,
+            dialled = dial => dialled,
             () = self.ended() => return,
         };
         match dialled {
             Ok(socket) => {
-                if self.over.get() || self.socket.set(socket).is_err() {
+                if self.over.get() || self.socket.set(Socket::Tcp(socket)).is_err() {
                     return;
                 }
                 lan.machine.borrow_mut().accept(lan.clock.now(), self.id);
@@ -147,7 +191,7 @@ impl Stream {
     }
 
     /// Reads from the socket what the guest has room for.
-    fn read(&self, lan: &Rc<LanTask>, socket: &TcpStream) -> io::Result<Turn> {
+    fn read(&self, lan: &Rc<LanTask>, socket: &Socket) -> io::Result<Turn> {
         for _ in 0..READS_PER_TURN {
             if self.over.get() {
                 return Ok(Turn::Idle);
@@ -163,7 +207,7 @@ impl Stream {
                     self.full.set(true);
                     return Ok(Turn::Idle);
                 }
-                let read = match socket::read(socket, &mut scratch[..room]) {
+                let read = match socket.read(&mut scratch[..room]) {
                     Ok(0) => return Ok(Turn::End),
                     Ok(read) => read,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Turn::Idle),
@@ -207,7 +251,7 @@ impl Stream {
         }
         if self.guest_done.get() && !self.shut.replace(true) {
             // Fails only if the target has reset meanwhile, which reading tells.
-            drop(SockRef::from(socket).shutdown(Shutdown::Write));
+            drop(socket.shutdown_write());
         }
     }
 
@@ -230,9 +274,10 @@ impl Stream {
     }
 
     /// The guest is gone: the target is told by a reset.
-    pub(super) fn abort(&self) {
+    pub(super) fn abort(&self, why: ResetReason) {
+        self.tell(Err(why));
         if let Some(socket) = self.socket.get() {
-            drop(SockRef::from(socket).set_linger(Some(Duration::ZERO)));
+            socket.reset_on_drop();
         }
         self.end();
     }

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tracing::debug;
 
+use super::Quota;
 use super::dial::connected_udp;
 use super::error::DialError;
 use super::ping::Echo;
@@ -35,11 +36,17 @@ pub(crate) struct Datagrams {
     socket: UdpSocket,
     over: Cell<bool>,
     wake: Notify,
+    _quota: Quota,
 }
 
 /// Opens a socket for a UDP flow.
-pub(super) fn open(lan: &Rc<LanTask>, id: FlowId, target: SocketAddr) -> io::Result<Rc<Datagrams>> {
-    Datagrams::start(lan, id, Kind::Udp, connected_udp(target)?)
+pub(super) fn open(
+    lan: &Rc<LanTask>,
+    id: FlowId,
+    target: SocketAddr,
+    quota: Quota,
+) -> io::Result<Rc<Datagrams>> {
+    Datagrams::start(lan, id, Kind::Udp, connected_udp(target)?, quota)
 }
 
 impl Datagrams {
@@ -49,9 +56,11 @@ impl Datagrams {
         id: FlowId,
         kind: Kind,
         socket: std::net::UdpSocket,
+        quota: Quota,
     ) -> io::Result<Rc<Self>> {
         let socket = UdpSocket::from_std(socket)?;
-        let datagrams = Rc::new(Self { id, kind, socket, over: Cell::new(false), wake: Notify::new() });
+        let datagrams =
+            Rc::new(Self { id, kind, socket, over: Cell::new(false), wake: Notify::new(), _quota: quota });
         spawn_local(Rc::clone(&datagrams).run(Rc::clone(lan)));
         Ok(datagrams)
     }

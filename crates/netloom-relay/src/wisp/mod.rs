@@ -21,7 +21,6 @@ mod udp;
 mod worker;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -29,8 +28,12 @@ use bytes::Bytes;
 use netloom_proto::wisp::{Kind, Reason};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
+use crate::access::Pass;
 use crate::config::WispSettings;
+use crate::control::Occupancy;
 use crate::egress::{DialError, Dialer, Target};
+use crate::limit::Share;
+use crate::socket::Detached;
 
 /// What is spoken on a client's WebSocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,11 +49,16 @@ pub(crate) enum Form {
 
 /// A client's socket after the upgrade.
 pub(crate) struct NewClient {
-    pub(crate) stream: std::net::TcpStream,
+    pub(crate) socket: Detached,
     /// Bytes that were read beyond the request's head.
     pub(crate) read: Bytes,
-    pub(crate) peer: SocketAddr,
+    /// Who it is, for the log.
+    pub(crate) peer: String,
+    /// What it may use.
+    pub(crate) share: Share,
     pub(crate) form: Form,
+    /// By what token it came, where tokens are asked for.
+    pub(crate) pass: Option<Pass>,
     /// What the client takes of the relay's connections and of the server's clients, given back when dropped.
     pub(crate) permits: (Arc<OwnedSemaphorePermit>, OwnedSemaphorePermit),
     /// What the client weighs on its worker.
@@ -61,6 +69,7 @@ pub(crate) struct NewClient {
 pub(crate) struct WispHandle {
     workers: Vec<WorkerHandle>,
     slots: Arc<Semaphore>,
+    max_clients: usize,
     is_closed: bool,
 }
 
@@ -85,6 +94,11 @@ impl WispHandle {
             }
             Form::Plain(_) => Err("this server wants a password or key, which plain streams cannot give"),
         }
+    }
+
+    /// How many clients there are, and may be.
+    pub(crate) fn occupancy(&self) -> Occupancy {
+        Occupancy { free: Arc::clone(&self.slots), most: self.max_clients }
     }
 
     /// Room for one more client, if there is any.
@@ -112,7 +126,10 @@ pub(crate) fn spawn(
         workers.push(WorkerHandle { sender, weight: Arc::new(()) });
     }
     let slots = Arc::new(Semaphore::new(settings.max_clients));
-    Ok((WispHandle { workers, slots, is_closed: settings.is_closed() }, threads))
+    Ok((
+        WispHandle { workers, slots, max_clients: settings.max_clients, is_closed: settings.is_closed() },
+        threads,
+    ))
 }
 
 /// What a client is told of a target that was not reached.

@@ -20,6 +20,7 @@ use super::queue::Queue;
 use super::turns::Share;
 use super::{failure, linger, reason};
 use crate::egress::Target;
+use crate::limit::Held;
 use crate::socket;
 
 /// Bytes that a stream that had little so far sends to the client in one turn; others send several pieces.
@@ -53,10 +54,11 @@ pub(super) struct Tcp {
     over: Cell<bool>,
     written: Cell<Option<Instant>>,
     wake: Notify,
+    _held: Held,
 }
 
 impl Tcp {
-    pub(super) fn new(id: u32) -> Rc<Self> {
+    pub(super) fn new(id: u32, held: Held) -> Rc<Self> {
         Rc::new(Self {
             id,
             socket: OnceCell::new(),
@@ -74,6 +76,7 @@ impl Tcp {
             over: Cell::new(false),
             written: Cell::new(None),
             wake: Notify::new(),
+            _held: held,
         })
     }
 
@@ -88,8 +91,8 @@ impl Tcp {
 
     async fn serve(self: &Rc<Self>, client: &Rc<Client>, target: &Target) {
         let dial = async {
-            let _permit = client.dials.acquire().await;
-            client.worker.dialer.dial_tcp(target).await
+            let _held = client.share.dial().await;
+            client.dialer().dial_tcp(target).await
         };
         let dialled = tokio::select! {
             dialled = dial => dialled,
@@ -159,7 +162,7 @@ impl Tcp {
             Share::Small => SMALL_BYTES,
             Share::Bulk => scratch.len() / PIECE_BYTES * PAYLOAD_BYTES,
         };
-        let room = client.room(self.id).min(most);
+        let room = client.room(self.id).min(most).min(client.allowed_bytes());
         if room == 0 {
             self.starved.set(true);
             return 0;

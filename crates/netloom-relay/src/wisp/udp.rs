@@ -17,6 +17,7 @@ use super::dialect::{HEAD_BYTES, PIECE_BYTES};
 use super::turns::Share;
 use super::{failure, reason};
 use crate::egress::Target;
+use crate::limit::Held;
 
 /// Bytes of datagrams that wait for a name to be resolved.
 const EARLY_BYTES: usize = 128 * 1024;
@@ -36,10 +37,11 @@ pub(super) struct Udp {
     over: Cell<bool>,
     moved: Cell<Instant>,
     wake: Notify,
+    _held: Held,
 }
 
 impl Udp {
-    pub(super) fn new(id: u32) -> Rc<Self> {
+    pub(super) fn new(id: u32, held: Held) -> Rc<Self> {
         Rc::new(Self {
             id,
             socket: OnceCell::new(),
@@ -49,6 +51,7 @@ impl Udp {
             over: Cell::new(false),
             moved: Cell::new(Instant::now()),
             wake: Notify::new(),
+            _held: held,
         })
     }
 
@@ -58,8 +61,12 @@ impl Udp {
             self.close(&client, Reason::INVALID);
             return client.serve();
         };
+        let open = async {
+            let _held = client.share.dial().await;
+            client.dialer().open_udp(&target).await
+        };
         let opened = tokio::select! {
-            opened = client.worker.dialer.open_udp(&target) => opened,
+            opened = open => opened,
             () = self.ended() => return,
         };
         match opened {

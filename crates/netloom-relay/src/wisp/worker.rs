@@ -103,7 +103,7 @@ impl Worker {
     }
 
     fn join(self: &Rc<Self>, key: u64, new: NewClient) {
-        let peer = new.peer;
+        let peer = new.peer.clone();
         match Client::new(new, key, self) {
             Ok((client, read, target)) => {
                 info!("{peer} connected: {}", client.form());

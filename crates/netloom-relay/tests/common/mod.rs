@@ -2,13 +2,15 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod certificate;
 pub mod http;
 pub mod leased;
+pub mod machine;
 pub mod packet;
 pub mod wisp;
 
 use std::collections::VecDeque;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -98,6 +100,11 @@ impl Relay {
         kib.trim().trim_end_matches(" kB").trim().parse::<u64>().expect("a number") * 1024
     }
 
+    /// Descriptors that it has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("its descriptors").count()
+    }
+
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).expect("a signal");
@@ -165,7 +172,17 @@ pub struct Guest {
 impl Guest {
     /// Connects; an answer other than 101 comes back as text.
     pub fn connect(address: SocketAddr, path: &str, headers: &[&str]) -> Result<Self, String> {
-        let mut stream = TcpStream::connect(address).expect("the relay listens");
+        let stream = TcpStream::connect(address).expect("the relay listens");
+        Self::over(stream, address, path, headers)
+    }
+
+    /// The same over a connection.
+    pub fn over(
+        mut stream: TcpStream,
+        address: SocketAddr,
+        path: &str,
+        headers: &[&str],
+    ) -> Result<Self, String> {
         stream.set_nodelay(true).expect("no delay");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let host = if headers.iter().any(|line| line.starts_with("Host:")) {
@@ -236,24 +253,39 @@ impl Guest {
         }
     }
 
+    /// The frames that are there, or come within the read timeout; `None` at the end of the connection.
+    pub fn poll(&mut self) -> Option<Vec<Vec<u8>>> {
+        let mut buffer = vec![0; 1 << 16];
+        match self.stream.read(&mut buffer) {
+            Ok(read) if read > 0 => self.decode(&mut buffer[..read]),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Ok(_) | Err(_) => return None,
+        }
+        self.closed.is_none().then(|| self.frames.drain(..).collect())
+    }
+
     /// Reads once; false at the end of the connection.
     pub fn fill(&mut self) -> bool {
         let mut buffer = vec![0; 1 << 16];
         let read = match self.stream.read(&mut buffer) {
             Ok(read) => read,
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => 0,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
             Err(error) => panic!("nothing came: {error}"),
         };
+        self.decode(&mut buffer[..read]);
+        read > 0
+    }
+
+    fn decode(&mut self, bytes: &mut [u8]) {
         let Self { decoder, frames, pongs, closed, .. } = self;
         decoder
-            .decode(&mut buffer[..read], |message| match message {
+            .decode(bytes, |message| match message {
                 Message::Binary(frame) => frames.push_back(frame.to_vec()),
                 Message::Pong(payload) => pongs.push(payload.to_vec()),
                 Message::Close(code) => *closed = Some(code),
                 Message::Ping(_) | Message::Text | Message::TooLong => {}
             })
             .expect("the relay keeps the protocol");
-        read > 0
     }
 }
 

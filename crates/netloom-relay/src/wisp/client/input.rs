@@ -12,7 +12,7 @@ use tracing::{debug, info};
 
 use super::{CREDIT_PACKETS, Client, MAX_PENDING_BYTES, State, Stream};
 use crate::egress::Target;
-use crate::socket;
+use crate::limit::Refused;
 use crate::wisp::dialect::CloseCode;
 use crate::wisp::tcp::Tcp;
 use crate::wisp::udp::Udp;
@@ -56,8 +56,16 @@ impl Client {
 
     /// Reads what the socket has; how many bytes.
     fn read(self: &Rc<Self>) -> io::Result<usize> {
+        let room = match self.upload.room(Instant::now()) {
+            Ok(room) => room,
+            Err(at) => {
+                self.upload_at.set(Some(at));
+                return Ok(0);
+            }
+        };
         let mut scratch = self.worker.scratch.borrow_mut();
-        match socket::read(&self.socket, &mut scratch) {
+        let room = room.min(scratch.len());
+        match self.socket.read(&mut scratch[..room]) {
             Ok(0) => {
                 self.state.set(State::Gone(match self.state.get() {
                     State::Open => "connection ended",
@@ -66,6 +74,7 @@ impl Client {
                 Ok(0)
             }
             Ok(read) => {
+                self.upload.spend(read);
                 self.receive(&mut scratch[..read]);
                 Ok(read)
             }
@@ -127,7 +136,11 @@ impl Client {
                 }
             }
             Event::Connect { stream, kind, host, port } => {
-                self.open(stream, kind, Target::parse(host.as_bytes(), port).ok());
+                let opened = self.open(stream, kind, Target::parse(host.as_bytes(), port).ok());
+                if let Some((refused, server)) = opened.err().zip(server) {
+                    debug!("{}: {refused}", self.peer);
+                    server.close(stream, Reason::THROTTLED);
+                }
             }
             // More than any client sends that heeds its credit.
             Event::Data(id, _)
@@ -178,21 +191,23 @@ impl Client {
     }
 
     /// Opens a stream; without a target it is told so when its task runs.
-    pub(super) fn open(self: &Rc<Self>, id: u32, kind: Kind, target: Option<Target>) {
+    pub(super) fn open(self: &Rc<Self>, id: u32, kind: Kind, target: Option<Target>) -> Result<(), Refused> {
+        let held = self.share.flow()?;
         self.tally.borrow_mut().streams += 1;
         let stream = match kind {
             Kind::Tcp => {
-                let tcp = Tcp::new(id);
+                let tcp = Tcp::new(id, held);
                 spawn_local(Rc::clone(&tcp).run(Rc::clone(self), target));
                 Stream::Tcp(tcp)
             }
             Kind::Udp => {
-                let udp = Udp::new(id);
+                let udp = Udp::new(id, held);
                 spawn_local(Rc::clone(&udp).run(Rc::clone(self), target));
                 Stream::Udp(udp)
             }
         };
         self.streams.borrow_mut().insert(id, stream);
+        Ok(())
     }
 
     /// Counts bytes that wait for a target.

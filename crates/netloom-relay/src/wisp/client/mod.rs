@@ -6,7 +6,6 @@ mod output;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,17 +13,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use netloom_proto::websocket::{self, Decoder, Opcode, Role};
 use netloom_proto::wisp::server::ServerConfig;
-use netloom_proto::wisp::{Kind, Server, ServerInfo};
+use netloom_proto::wisp::{Kind, Reason, Server, ServerInfo};
 use socket2::SockRef;
-use tokio::net::TcpStream;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::task::yield_now;
 use tokio::time::Instant;
 use tracing::{debug, info};
 
-use crate::egress::Target;
+use crate::access::{self, Pass};
+use crate::egress::{Dialer, Target};
 use crate::lan::keepalive::{Due, Keepalive};
-use crate::wisp::dialect::{Dialect, PLAIN_STREAM};
+use crate::limit::{Lane, Share};
+use crate::socket::Socket;
+use crate::wisp::dialect::{CloseCode, Dialect, PLAIN_STREAM};
 use crate::wisp::pace::Pace;
 use crate::wisp::tcp::Tcp;
 use crate::wisp::turns::Turns;
@@ -46,8 +47,6 @@ const UNSENT_BYTES: u32 = 512 * 1024;
 const MAX_PENDING_BYTES: usize = 256 * 1024;
 /// How long a client is not read without any target taking anything before the stream that holds most is ended.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Dials of one client at once; further ones wait.
-const PENDING_DIALS: usize = 256;
 
 /// A stream of a client.
 #[derive(Clone)]
@@ -59,10 +58,10 @@ pub(in crate::wisp) enum Stream {
 /// A client's WebSocket.
 pub(in crate::wisp) struct Client {
     pub(in crate::wisp) worker: Rc<Worker>,
-    pub(in crate::wisp) dials: Semaphore,
+    pub(in crate::wisp) share: Share,
     key: u64,
-    peer: SocketAddr,
-    socket: TcpStream,
+    peer: String,
+    socket: Socket,
     decoder: RefCell<Decoder>,
     dialect: RefCell<Dialect>,
     streams: RefCell<HashMap<u32, Stream>>,
@@ -84,9 +83,19 @@ pub(in crate::wisp) struct Client {
     taken_bytes: Cell<u64>,
     /// Just now, by what it said of itself.
     refused: Cell<bool>,
+    /// What may be read and written now by the client's limits, and until when nothing may.
+    upload: Lane,
+    upload_at: Cell<Option<Instant>>,
+    download: Lane,
+    download_at: Cell<Option<Instant>>,
+    /// What a stream may send in its turn.
+    allowed_bytes: Cell<usize>,
     state: Cell<State>,
     wake: Notify,
     tally: RefCell<Tally>,
+    pass: Option<Pass>,
+    /// What its streams go out by.
+    dialer: RefCell<Arc<Dialer>>,
     _permits: (Arc<OwnedSemaphorePermit>, OwnedSemaphorePermit),
     _weight: Arc<()>,
 }
@@ -121,7 +130,7 @@ impl Client {
         worker: &Rc<Worker>,
     ) -> io::Result<(Rc<Self>, Bytes, Option<Target>)> {
         let settings = &worker.settings;
-        let socket = TcpStream::from_std(new.stream)?;
+        let socket = new.socket.attach()?;
         // What the kernel holds is ahead of whatever comes next, so it should not be much.
         #[cfg(target_os = "linux")]
         SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_BYTES)?;
@@ -147,7 +156,12 @@ impl Client {
         };
         let client = Rc::new(Self {
             worker: Rc::clone(worker),
-            dials: Semaphore::new(PENDING_DIALS),
+            upload: new.share.upload(),
+            upload_at: Cell::new(None),
+            download: new.share.download(),
+            download_at: Cell::new(None),
+            allowed_bytes: Cell::new(usize::MAX),
+            share: new.share,
             key,
             peer: new.peer,
             socket,
@@ -168,10 +182,29 @@ impl Client {
             state: Cell::new(State::Open),
             wake: Notify::new(),
             tally: RefCell::default(),
+            dialer: RefCell::new(Arc::clone(&worker.dialer)),
+            pass: new.pass,
             _permits: new.permits,
             _weight: new.weight,
         });
         Ok((client, new.read, target))
+    }
+
+    /// What its streams go out by.
+    pub(in crate::wisp) fn dialer(&self) -> Arc<Dialer> {
+        Arc::clone(&self.dialer.borrow())
+    }
+
+    /// Has its streams go out by the rules of its token, or the client go if that was revoked.
+    fn heed_rules(&self) {
+        let Some(pass) = &self.pass else { return };
+        match pass.rules() {
+            Some(rules) => *self.dialer.borrow_mut() = self.worker.dialer.under(Some(&rules)),
+            None => {
+                info!("{}: token {} is revoked", self.peer, pass.name());
+                self.close(CloseCode::POLICY);
+            }
+        }
     }
 
     /// What it speaks, for the log.
@@ -186,8 +219,12 @@ impl Client {
     /// Serves the client until it is gone.
     pub(in crate::wisp) async fn run(self: Rc<Self>, read: Bytes, target: Option<Target>) {
         let began = Instant::now();
+        self.heed_rules();
         if let Some(target) = target {
-            self.open(PLAIN_STREAM, Kind::Tcp, Some(target));
+            let opened = self.open(PLAIN_STREAM, Kind::Tcp, Some(target));
+            if opened.is_err() {
+                self.end(PLAIN_STREAM, Reason::THROTTLED);
+            }
         }
         self.receive(&mut Vec::from(read));
         for stream in self.touched.take() {
@@ -200,7 +237,7 @@ impl Client {
         }
         self.turns.borrow_mut().clear();
         // Streams that still deliver what they were sent keep the client's memory, not its connection.
-        drop(SockRef::from(&self.socket).shutdown(std::net::Shutdown::Both));
+        drop(self.socket.shutdown());
         let tally = self.tally.take();
         info!(
             "{} left after {} s: {reason}; {} streams, {} bytes in, {} out",
@@ -220,6 +257,7 @@ impl Client {
     async fn wait(self: &Rc<Self>, began: Instant) -> &'static str {
         let mut keepalive = Keepalive::new(began);
         let mut stalled = None;
+        let mut pass = self.pass.clone();
         let sleep = tokio::time::sleep_until(began + INTRODUCTION_TIMEOUT);
         tokio::pin!(sleep);
         loop {
@@ -242,7 +280,7 @@ impl Client {
                 sleep.as_mut().reset(deadline);
             }
             tokio::select! {
-                ready = self.socket.readable(), if !self.paused.get() => {
+                ready = self.socket.readable(), if !self.paused.get() && self.upload_at.get().is_none() => {
                     keepalive.heard(Instant::now());
                     let read = match ready {
                         Ok(()) => self.gather().await,
@@ -259,6 +297,19 @@ impl Client {
                         return "connection lost";
                     }
                     self.blocked.set(false);
+                    self.serve();
+                }
+                () = access::changed(&mut pass) => {
+                    self.heed_rules();
+                    self.serve();
+                }
+                () = reach(self.upload_at.get()) => {
+                    // It was not asked to say anything meanwhile.
+                    keepalive.heard(Instant::now());
+                    self.upload_at.set(None);
+                }
+                () = reach(self.download_at.get()) => {
+                    self.download_at.set(None);
                     self.serve();
                 }
                 () = self.wake.notified() => {
@@ -337,5 +388,13 @@ impl Stream {
             Self::Tcp(tcp) => tcp.held_bytes(),
             Self::Udp(_) => 0,
         }
+    }
+}
+
+/// Waits until an instant, or for ever.
+async fn reach(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

@@ -7,6 +7,7 @@ use netloom_proto::wisp::Reason;
 use tokio::time::Instant;
 
 use super::{CLOSE_TIMEOUT, Client, MAX_PENDING_BYTES, State, Stream};
+use crate::socket;
 use crate::wisp::dialect::{CloseCode, HEAD_BYTES, PAYLOAD_BYTES, PIECE_BYTES};
 use crate::wisp::turns::Share;
 
@@ -25,9 +26,14 @@ impl Client {
         self.dialect.borrow_mut().taken(id, messages);
     }
 
-    /// How many bytes of a stream the client takes now.
+    /// How many bytes of a stream the client takes now, by its credit.
     pub(in crate::wisp) fn room(&self, id: u32) -> usize {
         self.dialect.borrow().room(id)
+    }
+
+    /// How many bytes a stream may send in its turn, by the client's limits.
+    pub(in crate::wisp) fn allowed_bytes(&self) -> usize {
+        self.allowed_bytes.get()
     }
 
     /// The target of a stream sends no more. The caller serves.
@@ -74,6 +80,15 @@ impl Client {
                 }
                 return;
             }
+            match self.download.room(Instant::now()) {
+                Ok(room) => self.allowed_bytes.set(room),
+                Err(at) => {
+                    if self.download_at.replace(Some(at)) != Some(at) {
+                        self.wake.notify_one();
+                    }
+                    return;
+                }
+            }
             let bulk = self.pace.borrow().has_room();
             let Some(stream) = self.turns.borrow_mut().pop(bulk) else {
                 // The pongs that are waited for have their time, which the client's task minds.
@@ -111,6 +126,7 @@ impl Client {
             websocket::put_frame(&mut ping, Opcode::Ping, &mark, None);
             messages.push(IoSlice::new(&ping));
         }
+        self.download.spend(bytes);
         self.tally.borrow_mut().bytes_out += bytes as u64;
         let mut written = match self.socket.try_write_vectored(&messages) {
             Ok(written) => written,
@@ -144,20 +160,13 @@ impl Client {
 
     /// Writes as much as the socket takes.
     fn write(&self, bytes: &[u8]) -> usize {
-        let mut written = 0;
-        while written < bytes.len() {
-            match self.socket.try_write(&bytes[written..]) {
-                Ok(more) => written += more,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.blocked.set(true);
-                    self.wake.notify_one();
-                    break;
-                }
-                Err(_) => {
-                    self.lose();
-                    return bytes.len();
-                }
-            }
+        let Ok(written) = socket::write_ready(bytes, |rest| self.socket.try_write(rest)) else {
+            self.lose();
+            return bytes.len();
+        };
+        if written < bytes.len() {
+            self.blocked.set(true);
+            self.wake.notify_one();
         }
         written
     }
