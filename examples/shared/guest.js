@@ -3,9 +3,12 @@ import { V86 } from 'v86';
 
 const image = (name) => ({ url: `/images/${name}` });
 
-/** Starts the guest with a `virtio` or `ne2k` card; `plug` is given the emulator before the card sends anything. */
-export async function startGuest(nic, plug) {
-  return shell(await startEmulator({ type: nic }, plug));
+/**
+ * Starts the guest with a `virtio` or `ne2k` card; `plug` is given the emulator before the card sends anything, and v86 what else it is to
+ * know of the card.
+ */
+export async function startGuest(nic, plug = () => {}, device = {}) {
+  return shell(await startEmulator({ type: nic, ...device }, plug));
 }
 
 /** Starts the emulator alone. */

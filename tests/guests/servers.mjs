@@ -73,30 +73,35 @@ export async function webServer(body, address = "0.0.0.0") {
   return { port: await listening(server, address), stop: closer(server, sockets) };
 }
 
+/** A TCP server that hands each connection to `handle`; `options` are those of `net.createServer`. */
+export async function tcpServer(handle, address, options = {}) {
+  const server = net.createServer(options, handle);
+  const sockets = tracked(server);
+  return { port: await listening(server, address), stop: closer(server, sockets) };
+}
+
 /** Reads until the guest has closed its half, then answers with the SHA-256 of what it got. */
 export async function hashAfterEnd(address = "127.0.0.1") {
-  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+  const handle = (socket) => {
     const hash = createHash("sha256");
     socket.on("data", (chunk) => hash.update(chunk));
     socket.on("end", () => socket.end(`${hash.digest("hex")}\n`));
-  });
-  const sockets = tracked(server);
-  return { port: await listening(server, address), stop: closer(server, sockets) };
+  };
+  return tcpServer(handle, address, { allowHalfOpen: true });
 }
 
 /** Sends `body` and closes its half at once; `received` is what the guest sent until it closed its own. */
 export async function endFirst(body, address = "127.0.0.1") {
   let settle;
   const received = new Promise((resolve, reject) => (settle = { resolve, reject }));
-  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+  const handle = (socket) => {
     const chunks = [];
     socket.end(body);
     socket.on("data", (chunk) => chunks.push(chunk));
     socket.on("end", () => settle.resolve(Buffer.concat(chunks)));
     socket.on("error", settle.reject);
-  });
-  const sockets = tracked(server);
-  return { port: await listening(server, address), received, stop: closer(server, sockets) };
+  };
+  return { ...(await tcpServer(handle, address, { allowHalfOpen: true })), received };
 }
 
 /** A port of this host's loopback where nothing listens. */

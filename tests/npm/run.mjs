@@ -8,7 +8,7 @@ import { runInChromium } from './browser.mjs';
 import { show } from './process.mjs';
 import { TERMINALS } from './runtimes.mjs';
 
-const LIMIT_SECONDS = process.env.NETLOOM_FULL ? 3600 : 300;
+const LIMIT_SECONDS = process.env.NETLOOM_FULL ? 3600 : 600;
 
 const { positionals, values } = parseArgs({ allowPositionals: true, options: { only: { type: 'string', default: '' } } });
 const runtimes = positionals.length > 0 ? positionals : [...Object.keys(TERMINALS), 'window', 'worker'];

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { show } from './process.mjs';
 import { TERMINALS } from './runtimes.mjs';
 
-const LIMIT_SECONDS = process.env.NETLOOM_FULL ? 3600 : 300;
+const LIMIT_SECONDS = process.env.NETLOOM_FULL ? 3600 : 600;
 /** Limit of one test, in milliseconds: it only ends what hangs. */
 const TEST_LIMIT = process.env.NETLOOM_FULL ? 1_800_000 : 120_000;
 

@@ -1,14 +1,10 @@
-// The relay's DNS over HTTPS, asked by v86's own wisp backend for a Linux guest.
+// The relay's DNS over HTTPS, on the port of its Wisp server: asked by v86's own wisp backend for a Linux guest, and by curl.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import http from "node:http";
-import https from "node:https";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { execFile } from "node:child_process";
 import process from "node:process";
 import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
+import { certificate } from "../certificate.mjs";
 import { Guest } from "../guest.mjs";
 import { startRelay } from "../relay.mjs";
 import { dnsServer, hostAddress, noise, sha256, webServer } from "../servers.mjs";
@@ -16,57 +12,47 @@ import { dnsServer, hostAddress, noise, sha256, webServer } from "../servers.mjs
 const HOST = hostAddress();
 const BODY = noise(1 << 20);
 
-/** v86 asks by https alone: TLS in front of the relay, with a certificate of its own. */
-async function tlsFront(relay) {
-  const folder = mkdtempSync(join(tmpdir(), "netloom-"));
-  const [key, cert] = ["key.pem", "cert.pem"].map((name) => join(folder, name));
-  const subject = ["-subj", "/CN=localhost", "-days", "2", "-nodes", "-keyout", key, "-out", cert];
-  execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", ...subject], { stdio: "pipe" });
-  const asked = [];
-  const server = https.createServer({ key: readFileSync(key), cert: readFileSync(cert) }, (request, response) => {
-    const to = http.request(new URL(request.url, relay), { method: request.method, headers: { ...request.headers, host: relay.host } });
-    to.on("response", (answer) => {
-      asked.push(`${request.method} ${request.url} ${answer.statusCode} ${answer.headers["content-type"]}`);
-      answer.pipe(response.writeHead(answer.statusCode, answer.headers));
-    });
-    request.pipe(to);
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const stop = () => {
-    rmSync(folder, { recursive: true });
-    server.closeAllConnections();
-    return new Promise((resolve) => server.close(resolve));
-  };
-  return { host: `localhost:${server.address().port}`, asked, stop };
-}
-
 describe("names by the relay's DNS over HTTPS", { timeout: 600_000 }, () => {
-  let dns, relay, front, web, guest;
+  let files, dns, relay, host, web, guest;
   before(async () => {
     process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0";
+    files = certificate();
+    // Nobody else knows this name.
     dns = await dnsServer({ "here.test": [{ type: "A", data: HOST.split(".").map(Number) }] });
-    relay = await startRelay("--allow", HOST, "--dns", dns.address);
-    front = await tlsFront(new URL(relay.url.replace("ws://", "http://")));
+    relay = await startRelay("--allow", HOST, "--dns", dns.address, ...files.flags);
+    host = `localhost:${new URL(relay.url).port}`;
     web = await webServer(BODY);
-    const device = { dns_method: "doh", doh_server: front.host };
-    guest = await Guest.restore("virtio", `${relay.url}wisp/`.replace("ws://", "wisp://"), undefined, device);
-    await guest.lease();
   });
   after(async () => {
     delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
     await guest?.destroy();
-    for (const server of [web, front, relay, dns]) await server?.stop();
+    for (const server of [web, relay, dns, files]) await server?.stop();
   });
 
-  test("a name is found and reached", async () => {
+  /** Fetches a URL by curl, its name by the relay; rejects with curl's error. */
+  const curl = (...args) => {
+    const doh = ["--doh-url", `https://${host}/dns-query`, "--doh-insecure"];
+    return promisify(execFile)("curl", ["--silent", "--show-error", "--noproxy", "*", ...doh, ...args], { encoding: "buffer", maxBuffer: 2 * BODY.length });
+  };
+
+  test("curl finds a name and what is there", async () => {
+    const { stdout } = await curl(`http://here.test:${web.port}/`);
+    assert.equal(sha256(stdout), sha256(BODY));
+  });
+
+  test("curl is told that a name is not there", async () => {
+    await assert.rejects(curl(`http://absent.test:${web.port}/`), /Could(n't| not) resolve/);
+  });
+
+  test("a guest on v86's own wisp backend finds a name and what is there", async () => {
+    const device = { dns_method: "doh", doh_server: host };
+    guest = await Guest.restore("virtio", `wisps://${host}/wisp/`, undefined, device);
+    await guest.lease();
     await guest.must(`wget -q -O /tmp/body http://here.test:${web.port}/`);
     assert.equal((await guest.must("sha256sum </tmp/body")).split(" ")[0], sha256(BODY));
-    assert.ok(front.asked.length > 0);
-    for (const line of front.asked) assert.equal(line, "POST /dns-query 200 application/dns-message");
   });
 
-  test("a name that is not there is not found", async () => {
+  test("it is told that a name is not there", async () => {
     const { status } = await guest.run(`wget -q -O /dev/null -T 20 http://absent.test:${web.port}/`);
     assert.notEqual(status, 0);
   });

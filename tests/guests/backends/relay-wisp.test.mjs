@@ -2,13 +2,12 @@
 import assert from "node:assert/strict";
 import dgram from "node:dgram";
 import { once } from "node:events";
-import net from "node:net";
 import { after, before, describe, test } from "node:test";
 import { client as wisp } from "@mercuryworkshop/wisp-js/client";
 import WebSocket from "ws";
 import { Guest, nics } from "../guest.mjs";
 import { startRelay } from "../relay.mjs";
-import { closedPort, dnsServer, hostAddress, noise, sha256, webServer } from "../servers.mjs";
+import { closedPort, dnsServer, hostAddress, noise, sha256, tcpServer, webServer } from "../servers.mjs";
 import { within } from "./limit.mjs";
 
 const MIB = 1 << 20;
@@ -31,20 +30,7 @@ after(async () => {
 const url = () => `${relay.url}wisp/`;
 
 /** A TCP server on the address that guests dial. */
-async function listen(handle, options = {}) {
-  const sockets = new Set();
-  const server = net.createServer(options, (socket) => {
-    sockets.add(socket.on("error", () => {}));
-    handle(socket);
-  });
-  server.listen(0, HOST);
-  await once(server, "listening");
-  const stop = async () => {
-    for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => server.close(resolve));
-  };
-  return { port: server.address().port, stop };
-}
+const listen = (handle, options) => tcpServer(handle, HOST, options);
 
 /** A server that takes all until the end, or so many bytes; `received` is the hash of that. */
 async function taker(length = Number.POSITIVE_INFINITY) {

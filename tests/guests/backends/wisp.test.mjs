@@ -2,11 +2,10 @@
 import assert from "node:assert/strict";
 import dgram from "node:dgram";
 import { once } from "node:events";
-import net from "node:net";
 import { after, before, describe, test } from "node:test";
 import WebSocket from "ws";
 import { startRelay } from "../relay.mjs";
-import { answer, closedPort, hostAddress, noise, sha256 } from "../servers.mjs";
+import { answer, closedPort, hostAddress, noise, sha256, tcpServer } from "../servers.mjs";
 import { wispJs, wispPython } from "./peers.mjs";
 
 const { attachNetwork } = await import("../../../packages/netloom/dist/v86/index.js");
@@ -38,21 +37,7 @@ async function plugIn(url) {
   return { stack, network, stop };
 }
 
-async function listen(handle, options = {}) {
-  const sockets = new Set();
-  const server = net.createServer(options, (socket) => {
-    sockets.add(socket);
-    socket.on("error", () => {});
-    handle(socket);
-  });
-  server.listen(0, HOST);
-  await once(server, "listening");
-  const stop = async () => {
-    for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => server.close(resolve));
-  };
-  return { port: server.address().port, stop };
-}
+const listen = (handle, options) => tcpServer(handle, HOST, options);
 
 async function readAll(connection) {
   const chunks = [];

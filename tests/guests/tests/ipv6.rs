@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use netloom_guests::V86;
 use netloom_interop::lab::{GATEWAY_V6, Lab, NAMED, ROUTER, SERVER_V6, sized};
-use netloom_interop::transfer::{Kind, Pattern, Server, request};
-use sha2::{Digest, Sha256};
+use netloom_interop::transfer::{Pattern, Server};
 
 const MIB: u64 = 1 << 20;
 
@@ -22,41 +21,10 @@ fn advertised_address(guest: &mut V86) -> Ipv6Addr {
     address.parse().unwrap()
 }
 
-/// A request to a transfer server, as `printf` writes it.
-fn printed(kind: Kind, length: u64, seed: u64) -> String {
-    request(kind, length, seed).iter().map(|byte| format!("\\{byte:03o}")).collect()
-}
-
-/// Bytes go down and up between the guest and a server, and their hashes are equal.
-fn moves_bytes(guest: &mut V86, server: SocketAddr, length: u64) {
-    let (host, port) = (server.ip(), server.port());
-    let down = printed(Kind::Download, length, 7);
-    let came = guest
-        .must(&format!(
-            "printf '{down}' | nc {host} {port} >/tmp/down && head -c {length} /tmp/down | sha256sum && \
-             tail -c 32 /tmp/down | hexdump -v -e '1/1 \"%02x\"'"
-        ))
-        .unwrap();
-    let [hash, told] = [came.split_whitespace().next(), came.split_whitespace().last()];
-    assert_eq!(hash, told, "down from {server}");
-    assert_eq!(hash, Some(&*hex(&Sha256::digest(pattern(length, 7)))));
-    let up = printed(Kind::Upload, length, 0);
-    let told = guest
-        .must(&format!(
-            "{{ printf '{up}'; head -c {length} /tmp/down; }} | nc {host} {port} | hexdump -v -e '1/1 \"%02x\"'"
-        ))
-        .unwrap();
-    assert_eq!(told.split_whitespace().next(), hash, "up to {server}");
-}
-
 fn pattern(length: u64, seed: u64) -> Vec<u8> {
     let mut bytes = vec![0; length as usize];
     Pattern::new(seed).fill(&mut bytes);
     bytes
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn reaches_a_server_and_a_kernel_and_is_reached(nic: &str) {
@@ -78,13 +46,13 @@ fn reaches_a_server_and_a_kernel_and_is_reached(nic: &str) {
     assert!(guest.must("ip -6 route show default").unwrap().contains(&format!("via {ROUTER}")));
     let named = guest.must(&format!("nslookup -type=aaaa some.test {GATEWAY_V6}")).unwrap();
     assert!(named.contains(&NAMED.1.to_string()), "{named}");
-    moves_bytes(&mut guest, server.address(), sized(1, 16) * MIB);
+    guest.moves_bytes(server.address(), sized(1, 16) * MIB).unwrap();
     let (status, said) = guest.run(&format!("nc {SERVER_V6} 9")).unwrap();
     assert!(status != 0 && said.contains("refused"), "{said}");
 
     // The other machine on the LAN, from either side.
     let neighbor = Server::start(&kernel.namespace, SocketAddr::from((kernels, 0))).unwrap();
-    moves_bytes(&mut guest, neighbor.address(), sized(1, 16) * MIB);
+    guest.moves_bytes(neighbor.address(), sized(1, 16) * MIB).unwrap();
     guest.must("nc -ll -p 7 -e cat >/dev/null 2>&1 &").unwrap();
     guest.must("until netstat -lnt | grep -q ':7 '; do sleep 0.1; done").unwrap();
     let echo = SocketAddr::from((guests, 7));

@@ -85,12 +85,25 @@ impl Lab {
         Ok(Self { _alone: Some(alone), ..Self::beside_others(arguments)? })
     }
 
+    /// The same with the relay in a namespace that is there already.
+    ///
+    /// # Errors
+    /// As [`Lab::new`].
+    pub fn in_host(host: Namespace, arguments: &[&str]) -> Result<Self> {
+        let alone = alone();
+        Ok(Self { _alone: Some(alone), ..Self::assemble(host, arguments)? })
+    }
+
     /// The same for work that mostly waits, such as on a slow link: it does not wait for others, nor do they for it.
     ///
     /// # Errors
     /// As [`Lab::new`].
     pub fn beside_others(arguments: &[&str]) -> Result<Self> {
-        let (mut host, server) = (Namespace::new()?, Namespace::new()?);
+        Self::assemble(Namespace::new()?, arguments)
+    }
+
+    fn assemble(mut host: Namespace, arguments: &[&str]) -> Result<Self> {
+        let server = Namespace::new()?;
         join_by_veth((&host, "up0", "10.77.0.1/24"), (&server, "down0", "10.77.0.2/24"))?;
         host.add_address("up0", Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1), 64)?;
         server.add_address("down0", SERVER_V6, 64)?;
@@ -162,16 +175,7 @@ impl Guest {
     /// # Errors
     /// With the client's own words when no lease came.
     pub fn lease_by(&self, client: DhcpClient) -> Result<Lease> {
-        let lease = client.lease(&self.namespace, INTERFACE)?;
-        let address = format!("{}/{}", lease.address, lease.prefix);
-        self.namespace.ip(&["address", "replace", &address, "dev", INTERFACE])?;
-        if let Some(router) = lease.router {
-            self.namespace.ip(&["route", "replace", "default", "via", &router.to_string()])?;
-        }
-        if let Some(mtu) = lease.mtu {
-            self.namespace.ip(&["link", "set", INTERFACE, "mtu", &mtu.to_string()])?;
-        }
-        Ok(lease)
+        take_lease(&self.namespace, client)
     }
 
     /// Sets an address by hand.
@@ -187,16 +191,7 @@ impl Guest {
     /// # Errors
     /// When there is none within ten seconds.
     pub fn advertised_address(&self) -> Result<Ipv6Addr> {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        loop {
-            let list = ["-j", "-6", "address", "show", "dev", INTERFACE, "scope", "global", "-tentative"];
-            let listed: serde_json::Value = serde_json::from_str(&self.namespace.ip(&list)?)?;
-            let address = listed.pointer("/0/addr_info/0/local").and_then(|local| local.as_str());
-            if let Some(address) = address {
-                return address.parse().context("ip lists what is no address");
-            }
-            ensure!(Instant::now() < deadline, "no router has advertised a prefix");
-        }
+        advertised_address(&self.namespace)
     }
 
     /// Whether `target` answers one of `count` pings.
@@ -204,5 +199,39 @@ impl Guest {
     pub fn pings(&self, target: impl Into<IpAddr>, count: u32) -> bool {
         let (target, count) = (target.into().to_string(), count.to_string());
         self.namespace.exec("ping", &["-n", "-c", &count, "-i", "0.2", "-W", "2", &target]).is_ok()
+    }
+}
+
+/// Has a namespace's interface take a lease, and sets address, route and MTU from it.
+///
+/// # Errors
+/// With the client's own words when no lease came.
+pub fn take_lease(namespace: &Namespace, client: DhcpClient) -> Result<Lease> {
+    let lease = client.lease(namespace, INTERFACE)?;
+    let address = format!("{}/{}", lease.address, lease.prefix);
+    namespace.ip(&["address", "replace", &address, "dev", INTERFACE])?;
+    if let Some(router) = lease.router {
+        namespace.ip(&["route", "replace", "default", "via", &router.to_string()])?;
+    }
+    if let Some(mtu) = lease.mtu {
+        namespace.ip(&["link", "set", INTERFACE, "mtu", &mtu.to_string()])?;
+    }
+    Ok(lease)
+}
+
+/// Waits for the address that a namespace's kernel makes of the prefix that a router advertises (RFC 4862).
+///
+/// # Errors
+/// When there is none within ten seconds.
+pub fn advertised_address(namespace: &Namespace) -> Result<Ipv6Addr> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let list = ["-j", "-6", "address", "show", "dev", INTERFACE, "scope", "global", "-tentative"];
+        let listed: serde_json::Value = serde_json::from_str(&namespace.ip(&list)?)?;
+        let address = listed.pointer("/0/addr_info/0/local").and_then(|local| local.as_str());
+        if let Some(address) = address {
+            return address.parse().context("ip lists what is no address");
+        }
+        ensure!(Instant::now() < deadline, "no router has advertised a prefix");
     }
 }

@@ -25,5 +25,6 @@ pub mod relay;
 pub mod splice;
 pub mod tap;
 pub mod transfer;
+pub mod uplink;
 pub mod websocket;
 pub mod wisp;

@@ -133,6 +133,23 @@ pub fn ask(stream: &mut TcpStream, handshake: &Handshake) -> Result<Answer> {
     Ok(answer)
 }
 
+/// Takes bytes of the header of a server's frame, however they are cut; gives the payload's length once they are all there.
+pub fn take_head(head: &mut Vec<u8>, bytes: &mut &[u8]) -> Option<u64> {
+    loop {
+        match **head {
+            [_, short @ ..=125] => return Some(u64::from(short)),
+            [_, 126, a, b] => return Some(u64::from(u16::from_be_bytes([a, b]))),
+            [_, 127, ref length @ ..] if length.len() == 8 => {
+                return length.first_chunk().map(|length| u64::from_be_bytes(*length));
+            }
+            _ => {}
+        }
+        let (first, rest) = bytes.split_first()?;
+        head.push(*first);
+        *bytes = rest;
+    }
+}
+
 /// Appends one masked frame, as a client must send it.
 pub fn encode(out: &mut Vec<u8>, fin: bool, opcode: Opcode, mask: u32, payload: &[u8]) {
     out.push(u8::from(fin) << 7 | opcode as u8);

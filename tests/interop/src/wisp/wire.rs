@@ -1,6 +1,6 @@
 //! Wisp packets in WebSocket messages (RFC 6455 section 5.2), however a server cuts its bytes: headers are read, payload is passed on.
 
-use crate::websocket::{Opcode, encode};
+use crate::websocket::{Opcode, encode, take_head};
 
 /// Opens a stream.
 pub const CONNECT: u8 = 1;
@@ -47,7 +47,7 @@ impl Incoming {
         loop {
             let left = match self.left {
                 Some(left) => left,
-                None => match self.header(&mut bytes) {
+                None => match take_head(&mut self.head, &mut bytes) {
                     Some(left) => left,
                     None => return,
                 },
@@ -68,23 +68,6 @@ impl Incoming {
             self.left = None;
             self.frame_ends(each);
             self.head.clear();
-        }
-    }
-
-    /// Takes header bytes; gives the payload's length once they are all there.
-    fn header(&mut self, bytes: &mut &[u8]) -> Option<u64> {
-        loop {
-            match *self.head {
-                [_, short @ ..=125] => return Some(u64::from(short)),
-                [_, 126, a, b] => return Some(u64::from(u16::from_be_bytes([a, b]))),
-                [_, 127, ref length @ ..] if length.len() == 8 => {
-                    return length.first_chunk().map(|length| u64::from_be_bytes(*length));
-                }
-                _ => {}
-            }
-            let (first, rest) = bytes.split_first()?;
-            self.head.push(*first);
-            *bytes = rest;
         }
     }
 

@@ -1,0 +1,46 @@
+//! A guest in v86 on a LAN with a TAP: the kernel's NAT and dnsmasq behind it serve the guest, or we serve it and a kernel there.
+
+#![allow(clippy::unwrap_used)]
+
+use std::net::SocketAddr;
+
+use netloom_guests::V86;
+use netloom_interop::dhcp::DhcpClient;
+use netloom_interop::lab::{GATEWAY, INTERFACE, Lab, sized, take_lease};
+use netloom_interop::namespace::Namespace;
+use netloom_interop::transfer::Server;
+use netloom_interop::uplink::{HOST, HOST_NET, KNOWN, dnsmasq, masquerade};
+
+const MIB: u64 = 1 << 20;
+const LEASE: &str = "udhcpc -i eth0 -n -q -f -t 10 -T 1";
+
+#[test]
+fn the_kernel_serves_a_guest() {
+    let uplink = format!("tap0,address={HOST_NET}");
+    let lab =
+        Lab::new(&["--subnet", "10.5.0.0/16", "--no-dhcp", "--no-dns", "--no-gateway", "--tap", &uplink])
+            .unwrap();
+    masquerade(&lab.host, "up0").unwrap();
+    let _dnsmasq = dnsmasq(&lab.host, "tap0").unwrap();
+    let mut guest = V86::restore(&lab, "virtio").unwrap();
+    guest.must(LEASE).unwrap();
+    assert!(guest.must("ip route show default").unwrap().contains(&format!("via {HOST}")));
+    let named = guest.must(&format!("nslookup -type=a {} {HOST}", KNOWN.0)).unwrap();
+    assert!(named.contains(KNOWN.1), "{named}");
+    guest.moves_bytes(lab.transfers.address(), sized(1, 16) * MIB).unwrap();
+    let host = Server::start(&lab.host, SocketAddr::from((HOST, 0))).unwrap();
+    guest.moves_bytes(host.address(), sized(1, 16) * MIB).unwrap();
+}
+
+#[test]
+fn we_serve_a_guest_and_a_kernel() {
+    let kernel = Namespace::new().unwrap();
+    let lab = Lab::new(&["--tap", &format!("{INTERFACE},netns={}", kernel.name())]).unwrap();
+    let lease = take_lease(&kernel, DhcpClient::Udhcpc).unwrap();
+    let mut guest = V86::restore(&lab, "virtio").unwrap();
+    guest.must(LEASE).unwrap();
+    assert!(guest.must("ip route show default").unwrap().contains(&format!("via {GATEWAY}")));
+    guest.moves_bytes(lab.transfers.address(), sized(1, 16) * MIB).unwrap();
+    let neighbor = Server::start(&kernel, SocketAddr::from((lease.address, 0))).unwrap();
+    guest.moves_bytes(neighbor.address(), sized(1, 16) * MIB).unwrap();
+}
