@@ -1,5 +1,6 @@
 //! Fuzz targets: each is a function of bytes that must neither panic nor break what it asserts.
 
+mod cuts;
 pub mod frame;
 pub mod host;
 pub mod machine;

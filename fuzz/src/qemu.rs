@@ -5,7 +5,8 @@
 //! or held; frames that are written are read.
 
 use netloom_proto::qemu::{Decoder, FramingLost, MAX_LENGTH, Message, prefix};
-use netloom_sim::rng::Rng;
+
+use crate::cuts::cut;
 
 const LIMITS: [usize; 4] = [0, 60, 1514, 65_549];
 
@@ -36,16 +37,7 @@ pub fn run(data: &[u8]) {
 /// Decodes whole, in random pieces and byte by byte; all must agree.
 fn check(stream: &[u8], limit: usize, cuts: u8) -> Outcome {
     let whole = decode([stream], limit);
-    let mut rng = Rng::new(u64::from(cuts));
-    let (mut pieces, mut left) = (Vec::new(), stream);
-    while !left.is_empty() {
-        // Short pieces cut lengths, long ones cut frames.
-        let longest = [3, 20, 400, 40_000][rng.below(4) as usize];
-        let (piece, rest) = left.split_at((rng.below(longest) as usize).min(left.len()));
-        pieces.push(piece);
-        left = rest;
-    }
-    assert!(whole == decode(pieces, limit), "cut another way, other frames");
+    assert!(whole == decode(cut(stream, cuts), limit), "cut another way, other frames");
     if stream.len() <= 4096 {
         assert!(whole == decode(stream.chunks(1), limit), "byte by byte, other frames");
     }

@@ -7,7 +7,8 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use netloom_proto::websocket::{Decoder, Message, Opcode, ProtocolError, Role, put_close, put_frame};
-use netloom_sim::rng::Rng;
+
+use crate::cuts::cut;
 
 const LIMITS: [usize; 4] = [0, 125, 1000, 65_549];
 /// What a decoder may hold beside its limit: headers, a control frame between fragments, and what it keeps for the next cut frame.
@@ -48,16 +49,7 @@ pub fn run(data: &[u8]) {
 /// Decodes whole, in random pieces and byte by byte; all must agree, and what was seen must survive being encoded.
 fn check(stream: &[u8], role: Role, limit: usize, cuts: u8) -> Outcome {
     let whole = decode([stream], role, limit);
-    let mut rng = Rng::new(u64::from(cuts));
-    let (mut pieces, mut left) = (Vec::new(), stream);
-    while !left.is_empty() {
-        // Short pieces cut headers, long ones cut payloads.
-        let longest = [3, 20, 400, 40_000][rng.below(4) as usize];
-        let (piece, rest) = left.split_at((rng.below(longest) as usize).min(left.len()));
-        pieces.push(piece);
-        left = rest;
-    }
-    assert!(whole == decode(pieces, role, limit), "cut another way, other messages");
+    assert!(whole == decode(cut(stream, cuts), role, limit), "cut another way, other messages");
     if stream.len() <= 4096 {
         assert!(whole == decode(stream.chunks(1), role, limit), "byte by byte, other messages");
     }
