@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use netloom_interop::frame::{Mac, ethernet};
 use netloom_interop::namespace::Namespace;
-use netloom_interop::websocket::{Handshake, Opcode, ask, encode};
+use netloom_interop::websocket::{Handshake, Opcode, ask, encode, take_head};
 
 /// How long an answer may take before the run is given up.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -83,7 +83,7 @@ impl Count {
         loop {
             let left = match self.left {
                 Some(left) => left,
-                None => match self.head(&mut bytes) {
+                None => match take_head(&mut self.header, &mut bytes) {
                     Some(left) => left,
                     None => return messages,
                 },
@@ -98,23 +98,6 @@ impl Count {
             messages += u64::from(self.header[0] & 0x0f == Opcode::Binary as u8);
             self.header.clear();
             self.left = None;
-        }
-    }
-
-    /// Takes header bytes; gives the payload's length once they are all there.
-    fn head(&mut self, bytes: &mut &[u8]) -> Option<u64> {
-        loop {
-            match *self.header {
-                [_, short @ ..=125] => return Some(u64::from(short)),
-                [_, 126, a, b] => return Some(u64::from(u16::from_be_bytes([a, b]))),
-                [_, 127, ref length @ ..] if length.len() == 8 => {
-                    return length.first_chunk().map(|length| u64::from_be_bytes(*length));
-                }
-                _ => {}
-            }
-            let (first, rest) = bytes.split_first()?;
-            self.header.push(*first);
-            *bytes = rest;
         }
     }
 }
