@@ -29,7 +29,8 @@ pub(crate) struct Report {
     pub(crate) output: String,
 }
 
-/// All groups: what cargo builds from the front, the cheap ones first, and what Node runs from the back. A run takes them from both ends.
+/// All groups: what cargo builds from the front, the cheap ones first, and what Node runs from the back, the long ones first. A run takes
+/// them from both ends.
 pub(crate) const GROUPS: [Group; 14] = [
     Group { name: "fmt", run: fmt },
     Group { name: "lint", run: lint },
@@ -105,6 +106,7 @@ fn sim(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
 fn relay(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     needs::command("systemd-analyze", "systemd")?;
     needs::command("openssl", "openssl")?;
+    needs::command("curl", "curl")?;
     crate::build_relay()?;
     rust("netloom-relay", tier, reports)
 }
@@ -164,6 +166,7 @@ fn interop(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
 
 fn guests(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     needs::command("qemu-system-i386", "qemu-system-x86")?;
+    needs::command("openssl", "openssl")?;
     guest_files(&guest::tests(), None, tier, reports)?;
     needs::interop()?;
     rust("netloom-guests", tier, reports)
@@ -172,6 +175,7 @@ fn guests(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
 /// v86's network backends and ours: the checklist of differences, and guests on every scheme.
 fn v86_backends(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     needs::command("openssl", "openssl")?;
+    needs::command("curl", "curl")?;
     let wisp = if tier == Tier::Full { Some(("NETLOOM_WISP_PYTHON", needs::wisp_python()?)) } else { None };
     guest_files(&guest::tests().join("backends"), wisp, tier, reports)
 }

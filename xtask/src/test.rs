@@ -13,8 +13,8 @@ use crate::tally::Tally;
 /// Lines of a failed step's output that are shown.
 const SHOWN_LINES: usize = 120;
 
-/// Groups at the same time: much of a group's time is that of a single thread.
-const LANES: usize = 2;
+/// Groups at the same time: much of a group's time is that of a single thread, or none's.
+const LANES: usize = 3;
 
 /// Runs all groups, or `only` one; answers whether all passed.
 pub(crate) fn run(tier: Tier, only: Option<&str>) -> Result<bool> {
@@ -45,7 +45,7 @@ pub(crate) fn run(tier: Tier, only: Option<&str>) -> Result<bool> {
     Ok(total.failed == 0)
 }
 
-/// The next group of a lane: one lane takes from the front, the other from the back.
+/// The next group of a lane: one lane takes from the front, since cargo builds one thing at a time, the others from the back.
 fn next<'a>(groups: &Mutex<VecDeque<&'a Group>>, lane: usize) -> Option<&'a Group> {
     let mut groups = groups.lock().unwrap_or_else(PoisonError::into_inner);
     if lane == 0 { groups.pop_front() } else { groups.pop_back() }
