@@ -13,6 +13,7 @@ use std::process::Output;
 
 use common::http::{self, Message};
 use common::leased::{Leased, query};
+use common::machine::Machine;
 use common::packet::{GATEWAY, mac};
 use common::{Relay, netloom, wait_until};
 use serde_json::{Value, json};
@@ -81,7 +82,9 @@ fn what_there_is_can_be_asked_for() {
     let to = SocketAddr::new(IpAddr::V4(HOST), server.local_addr().unwrap().port());
     guest.udp(1, 4000, to, b"hello");
     server.set_read_timeout(Some(common::PATIENCE)).unwrap();
-    server.recv_from(&mut [0; 16]).unwrap();
+    let (_, nat) = server.recv_from(&mut [0; 16]).unwrap();
+    server.send_to(b"and welcome", nat).unwrap();
+    guest.guest.expect("the answer", |frame| frame.ends_with(b"and welcome"));
 
     let lans = it.read("/api/lans");
     assert_eq!((&lans[0]["name"], &lans[1]["name"]), (&json!("default"), &json!("lab")));
@@ -105,6 +108,7 @@ fn what_there_is_can_be_asked_for() {
         (&flows[0]["guest"], &flows[0]["target"]),
         (&json!(format!("{}:4000", guest.address)), &json!(to))
     );
+    assert_eq!((&flows[0]["bytes_in"], &flows[0]["bytes_out"]), (&json!(5), &json!(11)));
     assert_eq!(it.read("/api/macs")[0]["mac"], own_mac);
     assert_eq!(it.read("/api/macs?lan=lab"), json!([]));
     // A frame that is too short is a drop.
@@ -118,6 +122,35 @@ fn what_there_is_can_be_asked_for() {
     wait_until(|| it.read("/api/clients") == json!([]), || it.read("/api/clients").to_string());
     assert!(it.read("/api/lans")[0]["frames_in"].as_u64().unwrap() >= 5);
     assert_eq!(it.read("/api/status")["connections"], 0);
+}
+
+#[test]
+fn a_connection_counts_what_it_moved() {
+    let it = Controlled::start(&["--forward=127.0.0.1:0=first:7", "--forward=127.0.0.1:0=first:9"]);
+    let _guest = Machine::start(&it.relay, "/", 1, 9);
+    let forwards = it.read("/api/forwards");
+    let connect = |n: usize| {
+        let listen: SocketAddr = forwards[n]["listen"].as_str().unwrap().parse().unwrap();
+        let stream = TcpStream::connect(listen).unwrap();
+        stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
+        stream
+    };
+    assert_eq!(said(&it.run(&["status", "--flows"])).lines().last(), Some("no flows"));
+    let (mut busy, sent) = (connect(0), vec![7; 123_456]);
+    busy.write_all(&sent).unwrap();
+    busy.read_exact(&mut vec![0; sent.len()]).unwrap();
+    let mut idle = connect(0);
+    idle.write_all(b"hello").unwrap();
+    idle.read_exact(&mut [0; 5]).unwrap();
+
+    let counts = |flow: &Value| (flow["bytes_in"].as_u64().unwrap(), flow["bytes_out"].as_u64().unwrap());
+    let status: Value = serde_json::from_str(&said(&it.run(&["status", "--flows", "--json"]))).unwrap();
+    let flows = status["flows"].as_array().unwrap();
+    assert_eq!(flows.iter().map(counts).collect::<Vec<_>>(), [(123_456, 123_456), (5, 5)]);
+    let shown = said(&it.run(&["status", "--flows"]));
+    let tail: Vec<_> = shown.lines().rev().take(2).collect();
+    assert!(tail[1].contains("tcp") && tail[1].ends_with("123.5 kB  123.5 kB"), "{shown}");
+    assert!(tail[0].ends_with("5 B       5 B"), "{shown}");
 }
 
 #[test]

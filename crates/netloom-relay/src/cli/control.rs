@@ -47,6 +47,9 @@ pub enum ControlCommand {
         /// This LAN alone
         #[arg(long, value_name = "NAME")]
         lan: Option<String>,
+        /// The flows too, with what each has moved, the busiest first
+        #[arg(long)]
+        flows: bool,
     },
     /// Show, add or remove ports of the host that lead to guests, while the relay runs.
     Forward {

@@ -38,7 +38,7 @@ use crate::lan::LanHandle;
 use crate::listen::{Body, boxed, text};
 pub(crate) use dns::Names;
 use error::ApiError;
-pub(crate) use snapshot::{ClientStatus, LanStatus, LeaseStatus, Status};
+pub(crate) use snapshot::{ClientStatus, FlowStatus, LanStatus, LeaseStatus, Status};
 pub(crate) use socket::{ControlSocket, found_path};
 use token::Token;
 

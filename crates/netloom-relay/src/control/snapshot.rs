@@ -106,6 +106,10 @@ pub(crate) struct FlowStatus {
     pub(crate) target: SocketAddr,
     pub(crate) mac: Option<String>,
     pub(crate) client: Option<u64>,
+    /// Payload from the guest that the outside has taken.
+    pub(crate) bytes_in: u64,
+    /// Payload to the guest.
+    pub(crate) bytes_out: u64,
 }
 
 /// An entry of a LAN's MAC table.
@@ -193,10 +197,11 @@ pub(super) fn leases(lan: &LanTask) -> Vec<LeaseStatus> {
 }
 
 pub(super) fn flows(lan: &LanTask) -> Vec<FlowStatus> {
-    let machine = lan.machine.borrow();
+    let (machine, moving) = (lan.machine.borrow(), lan.flows.borrow());
     let flow = |id| {
         let (protocol, guest, target) = machine.describe(id)?;
         let of = machine.guest_of_flow(id);
+        let (bytes_in, bytes_out) = moving.get(&id).map(|flow| flow.moved().counts()).unwrap_or_default();
         Some(FlowStatus {
             lan: lan.settings().name.clone(),
             protocol: match protocol {
@@ -209,6 +214,8 @@ pub(super) fn flows(lan: &LanTask) -> Vec<FlowStatus> {
             target,
             mac: of.map(|guest| guest.mac.to_string()),
             client: of.and_then(|guest| member(lan, guest.port)),
+            bytes_in,
+            bytes_out,
         })
     };
     machine.flow_ids().filter_map(flow).collect()

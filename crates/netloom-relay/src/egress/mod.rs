@@ -15,6 +15,7 @@ mod error;
 #[cfg(test)]
 mod fixture;
 mod hosts;
+mod moved;
 pub(crate) mod ping;
 pub(crate) mod proxy;
 mod refusals;
@@ -38,6 +39,7 @@ use added::Added;
 pub(crate) use dial::{Dialer, Terms};
 use dns::Upstream;
 pub(crate) use error::DialError;
+pub(crate) use moved::Moved;
 pub(crate) use refusals::Refusals;
 use refusals::Way;
 use resolver::Resolver;
@@ -174,6 +176,17 @@ pub(crate) enum Flow {
     Datagrams(Rc<udp::Datagrams>),
     /// Of who sends to a UDP port that leads to a guest.
     Peer(Rc<forward::Peer>),
+}
+
+impl Flow {
+    /// What it has moved so far.
+    pub(crate) fn moved(&self) -> &Moved {
+        match self {
+            Self::Tcp(stream) => stream.moved(),
+            Self::Datagrams(datagrams) => datagrams.moved(),
+            Self::Peer(peer) => peer.moved(),
+        }
+    }
 }
 
 /// Acts on an event of the machine.

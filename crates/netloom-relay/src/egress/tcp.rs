@@ -12,9 +12,9 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_local;
 use tracing::debug;
 
-use super::Quota;
 use super::dial::Dialer;
 use super::target::Target;
+use super::{Moved, Quota};
 use crate::lan::{LanTask, READS_PER_TURN};
 use crate::socket::Socket;
 
@@ -34,6 +34,7 @@ pub(crate) struct Stream {
     over: Cell<bool>,
     /// Both ends are connected.
     established: Cell<bool>,
+    moved: Moved,
     quota: Quota,
     /// Who is told whether the guest answers.
     told: RefCell<Option<Told>>,
@@ -101,6 +102,7 @@ impl Stream {
             shut: Cell::new(false),
             over: Cell::new(false),
             established: Cell::new(false),
+            moved: Moved::default(),
             quota,
             told: RefCell::new(told),
             wake: Notify::new(),
@@ -113,6 +115,10 @@ impl Stream {
             self.wake.notified().await;
         }
         self.splice(&lan).await;
+    }
+
+    pub(super) const fn moved(&self) -> &Moved {
+        &self.moved
     }
 
     /// The guest has answered.
@@ -213,7 +219,7 @@ impl Stream {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Turn::Idle),
                     Err(error) => return Err(error),
                 };
-                machine.write(lan.clock.now(), self.id, &scratch[..read]);
+                self.moved.to_guest(machine.write(lan.clock.now(), self.id, &scratch[..read]));
                 read < room
             };
             lan.drain();
@@ -238,7 +244,10 @@ impl Stream {
             }
             let written = socket.try_write_vectored(&[IoSlice::new(first), IoSlice::new(second)]);
             match written {
-                Ok(written) => machine.take(lan.clock.now(), self.id, written),
+                Ok(written) => {
+                    machine.take(lan.clock.now(), self.id, written);
+                    self.moved.from_guest(written);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.blocked.set(true);
                     return self.wake.notify_one();

@@ -13,10 +13,10 @@ use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tracing::debug;
 
-use super::Quota;
 use super::dial::connected_udp;
 use super::error::DialError;
 use super::ping::Echo;
+use super::{Moved, Quota};
 use crate::lan::LanTask;
 
 /// Datagrams read from one socket before the others have their turn.
@@ -36,6 +36,7 @@ pub(crate) struct Datagrams {
     socket: UdpSocket,
     over: Cell<bool>,
     wake: Notify,
+    moved: Moved,
     _quota: Quota,
 }
 
@@ -59,10 +60,21 @@ impl Datagrams {
         quota: Quota,
     ) -> io::Result<Rc<Self>> {
         let socket = UdpSocket::from_std(socket)?;
-        let datagrams =
-            Rc::new(Self { id, kind, socket, over: Cell::new(false), wake: Notify::new(), _quota: quota });
+        let datagrams = Rc::new(Self {
+            id,
+            kind,
+            socket,
+            over: Cell::new(false),
+            wake: Notify::new(),
+            moved: Moved::default(),
+            _quota: quota,
+        });
         spawn_local(Rc::clone(&datagrams).run(Rc::clone(lan)));
         Ok(datagrams)
+    }
+
+    pub(super) const fn moved(&self) -> &Moved {
+        &self.moved
     }
 
     async fn run(self: Rc<Self>, lan: Rc<LanTask>) {
@@ -119,7 +131,7 @@ impl Datagrams {
             };
             if let Some(datagram) = datagram {
                 // A guest that has no room loses the datagram, as on any network.
-                lan.machine.borrow_mut().write(lan.clock.now(), self.id, datagram);
+                self.moved.to_guest(lan.machine.borrow_mut().write(lan.clock.now(), self.id, datagram));
             }
         }
         lan.drain();
@@ -139,6 +151,7 @@ impl Datagrams {
             };
             let length = datagram.len();
             machine.take(lan.clock.now(), self.id, length);
+            self.moved.from_guest(length);
             drop(machine);
             match sent {
                 Ok(_) => {}

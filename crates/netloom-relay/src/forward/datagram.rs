@@ -19,7 +19,7 @@ use tracing::{debug, warn};
 use super::listener::Attached;
 use super::peers::LeastRecent;
 use super::{Active, Open, guest};
-use crate::egress::Flow;
+use crate::egress::{Flow, Moved};
 use crate::lan::LanTask;
 
 /// Peers of one forward. Of more the one that was silent longest is forgotten.
@@ -48,6 +48,7 @@ pub(crate) struct Peer {
     peers: Rc<RefCell<Peers>>,
     /// When the guest sent last, or was looked for.
     seen: Cell<Instant>,
+    moved: Moved,
     _held: Open,
 }
 
@@ -116,7 +117,7 @@ impl Serving {
         let known = self.peers.borrow_mut().use_now(&ends).map(Rc::clone);
         let known = known.filter(|peer| !self.has_moved(peer));
         let Some(peer) = known.or_else(|| self.open(ends)) else { return };
-        self.lan.machine.borrow_mut().write(self.lan.clock.now(), peer.id, datagram);
+        peer.moved.to_guest(self.lan.machine.borrow_mut().write(self.lan.clock.now(), peer.id, datagram));
     }
 
     /// Whether the guest of a peer is elsewhere now. The peer's flow is then over.
@@ -173,6 +174,7 @@ impl Serving {
             active: Rc::clone(&self.active),
             peers: Rc::clone(&self.peers),
             seen: Cell::new(Instant::now()),
+            moved: Moved::default(),
             _held: Open::new(&self.active),
         });
         self.lan.flows.borrow_mut().insert(id, Flow::Peer(Rc::clone(&peer)));
@@ -208,7 +210,12 @@ impl Peer {
             }
             let length = datagram.len();
             machine.take(lan.clock.now(), self.id, length);
+            self.moved.from_guest(length);
         }
+    }
+
+    pub(crate) const fn moved(&self) -> &Moved {
+        &self.moved
     }
 
     /// The flow is over.

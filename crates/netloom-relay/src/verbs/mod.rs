@@ -2,6 +2,7 @@
 
 mod capture;
 mod connect;
+mod status;
 mod table;
 
 use std::fmt;
@@ -12,9 +13,9 @@ use serde_json::{Value, json};
 use url::form_urlencoded::Serializer;
 
 use crate::cli::control::{ControlCommand, ForwardAction, RelayAddress};
-use crate::control::{ClientStatus, LanStatus, LeaseStatus, Status};
+use crate::control::LeaseStatus;
 use connect::Relay;
-use table::{Table, bytes, duration};
+use table::{Table, duration};
 
 /// Why a command did not do what it should.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ pub fn run(command: &ControlCommand) -> Result<String, Failure> {
 
 async fn ask(command: &ControlCommand) -> Result<String, Failure> {
     match command {
-        ControlCommand::Status { relay, lan } => status(relay, lan.as_deref()).await,
+        ControlCommand::Status { relay, lan, flows } => status::run(relay, lan.as_deref(), *flows).await,
         ControlCommand::Leases { relay, lan } => leases(relay, lan.as_deref()).await,
         ControlCommand::Forward { relay, action } => forward(relay, action).await,
         ControlCommand::Capture { relay, capture } => capture::run(relay, capture).await,
@@ -88,62 +89,6 @@ fn path(path: &str, query: &[(&str, Option<&str>)]) -> String {
         query if query.is_empty() => path.to_owned(),
         query => format!("{path}?{query}"),
     }
-}
-
-async fn status(address: &RelayAddress, lan: Option<&str>) -> Result<String, Failure> {
-    let mut relay = Relay::connect(address).await?;
-    let status: Status = relay.read("/api/status").await?;
-    let lans: Vec<LanStatus> = relay.read(&path("/api/lans", &[("lan", lan)])).await?;
-    let clients: Vec<ClientStatus> = relay.read(&path("/api/clients", &[("lan", lan)])).await?;
-    let all = json!({ "relay": status, "lans": lans, "clients": clients });
-    Ok(said(address, &all, || {
-        let mut text = format!(
-            "netloom {}, up {}, {} of {} connections",
-            status.version,
-            duration(status.uptime_s),
-            status.connections,
-            status.max_connections
-        );
-        if let Some(wisp) = status.wisp_clients {
-            text += &format!(", {wisp} clients of the Wisp server");
-        }
-        let mut table = Table::new(&[
-            "LAN", "SUBNET", "GATEWAY", "MTU", "CLIENTS", "LEASES", "FLOWS", "IN", "OUT", "DROPS",
-        ]);
-        for lan in &lans {
-            table.row(vec![
-                lan.name.clone(),
-                lan.subnet.clone(),
-                lan.gateway.to_string(),
-                lan.mtu.to_string(),
-                format!("{}/{}", lan.clients, lan.max_clients),
-                lan.leases.to_string(),
-                lan.flows.to_string(),
-                bytes(lan.passed.bytes_in),
-                bytes(lan.passed.bytes_out),
-                lan.drops.values().sum::<u64>().to_string(),
-            ]);
-        }
-        text += &format!("\n\n{table}");
-        let mut table =
-            Table::new(&["CLIENT", "LAN", "FROM", "KIND", "FOR", "MAC", "ADDRESS", "NAME", "IN", "OUT"]);
-        for client in &clients {
-            let addresses = client.addresses.iter().filter(|address| address.is_ipv4());
-            table.row(vec![
-                client.id.to_string(),
-                client.lan.clone(),
-                client.peer.clone(),
-                client.kind.clone(),
-                duration(client.connected_s),
-                client.macs.join(","),
-                addresses.map(ToString::to_string).collect::<Vec<_>>().join(","),
-                client.name.clone().unwrap_or_default(),
-                bytes(client.passed.bytes_in),
-                bytes(client.passed.bytes_out),
-            ]);
-        }
-        if clients.is_empty() { text + "\nno clients\n" } else { text + &format!("\n{table}") }
-    }))
 }
 
 async fn leases(address: &RelayAddress, lan: Option<&str>) -> Result<String, Failure> {
