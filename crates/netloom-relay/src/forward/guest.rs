@@ -21,8 +21,11 @@ const DOMAIN: &str = ".lan";
 pub(super) fn find(lan: &LanTask, guest: &ForwardGuest, source: Option<IpAddr>) -> Option<IpAddr> {
     let machine = lan.machine.borrow();
     let now = lan.clock.now();
+    let is_fixed =
+        |neighbor: &Neighbor<'_>| lan.settings().leases.iter().any(|(mac, _)| *mac == neighbor.guest.mac);
     let is_meant = |neighbor: &Neighbor<'_>| match guest {
-        ForwardGuest::First => true,
+        // This host, and who is behind it, has to be named.
+        ForwardGuest::First => is_fixed(neighbor) || !lan.is_of_this_host(neighbor.guest.port),
         ForwardGuest::Address(address) => neighbor.address == *address,
         ForwardGuest::Mac(mac) => neighbor.guest.mac == *mac,
         ForwardGuest::Name(name) => {
@@ -31,12 +34,10 @@ pub(super) fn find(lan: &LanTask, guest: &ForwardGuest, source: Option<IpAddr>) 
         }
     };
     let rank = |neighbor: &Neighbor<'_>| {
-        let is_fixed = lan.settings().leases.iter().any(|(mac, _)| *mac == neighbor.guest.mac);
         let joined = lan.joined(neighbor.guest.port);
         let is_away = joined.is_some_and(|(is_away, _)| is_away);
-        // What is no client's is behind a TAP, and may be this host.
         (
-            (is_away, !is_fixed, joined.is_none(), joined),
+            (is_away, !is_fixed(neighbor), joined),
             source.is_some_and(|source| !answers(neighbor.address, source)),
             neighbor.address.is_ipv6(),
             Reverse(neighbor.heard),

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 
-use netloom_core::{Lan, PortConfig};
+use netloom_core::{Lan, PortConfig, PortId};
 use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -66,6 +66,11 @@ impl LanTask {
                 tap.stop.notify_one();
             }
         }
+    }
+
+    /// Whether a port is a TAP of the relay's own network namespace: this host is behind it, or its bridge.
+    pub(crate) fn is_of_this_host(&self, port: PortId) -> bool {
+        self.taps.borrow().get(&port).is_some_and(|tap| tap.device.get_ref().settings().netns.is_none())
     }
 
     /// The same by its number, which [`Member::id`] is; false if there is none.
