@@ -124,11 +124,7 @@ impl Lab {
     /// # Errors
     /// When the relay refuses it.
     pub fn guest(&self, path: &str, impairment: Option<Impairment>) -> Result<Guest> {
-        let socket = WebSocket::connect(&self.host, self.relay.address(), &Handshake::to(path))?;
-        let namespace = Namespace::new()?;
-        let tap = Tap::open(&namespace, INTERFACE)?;
-        let cable = Splice::start(tap, socket, impairment)?;
-        Ok(Guest { cable, namespace })
+        join(&self.host, self.relay.address(), path, impairment)
     }
 
     /// A guest on the default LAN that has taken a lease.
@@ -150,6 +146,23 @@ impl Lab {
         let address = guest.advertised_address()?;
         Ok((guest, lease, address))
     }
+}
+
+/// Makes a guest of the relay that listens in `host` on `address`.
+///
+/// # Errors
+/// When the relay refuses it.
+pub fn join(
+    host: &Namespace,
+    address: SocketAddr,
+    path: &str,
+    impairment: Option<Impairment>,
+) -> Result<Guest> {
+    let socket = WebSocket::connect(host, address, &Handshake::to(path))?;
+    let namespace = Namespace::new()?;
+    let tap = Tap::open(&namespace, INTERFACE)?;
+    let cable = Splice::start(tap, socket, impairment)?;
+    Ok(Guest { cable, namespace })
 }
 
 /// The Linux kernel as a guest.

@@ -18,6 +18,7 @@ pub mod iperf;
 pub mod lab;
 pub mod link;
 pub mod namespace;
+pub mod page;
 pub mod path;
 pub mod process;
 pub mod program;

@@ -75,6 +75,21 @@ pub fn program() -> Result<PathBuf> {
     built.clone().context("netloom could not be built")
 }
 
+/// The same program, which must need nothing beside it, as the one of `cargo xtask test` does.
+///
+/// # Errors
+/// When it needs shared libraries.
+pub fn static_program() -> Result<PathBuf> {
+    let path = program()?;
+    let headers = Command::new("readelf").arg("--program-headers").arg(&path).output()?.stdout;
+    ensure!(
+        !String::from_utf8_lossy(&headers).contains("INTERP"),
+        "{} is not static: set NETLOOM_BIN to the program that cargo xtask test builds",
+        path.display()
+    );
+    Ok(path)
+}
+
 fn build() -> Result<PathBuf> {
     let test = env::current_exe()?;
     let profile = test.ancestors().find(|path| path.ends_with("debug") || path.ends_with("release"));
