@@ -19,6 +19,7 @@ mod doh;
 mod egress;
 mod forward;
 pub mod guest;
+mod header;
 mod hop_by_hop;
 mod hosts;
 mod lan;

@@ -2,10 +2,9 @@
 
 use std::io;
 
-use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-use crate::random;
+use crate::{header, random};
 
 /// Name of the cookie.
 const NAME: &str = "netloom-resume";
@@ -30,10 +29,7 @@ impl Cookie {
 
     /// The one that a request carries.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
-        let lines = headers.get_all(COOKIE).into_iter().filter_map(|line| line.to_str().ok());
-        let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
-        let (_, value) = pairs.find(|(name, _)| name.trim() == NAME)?;
-        let value = value.trim().as_bytes();
+        let value = header::cookie(headers, NAME).next()?.as_bytes();
         let mut bytes = [0; BYTES];
         if value.len() != 2 * BYTES || !value.iter().all(u8::is_ascii_hexdigit) {
             return None;
