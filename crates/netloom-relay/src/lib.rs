@@ -20,6 +20,7 @@ mod egress;
 mod forward;
 pub mod guest;
 mod header;
+mod hex;
 mod hop_by_hop;
 mod hosts;
 mod lan;

@@ -60,6 +60,7 @@ pub(crate) fn has_form(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hex;
 
     #[test]
     fn tokens_have_their_form_and_differ() {
@@ -74,9 +75,8 @@ mod tests {
     #[test]
     fn the_hash_is_sha_256_of_the_text() {
         let hash = Secret::given("abc").hash();
-        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
         // FIPS 180-4, the example of one block.
-        assert_eq!(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(hex::encode(&hash), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 
     #[test]
