@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use netloom_core::{ConnectError, FlowId};
+use netloom_core::FlowId;
 use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg};
 use tokio::net::UdpSocket;
@@ -19,7 +19,7 @@ use tracing::{debug, warn};
 use super::listener::Attached;
 use super::peers::LeastRecent;
 use super::{Active, Open, guest};
-use crate::egress::Flow;
+use crate::egress::{self, Flow};
 use crate::lan::LanTask;
 
 /// Peers of one forward. Of more the one that was silent longest is forgotten.
@@ -151,12 +151,7 @@ impl Serving {
         let source = forward.keep_source.then_some(ends.peer);
         let opened = {
             let (mut machine, now) = (self.lan.machine.borrow_mut(), self.lan.clock.now());
-            match machine.open_datagrams(now, source, target) {
-                Err(ConnectError::BadSource | ConnectError::InUse) if source.is_some() => {
-                    machine.open_datagrams(now, None, target)
-                }
-                opened => opened,
-            }
+            egress::open_from(source, |source| machine.open_datagrams(now, source, target))
         };
         let id = match opened {
             Ok(id) => id,
