@@ -43,6 +43,7 @@ use refusals::Way;
 use resolver::Resolver;
 pub(crate) use target::Target;
 pub(crate) use tcp::Outside;
+pub(crate) use udp::read_turn;
 
 /// Length of a prefix that is one address, of either family: it is cut to the family's.
 const HOST_PREFIX: u8 = 128;
