@@ -99,20 +99,9 @@ impl Datagrams {
 
     /// Reads datagrams for the guest; tells whether there may be more.
     fn read(&self, lan: &Rc<LanTask>) -> io::Result<bool> {
-        let mut outcome = Ok(true);
-        for _ in 0..DATAGRAMS_PER_TURN {
-            let mut scratch = lan.scratch.borrow_mut();
-            let read = match self.socket.try_recv(&mut scratch) {
-                Ok(read) => &scratch[..read],
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    outcome = Ok(false);
-                    break;
-                }
-                Err(error) => {
-                    outcome = Err(error);
-                    break;
-                }
-            };
+        read_turn(lan, |scratch| {
+            let length = self.socket.try_recv(scratch)?;
+            let read = &scratch[..length];
             let datagram = match self.kind {
                 Kind::Udp => Some(read),
                 Kind::Ping(echo) => echo.reply(read),
@@ -121,9 +110,8 @@ impl Datagrams {
                 // A guest that has no room loses the datagram, as on any network.
                 lan.machine.borrow_mut().write(lan.clock.now(), self.id, datagram);
             }
-        }
-        lan.drain();
-        outcome
+            Ok(())
+        })
     }
 
     /// Sends the guest's datagrams. One that the socket has no room for is lost, as on any network.
@@ -162,6 +150,20 @@ impl Datagrams {
             lan.machine.borrow_mut().refuse(lan.clock.now(), self.id, why);
             self.wake.notify_one();
         }
+    }
+}
+
+/// Has `read` read a socket's datagrams, one each time, until there are none or others have their turn; tells whether there may be more.
+pub(crate) fn read_turn(
+    lan: &Rc<LanTask>,
+    mut read: impl FnMut(&mut [u8]) -> io::Result<()>,
+) -> io::Result<bool> {
+    let outcome = (0..DATAGRAMS_PER_TURN).try_for_each(|_| read(&mut lan.scratch.borrow_mut()));
+    lan.drain();
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
