@@ -150,6 +150,21 @@ pub(crate) fn write_ready(
     Ok(written)
 }
 
+/// Writes what is pending; tells whether all of it went.
+pub(crate) fn flush(pending: &mut Vec<u8>, write: impl FnOnce(&[u8]) -> usize) -> bool {
+    if pending.is_empty() {
+        return true;
+    }
+    let written = write(pending);
+    if written < pending.len() {
+        pending.drain(..written);
+        return false;
+    }
+    // An idle client holds no buffer.
+    *pending = Vec::new();
+    true
+}
+
 /// Has the kernel find out that the peer is gone, for a protocol that has no sign of life of its own.
 pub(crate) fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_tcp_keepalive(&KEEPALIVE)

@@ -39,6 +39,7 @@ use crate::egress::{self, Dialer, Flow, LanEgress, ping::Complaint};
 use crate::forward::{self, Forwards};
 use crate::limit::Share;
 use crate::random;
+use crate::relay::all_left;
 use crate::socket::Detached;
 use crate::tap::Tap;
 use client::Client;
@@ -243,12 +244,7 @@ impl LanTask {
         for client in self.clients.borrow().values() {
             client.stop();
         }
-        let all_gone = async {
-            while !self.clients.borrow().is_empty() {
-                self.emptied.notified().await;
-            }
-        };
-        if tokio::time::timeout(crate::relay::stop_timeout(), all_gone).await.is_err() {
+        if !all_left(&self.clients, &self.emptied).await {
             debug!("LAN {}: clients did not answer the close", self.settings().name);
         }
         for (drop, count) in self.machine.borrow().drops().nonzero() {

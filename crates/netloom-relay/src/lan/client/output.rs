@@ -56,18 +56,7 @@ impl Client {
 
     /// Writes what is pending; tells whether all of it went.
     pub(super) fn flush(&self) -> bool {
-        let mut pending = self.pending.borrow_mut();
-        if pending.is_empty() {
-            return true;
-        }
-        let written = self.write(&pending);
-        if written < pending.len() {
-            pending.drain(..written);
-            return false;
-        }
-        // An idle client holds no buffer.
-        *pending = Vec::new();
-        true
+        socket::flush(&mut self.pending.borrow_mut(), |bytes| self.write(bytes))
     }
 
     /// Writes as much as the socket takes.
