@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustls::ServerConnection;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UdpSocket, UnixStream};
 
 use crate::tls::TlsSocket;
 
@@ -131,6 +131,17 @@ impl AsFd for Socket {
             Self::Unix(stream) => stream.as_fd(),
             Self::Tls(socket) => socket.stream().as_fd(),
         }
+    }
+}
+
+/// The error that the socket was given, as by ICMP: it makes the socket ready, but not readable.
+pub(crate) fn take_error(socket: &UdpSocket) -> io::Result<()> {
+    match socket.try_io(Interest::ERROR, || match socket.take_error()? {
+        Some(error) => Err(error),
+        None => Err(io::ErrorKind::WouldBlock.into()),
+    }) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        other => other,
     }
 }
 
