@@ -38,9 +38,10 @@ fn answer_all(stream: TcpStream) -> Result<()> {
     while let Some(head) = Head::read(&mut reader)? {
         skip(&mut reader, head.length)?;
         let path = head.line.split(' ').nth(1).unwrap_or_default();
-        let length = match path.trim_start_matches('/') {
-            "small" => SMALL_BYTES as u64,
-            number => number.parse().unwrap_or(0),
+        // Without a proxy the whole address comes here.
+        let length = match path.rsplit('/').next() {
+            Some("small") => SMALL_BYTES as u64,
+            number => number.and_then(|number| number.parse().ok()).unwrap_or(0),
         };
         let mut answer =
             format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n")
@@ -127,7 +128,7 @@ pub struct Done {
     pub time: Duration,
 }
 
-/// Has clients work through a proxy for a while, each on a connection of its own.
+/// Has clients work through a proxy for a while, each on a connection of its own; through none if `proxy` is `web`.
 ///
 /// # Errors
 /// The first that went wrong.

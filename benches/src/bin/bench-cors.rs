@@ -16,6 +16,7 @@ use netloom_bench::table::{self, Row};
 
 const BENCH: &str = "cors";
 const PEER: &str = "cors-anywhere 0.4.4";
+const NO_PROXY: &str = "no proxy between";
 /// Its defaults, but for the address.
 const PEER_SCRIPT: &str = "const server = require('cors-anywhere').createServer(); \
      server.listen(0, '127.0.0.1', () => console.log('listening on ' + server.address().port));";
@@ -77,17 +78,29 @@ impl Proxy {
         Ok(proxy)
     }
 
-    /// Rate by the clock and by the proxy's processor time: requests per second, or megabytes per second.
+    /// Rate by the clock and by the proxy's processor time.
     fn measure(&self, web: SocketAddr, work: Work, clients: usize, time: Duration) -> Result<(f64, f64)> {
         let before = used_by(self.child.id())?;
-        let done = load(self.address, web, work, clients, time)?;
+        let (amount, by_clock) = rate(self.address, web, work, clients, time)?;
         let used = used_by(self.child.id())?.saturating_sub(before);
-        let amount = match work {
-            Work::Small => done.requests as f64,
-            Work::Download(_) | Work::Upload(_) => done.bytes as f64 / MB,
-        };
-        Ok((amount / done.time.as_secs_f64(), amount / used.as_secs_f64()))
+        Ok((by_clock, amount / used.as_secs_f64()))
     }
+}
+
+/// What was done through a proxy, and its rate: requests, or megabytes.
+fn rate(
+    proxy: SocketAddr,
+    web: SocketAddr,
+    work: Work,
+    clients: usize,
+    time: Duration,
+) -> Result<(f64, f64)> {
+    let done = load(proxy, web, work, clients, time)?;
+    let amount = match work {
+        Work::Small => done.requests as f64,
+        Work::Download(_) | Work::Upload(_) => done.bytes as f64 / MB,
+    };
+    Ok((amount, amount / done.time.as_secs_f64()))
 }
 
 impl Drop for Proxy {
@@ -125,15 +138,16 @@ fn measure(json: bool, turns: usize, time: Duration) -> Result<()> {
         table::head();
     }
     for (case, work, clients) in CASES {
-        let mut figures = [const { Vec::new() }; 4];
+        let mut figures = [const { Vec::new() }; 5];
         for _ in 0..turns {
             for (n, proxy) in [&ours, &peer].into_iter().enumerate() {
                 let (by_clock, by_processor) = proxy.measure(web, work, clients, time)?;
                 figures[n].push(by_clock);
                 figures[n + 2].push(by_processor);
             }
+            figures[4].push(rate(web, web, work, clients, time)?.1);
         }
-        let [ours, peer, ours_cpu, peer_cpu] = figures.map(|mut figures| median(&mut figures));
+        let [ours, peer, ours_cpu, peer_cpu, direct] = figures.map(|mut figures| median(&mut figures));
         let (unit, unit_cpu) = match work {
             Work::Small => ("requests/s", "requests/cpu s"),
             Work::Download(_) | Work::Upload(_) => ("MB/s", "MB/cpu s"),
@@ -143,6 +157,8 @@ fn measure(json: bool, turns: usize, time: Duration) -> Result<()> {
             &Row::more_is_better(BENCH, case.to_owned(), unit_cpu, ours_cpu, (PEER, peer_cpu)),
             json,
         )?;
+        // What clients and server leave of the machine bounds what any proxy can show by the clock.
+        table::print(&Row::more_is_better(BENCH, case.to_owned(), unit, ours, (NO_PROXY, direct)), json)?;
     }
     Ok(())
 }

@@ -28,11 +28,10 @@ impl<R: Role> Stack<R> {
         self.handle_checked(now, port, frame, false);
     }
 
-    /// The same with a frame in which something is left to do. A larger segment is taken as it is, and so is a checksum that nobody has
-    /// computed: such a frame has crossed no wire.
-    pub(crate) fn handle_offloaded(&mut self, now: Instant, port: PortId, frame: &[u8], offload: Offload) {
-        let segmented = offload.segment_bytes > 0;
-        if !segmented || Layout::of(frame).is_some_and(|layout| layout.protocol == ip::TCP) {
+    /// The same with a frame that is to be cut. A larger segment is taken as it is.
+    #[cold]
+    fn handle_uncut(&mut self, now: Instant, port: PortId, frame: &[u8], offload: Offload) {
+        if Layout::of(frame).is_some_and(|layout| layout.protocol == ip::TCP) {
             return self.handle_checked(now, port, frame, offload.checksum.is_trusted());
         }
         let mut datagram = std::mem::take(&mut self.datagram);
@@ -42,8 +41,8 @@ impl<R: Role> Stack<R> {
         self.drops.count_unless(whole, Drop::OffloadMalformed);
     }
 
-    /// `verified` says that no checksum need be.
-    #[inline]
+    /// `verified` says that no checksum need be: nobody has computed one, or somebody has verified it.
+    #[inline(always)]
     fn handle_checked(&mut self, now: Instant, port: PortId, frame: &[u8], verified: bool) {
         if self.handle_recent(now, port, frame, verified) {
             return;
@@ -70,6 +69,7 @@ impl<R: Role> Stack<R> {
     }
 
     /// Does what a switch has left to do about a frame that it took.
+    #[inline]
     pub(crate) fn handle_forwarded(
         &mut self,
         now: Instant,
@@ -80,10 +80,10 @@ impl<R: Role> Stack<R> {
     ) {
         match left {
             Forwarding::Done => {}
-            Forwarding::ToStack if !offload.is_none() => {
-                self.handle_offloaded(now, port, frame, offload);
+            Forwarding::ToStack if Offload::ANYWHERE && offload.segment_bytes > 0 => {
+                self.handle_uncut(now, port, frame, offload);
             }
-            Forwarding::ToStack => self.handle_frame(now, port, frame),
+            Forwarding::ToStack => self.handle_checked(now, port, frame, offload.checksum.is_trusted()),
             Forwarding::TooBig(mtu) => self.report_too_big(now, port, frame, mtu),
             Forwarding::Ask { owner, mac } => self.ask(Guest { port: owner, mac }, owner),
         }

@@ -9,19 +9,24 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::PATIENCE;
 
-/// A certificate for localhost and its key, in files.
+/// A certificate for a name and its key, in files.
 pub struct Files {
+    name: &'static str,
     pub folder: tempfile::TempDir,
     certificate: CertificateDer<'static>,
 }
 
 impl Files {
     pub fn new() -> Self {
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+        Self::of("localhost")
+    }
+
+    pub fn of(name: &'static str) -> Self {
+        let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).expect("a certificate");
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("chain.pem"), made.cert.pem()).expect("written");
         std::fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).expect("written");
-        Self { folder, certificate: made.cert.der().clone() }
+        Self { name, folder, certificate: made.cert.der().clone() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -34,6 +39,11 @@ impl Files {
 
     /// A browser's connection, which trusts this certificate.
     pub fn connect(&self, address: SocketAddr) -> StreamOwned<ClientConnection, TcpStream> {
+        self.secure(TcpStream::connect(address).expect("it listens"))
+    }
+
+    /// The same over a connection.
+    pub fn secure(&self, stream: TcpStream) -> StreamOwned<ClientConnection, TcpStream> {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).expect("a root");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -42,9 +52,8 @@ impl Files {
             .expect("versions")
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let name = ServerName::try_from("localhost").expect("a name");
+        let name = ServerName::try_from(self.name).expect("a name");
         let client = ClientConnection::new(Arc::new(config), name).expect("a client");
-        let stream = TcpStream::connect(address).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         StreamOwned::new(client, stream)
     }

@@ -10,7 +10,7 @@ pub mod packet;
 pub mod wisp;
 
 use std::collections::VecDeque;
-use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -159,8 +159,8 @@ pub fn wait_until(mut done: impl FnMut() -> bool, what: impl Fn() -> String) {
 }
 
 /// A guest's end of a WebSocket.
-pub struct Guest {
-    pub stream: TcpStream,
+pub struct Guest<S = TcpStream> {
+    pub stream: S,
     /// Lines of the answer to the upgrade.
     pub head: String,
     decoder: Decoder,
@@ -178,13 +178,25 @@ impl Guest {
 
     /// The same over a connection.
     pub fn over(
-        mut stream: TcpStream,
+        stream: TcpStream,
         address: SocketAddr,
         path: &str,
         headers: &[&str],
     ) -> Result<Self, String> {
         stream.set_nodelay(true).expect("no delay");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        Self::upgrade(stream, address, path, headers)
+    }
+}
+
+impl<S: Read + Write> Guest<S> {
+    /// The same over any stream.
+    pub fn upgrade(
+        mut stream: S,
+        address: SocketAddr,
+        path: &str,
+        headers: &[&str],
+    ) -> Result<Self, String> {
         let host = if headers.iter().any(|line| line.starts_with("Host:")) {
             String::new()
         } else {
