@@ -107,6 +107,8 @@ fn sim(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
 /// With the unit of `dist/` and the static binary in an empty root.
 fn relay(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     needs::command("systemd-analyze", "systemd")?;
+    needs::command("nginx", "nginx-light")?;
+    needs::command("caddy", "caddy")?;
     needs::command("openssl", "openssl")?;
     needs::command("curl", "curl")?;
     crate::build_relay()?;

@@ -191,12 +191,7 @@ impl Guest {
 
 impl<S: Read + Write> Guest<S> {
     /// The same over any stream.
-    pub fn upgrade(
-        mut stream: S,
-        address: SocketAddr,
-        path: &str,
-        headers: &[&str],
-    ) -> Result<Self, String> {
+    pub fn upgrade(mut stream: S, address: SocketAddr, path: &str, headers: &[&str]) -> Result<Self, String> {
         let host = if headers.iter().any(|line| line.starts_with("Host:")) {
             String::new()
         } else {
