@@ -5,4 +5,5 @@ pub mod cors;
 pub mod cpu;
 pub mod relay;
 pub mod table;
+pub mod tls;
 pub mod wisp;

@@ -35,6 +35,11 @@ pub(crate) fn step(name: &str, arguments: &[String]) -> Result<Step> {
     }
     needs::interop()?;
     crate::build_relay()?;
+    if name == "tls" {
+        needs::command("openssl", "openssl")?;
+        needs::command("nginx", "nginx-light")?;
+        needs::command("stunnel", "stunnel4")?;
+    }
     if name == "wisp" {
         needs::node_modules(&crate::guest::tests())?;
         let step = step.env("NETLOOM_WISP_PYTHON", needs::wisp_python()?);

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use netloom_bench::cpu;
+use netloom_bench::relay::captured::{Capture, Captured};
 use netloom_bench::relay::memory;
 use netloom_bench::relay::pair::Pair;
 use netloom_bench::relay::path::{Cable, Nat, Path};
@@ -28,10 +29,11 @@ const CLIENTS: usize = 200;
 const CLIENTS_LIMIT_MB: f64 = 40.0;
 
 /// What can be measured on its own.
-const PARTS: [(&str, Part); 4] = [
+const PARTS: [(&str, Part); 5] = [
     ("streams", Bench::streams),
     ("round-trips", Bench::round_trips),
     ("guest-tcp", Bench::guest_tcp),
+    ("capture", Bench::capture),
     ("memory", Bench::memory),
 ];
 
@@ -202,6 +204,34 @@ impl Bench {
             })?;
             let case = format!("guest TCP {name}, MTU 1500");
             self.print(&Row::more_is_better(BENCH, case, "MB/s", ours, ("TAP-WebSocket splice", peer)))?;
+        }
+        Ok(())
+    }
+
+    /// The same while the guest's frames are captured.
+    fn capture(&self) -> Result<()> {
+        let captured = Captured::new()?;
+        for (direction, name) in [(Direction::Down, "down"), (Direction::Up, "up")] {
+            let probe = 32 << 20;
+            let (time, _) = captured.transfer(Capture::None, direction, probe)?;
+            let length = (probe as f64 / time.as_secs_f64() * self.effort.transfer.as_secs_f64()) as u64;
+            let mut figures = [(); Capture::ALL.len()].map(|()| [Vec::new(), Vec::new()]);
+            for turn in 0..=self.effort.turns {
+                for (capture, figures) in Capture::ALL.into_iter().zip(&mut figures) {
+                    let (time, spent) = captured.transfer(capture, direction, length)?;
+                    if turn > 0 {
+                        figures[0].push(length as f64 / 1e6 / time.as_secs_f64());
+                        figures[1].push(spent.as_secs_f64() * 1e9 / length as f64);
+                    }
+                }
+            }
+            let [none, captures @ ..] = figures.map(|side| side.map(|mut figures| cpu::median(&mut figures)));
+            for (capture, with) in Capture::ALL.into_iter().skip(1).zip(captures) {
+                let peer = |n: usize| (Capture::None.name(), none[n]);
+                let case = format!("guest TCP {name}, {}", capture.name());
+                self.print(&Row::more_is_better(BENCH, case.clone(), "MB/s", with[0], peer(0)))?;
+                self.print(&Row::less_is_better(BENCH, case, "s/GB", with[1], peer(1)))?;
+            }
         }
         Ok(())
     }

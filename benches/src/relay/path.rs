@@ -34,7 +34,7 @@ pub trait Path {
 pub struct Nat {
     pump: Pump,
     guest: Guest,
-    _lab: Lab,
+    lab: Lab,
 }
 
 impl Nat {
@@ -43,10 +43,24 @@ impl Nat {
     /// # Errors
     /// When one of them cannot be had.
     pub fn new() -> Result<Self> {
-        let lab = Lab::new(&[])?;
+        Self::with(&[])
+    }
+
+    /// The same with flags of the relay.
+    ///
+    /// # Errors
+    /// As [`Nat::new`].
+    pub fn with(arguments: &[&str]) -> Result<Self> {
+        let lab = Lab::new(arguments)?;
         let (guest, _) = lab.leased_guest(None)?;
         let pump = Pump::start(&lab.server, SocketAddr::from((SERVER, 0)))?;
-        Ok(Self { pump, guest, _lab: lab })
+        Ok(Self { pump, guest, lab })
+    }
+
+    /// The relay's process.
+    #[must_use]
+    pub fn relay_pid(&self) -> u32 {
+        self.lab.relay.pid()
     }
 }
 

@@ -32,8 +32,8 @@ impl Relay {
         let mut process = Process::start(&mut command)?;
         let address = process
             .wait_for_line(START_PATIENCE, |line| {
-                let (_, rest) = line.split_once("listening on ws://")?;
-                rest.split(['/', ' ']).next()?.parse().ok()
+                let (_, rest) = line.split_once("listening on ws")?;
+                rest.trim_start_matches('s').strip_prefix("://")?.split(['/', ' ']).next()?.parse().ok()
             })
             .context("the relay did not start")?;
         Ok(Self { process, address })
