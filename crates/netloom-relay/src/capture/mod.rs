@@ -123,9 +123,9 @@ impl Captures {
         self.end_those(|capture| capture.wanted.port == Some(port));
     }
 
-    /// How many there are.
+    /// How many are read.
     pub(crate) fn count(&self) -> usize {
-        self.running.borrow().len()
+        self.running.borrow().iter().filter(|capture| !capture.sink.is_abandoned()).count()
     }
 
     /// A frame came in from a port.
