@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use crate::process::{Outcome, Step, Took};
+use crate::relay::Build;
 use crate::tally::Tally;
 use crate::{fuzz, guest, needs, npm, programs, purity};
 
@@ -109,7 +110,7 @@ fn relay(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     needs::command("systemd-analyze", "systemd")?;
     needs::command("openssl", "openssl")?;
     needs::command("curl", "curl")?;
-    crate::build_relay()?;
+    Build::of(tier).make()?;
     rust("netloom-relay", tier, reports)
 }
 
@@ -162,7 +163,7 @@ fn browser(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
 
 fn interop(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     needs::interop()?;
-    crate::build_relay()?;
+    Build::of(tier).make()?;
     rust("netloom-interop", tier, reports)
 }
 
@@ -191,7 +192,7 @@ fn guest_files(
 ) -> Result<()> {
     guest::make()?;
     npm::prepare()?;
-    crate::build_relay()?;
+    let relay = Build::of(tier).make()?;
     let mut files: Vec<_> = std::fs::read_dir(folder)?
         .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
         .filter(|name| name.ends_with(".test.mjs"))
@@ -204,7 +205,7 @@ fn guest_files(
             .dir(folder)
             .env("NETLOOM_JS_FLAGS", guest::NODE_FLAG)
             .env("NETLOOM_GUEST_DIR", guest::folder())
-            .env("NETLOOM_BIN", crate::relay_program());
+            .env("NETLOOM_BIN", &relay);
         let step = match &variable {
             Some((name, value)) => step.env(name, value),
             None => step,
@@ -214,8 +215,8 @@ fn guest_files(
     Ok(())
 }
 
-fn demo(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
-    let outcome = crate::demo::step(true)?.capture()?;
+fn demo(tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
+    let outcome = crate::demo::step(true, Build::of(tier))?.capture()?;
     push("demo --once", outcome, Tally::of_step, reports);
     Ok(())
 }
@@ -228,7 +229,7 @@ fn check(what: &str, step: Step, reports: &mut Vec<Report>) -> Result<()> {
 /// The Rust tests of a package, with the program of the relay for those that start it.
 fn rust(package: &str, tier: Tier, reports: &mut Vec<Report>) -> Result<()> {
     for program in programs::of(package)? {
-        let step = program.step().env("NETLOOM_BIN", crate::relay_program());
+        let step = program.step().env("NETLOOM_BIN", Build::of(tier).program());
         let step = if tier == Tier::Full { step.env("NETLOOM_FULL", "1") } else { step };
         push(&format!("{package}: {}", program.target), step.capture()?, Tally::of_rust, reports);
     }
