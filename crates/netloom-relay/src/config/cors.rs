@@ -7,12 +7,12 @@ use serde::Deserialize;
 use toml::{Spanned, Table, Value};
 
 use super::error::{ConfigError, Given};
-use super::file::Source;
 use super::files::{Authorities, HelpFile};
 use super::input::{all, given};
 use super::parse;
 use super::resolve::{each, one};
 use super::show::{number, texts};
+use super::source::Source;
 use crate::cli::cors::CorsArgs;
 pub use crate::cors::connect_to::ConnectTo;
 pub use crate::cors::rate_limit::RateLimit;
@@ -150,23 +150,21 @@ impl CorsInput {
 
     /// What the file says.
     pub(super) fn from_table(source: &Source, table: CorsTable) -> Self {
-        let text = |key: &str, value: Option<Spanned<String>>| value.map(|value| source.given(key, value));
-        let count = |key: &str, value: Option<Spanned<i64>>| value.map(|value| source.given(key, value));
         Self {
             whitelist: source.all("whitelist", table.whitelist),
             blacklist: source.all("blacklist", table.blacklist),
             require_headers: source.all("require_headers", table.require_headers),
             remove_headers: table.remove_headers.map(|names| source.all("remove_headers", names)),
             set_headers: source.all("set_headers", table.set_headers),
-            max_age_s: count("max_age_s", table.max_age_s),
-            max_redirects: count("max_redirects", table.max_redirects),
-            rate_limit: text("rate_limit", table.rate_limit),
+            max_age_s: source.maybe("max_age_s", table.max_age_s),
+            max_redirects: source.maybe("max_redirects", table.max_redirects),
+            rate_limit: source.maybe("rate_limit", table.rate_limit),
             redirect_same_origin: table.redirect_same_origin,
             forwarded: table.forwarded,
-            help_file: text("help_file", table.help_file),
+            help_file: source.maybe("help_file", table.help_file),
             connect_to: source.all("connect_to", table.connect_to),
-            ca_file: text("ca_file", table.ca_file),
-            timeout_s: count("timeout_s", table.timeout_s),
+            ca_file: source.maybe("ca_file", table.ca_file),
+            timeout_s: source.maybe("timeout_s", table.timeout_s),
         }
     }
 

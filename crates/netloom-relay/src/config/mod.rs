@@ -24,6 +24,7 @@ mod qemu;
 mod resolve;
 mod resume;
 mod show;
+mod source;
 mod tap;
 #[cfg(test)]
 mod tests;

@@ -11,12 +11,12 @@ use serde::Deserialize;
 use toml::{Spanned, Table};
 
 use super::error::{ConfigError, Given};
-use super::file::Source;
 use super::input::all;
 use super::limits::Scope;
 use super::parse;
 use super::resolve::each;
 use super::show::texts;
+use super::source::Source;
 use crate::access::secret::Hash;
 use crate::hex;
 

@@ -18,6 +18,7 @@ use super::dial::connected_udp;
 use super::error::DialError;
 use super::ping::Echo;
 use crate::lan::LanTask;
+use crate::socket::take_error;
 
 /// Datagrams read from one socket before the others have their turn.
 const DATAGRAMS_PER_TURN: usize = 64;
@@ -72,7 +73,10 @@ impl Datagrams {
         while !self.over.get() {
             tokio::select! {
                 ready = self.socket.ready(Interest::READABLE | Interest::ERROR) => {
-                    match ready.and_then(|ready| if ready.is_error() { self.check() } else { self.read(&lan) }) {
+                    let read = ready.and_then(|ready| {
+                        if ready.is_error() { take_error(&self.socket).map(|()| false) } else { self.read(&lan) }
+                    });
+                    match read {
                         Ok(true) => tokio::task::yield_now().await,
                         Ok(false) => {}
                         Err(error) => {
@@ -83,17 +87,6 @@ impl Datagrams {
                 }
                 () = self.wake.notified() => {}
             }
-        }
-    }
-
-    /// Asks for the error that the socket was given, as by ICMP: it makes the socket ready, but not readable.
-    fn check(&self) -> io::Result<bool> {
-        match self.socket.try_io(Interest::ERROR, || match self.socket.take_error()? {
-            Some(error) => Err(error),
-            None => Err(io::ErrorKind::WouldBlock.into()),
-        }) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            other => other,
         }
     }
 
