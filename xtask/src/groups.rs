@@ -54,6 +54,10 @@ pub(crate) const GROUPS: [Group; 14] = [
 const FUZZ_RUNS: u64 = 20_000;
 const FUZZ_RUNS_FULL: u64 = 500_000;
 
+/// Seconds after which a file of guests' tests counts as hung.
+const FILE_LIMIT: &str = "1800";
+const FILE_LIMIT_FULL: &str = "14400";
+
 impl Group {
     /// Runs the group; a set-up that fails is a failure with its reason.
     pub(crate) fn reports(&self, tier: Tier) -> Vec<Report> {
@@ -198,9 +202,12 @@ fn guest_files(
         .filter(|name| name.ends_with(".test.mjs"))
         .collect();
     files.sort();
+    let limit = if tier == Tier::Full { FILE_LIMIT_FULL } else { FILE_LIMIT };
     // One file at a time: each emulator takes a whole core.
     for file in files {
-        let step = Step::new("node")
+        // An emulator that is left running holds its process; what it started ends with it.
+        let step = Step::new("timeout")
+            .args(["--kill-after=10", limit, "node"])
             .args([guest::NODE_FLAG, "--test", "--test-reporter=tap", &file])
             .dir(folder)
             .env("NETLOOM_JS_FLAGS", guest::NODE_FLAG)
