@@ -14,14 +14,12 @@ const TYPES = {
   '.map': 'application/json',
 };
 
-/** Starts the browser; `await using` closes it. */
+/** Starts the browser; `await using` closes it. `NETLOOM_JS_FLAGS` are flags of its V8. */
 export async function launch() {
-  const browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    // The browser's own sandbox wants a user other than root.
-    args: process.getuid?.() === 0 ? ['--no-sandbox', '--disable-dev-shm-usage'] : [],
-  });
-  return browser;
+  // The browser's own sandbox wants a user other than root.
+  const args = process.getuid?.() === 0 ? ['--no-sandbox', '--disable-dev-shm-usage'] : [];
+  if (process.env.NETLOOM_JS_FLAGS) args.push(`--js-flags=${process.env.NETLOOM_JS_FLAGS}`);
+  return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args });
 }
 
 /** Serves a folder, and pages of text by their paths, on a free port of the loopback; resolves with its address and how to close it. */

@@ -11,7 +11,7 @@ pub(crate) fn step(once: bool) -> Result<Step> {
     guest::make()?;
     crate::build_relay()?;
     let step = Step::new("node")
-        .arg("demo.mjs")
+        .args([guest::NODE_FLAG, "demo.mjs"])
         .dir(&guest::tests())
         .env("NETLOOM_GUEST_DIR", guest::folder())
         .env("NETLOOM_BIN", crate::relay_program());

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::process::{Outcome, Step};
+use crate::process::{Outcome, Step, Took};
 use crate::tally::Tally;
 use crate::{fuzz, guest, needs, npm, programs, purity};
 
@@ -27,6 +27,7 @@ pub(crate) struct Report {
     pub(crate) what: String,
     pub(crate) tally: Tally,
     pub(crate) output: String,
+    pub(crate) took: Took,
 }
 
 /// All groups: what cargo builds from the front, the cheap ones first, and what Node runs from the back, the long ones first. A run takes
@@ -61,6 +62,7 @@ impl Group {
                 what: "set-up".to_owned(),
                 tally: Tally::one(false),
                 output: format!("{error:#}"),
+                took: Took::default(),
             });
         }
         reports
@@ -79,7 +81,7 @@ fn lint(_: Tier, reports: &mut Vec<Report>) -> Result<()> {
     check("cargo clippy of the LAN's module", Step::cargo(lan), reports)?;
     for (what, result) in purity::checks() {
         let output = result.as_ref().err().map(|error| format!("{error:#}")).unwrap_or_default();
-        reports.push(Report { what, tally: Tally::one(result.is_ok()), output });
+        reports.push(Report { what, tally: Tally::one(result.is_ok()), output, took: Took::default() });
     }
     check("biome lint", npm::biome("lint")?, reports)
 }
@@ -198,8 +200,9 @@ fn guest_files(
     // One file at a time: each emulator takes a whole core.
     for file in files {
         let step = Step::new("node")
-            .args(["--test", "--test-reporter=tap", &file])
+            .args([guest::NODE_FLAG, "--test", "--test-reporter=tap", &file])
             .dir(folder)
+            .env("NETLOOM_JS_FLAGS", guest::NODE_FLAG)
             .env("NETLOOM_GUEST_DIR", guest::folder())
             .env("NETLOOM_BIN", crate::relay_program());
         let step = match &variable {
@@ -241,5 +244,5 @@ fn node(what: &str, step: Step, tier: Tier, reports: &mut Vec<Report>) -> Result
 
 fn push(what: &str, outcome: Outcome, count: fn(&str, bool) -> Tally, reports: &mut Vec<Report>) {
     let tally = count(&outcome.output, outcome.success);
-    reports.push(Report { what: what.to_owned(), tally, output: outcome.output });
+    reports.push(Report { what: what.to_owned(), tally, output: outcome.output, took: outcome.took });
 }

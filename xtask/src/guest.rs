@@ -33,6 +33,9 @@ const MODULES: [&str; 10] = [
 /// Debian release that still carries an i386 kernel; the sources are the host's own if it is that release.
 const RELEASE: &str = "bookworm";
 
+/// What V8 is told where guests are tested: v86 makes code all the time, and optimising that takes more than it ever saves.
+pub(crate) const NODE_FLAG: &str = "--liftoff-only";
+
 /// Where the images are.
 pub(crate) fn folder() -> PathBuf {
     crate::root().join("target/guest")
@@ -83,8 +86,7 @@ fn make_missing() -> Result<()> {
         }
         println!("guest: booting once with {nic} to save its state (up to a minute)");
         Step::new("node")
-            .arg("save-state.mjs")
-            .arg(nic)
+            .args([NODE_FLAG, "save-state.mjs", nic])
             .dir(&tests)
             .env("NETLOOM_GUEST_DIR", &folder)
             .quiet()?;

@@ -10,11 +10,13 @@ mod needs;
 mod npm;
 mod plateau;
 mod process;
+mod processor;
 mod programs;
 mod psql;
 mod purity;
 mod tally;
 mod test;
+mod times;
 mod wasm;
 
 use std::path::{Path, PathBuf};

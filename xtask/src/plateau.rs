@@ -2,18 +2,15 @@
 //!
 //! Processor time and not the clock's, so that a machine that is busy beside does not fuzz less.
 
-use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::process::Step;
-
-/// In which `/proc/PID/stat` counts processor time: USER_HZ of Linux.
-const TICKS_PER_SECOND: u64 = 100;
+use crate::processor;
 
 /// What a line of libFuzzer says.
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,7 +64,7 @@ pub(crate) fn run(step: Step, minutes: u64) -> Result<()> {
             let tail = reader.join().unwrap_or_default().join("\n");
             bail!("it ended after {} minutes ({status}):\n{tail}", next - 1);
         }
-        while next <= minutes && processor_seconds(child.id())? >= next * 60 {
+        while next <= minutes && processor::time(child.id())?.own.as_secs() >= next * 60 {
             let Progress { inputs, edges, features, corpus } =
                 *latest.lock().unwrap_or_else(PoisonError::into_inner);
             println!("| {next} | {inputs} | {edges} | {features} | {corpus} |");
@@ -85,15 +82,4 @@ pub(crate) fn run(step: Step, minutes: u64) -> Result<()> {
         println!("{line}");
     }
     Ok(())
-}
-
-/// The processor time that a process has used.
-fn processor_seconds(pid: u32) -> Result<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name, in brackets, may hold anything.
-    let (_, fields) = stat.rsplit_once(')').context("/proc/PID/stat has no name")?;
-    let fields: Vec<&str> = fields.split_whitespace().collect();
-    let ticks =
-        |at: usize| -> Result<u64> { Ok(fields.get(at).context("/proc/PID/stat is short")?.parse()?) };
-    Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
 }

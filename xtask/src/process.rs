@@ -1,17 +1,62 @@
 //! Running other programs: quietly, captured, or in the open.
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::io::{PipeReader, Read as _};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
+use crate::processor;
 
 /// What a program said and how it ended.
 pub(crate) struct Outcome {
     pub(crate) success: bool,
     /// stdout and stderr, interleaved as written.
     pub(crate) output: String,
+    pub(crate) took: Took,
+}
+
+/// What something took by the clock and of the processors.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Took {
+    pub(crate) clock: Duration,
+    pub(crate) processor: Duration,
+}
+
+/// Takes the time of what this thread runs.
+pub(crate) struct Watch {
+    begin: Instant,
+    spent: Duration,
+}
+
+impl Watch {
+    pub(crate) fn start() -> Self {
+        Self { begin: Instant::now(), spent: SPENT.get() }
+    }
+
+    pub(crate) fn took(&self) -> Took {
+        Took { clock: self.begin.elapsed(), processor: SPENT.get().saturating_sub(self.spent) }
+    }
+}
+
+thread_local! {
+    /// The processor time of all that this thread has run to its end, with all that this waited for in turn.
+    static SPENT: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// Waits until a program ends, and counts what it spent.
+fn wait(mut child: Child) -> Result<ExitStatus> {
+    // Left to be waited for: what it spent is told of those alone.
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    if let Some(pid) = pid {
+        waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
+        SPENT.set(SPENT.get() + processor::time(child.id())?.with_children);
+    }
+    Ok(child.wait()?)
 }
 
 /// A program to run, from the workspace root unless told otherwise.
@@ -58,11 +103,13 @@ impl Step {
 
     /// Runs it and keeps what it says.
     pub(crate) fn capture(self) -> Result<Outcome> {
-        let (mut child, mut reader) = self.spawn()?;
+        let watch = Watch::start();
+        let (child, mut reader) = self.spawn()?;
         let mut bytes = Vec::new();
         reader.read_to_end(&mut bytes)?;
-        let status = child.wait()?;
-        Ok(Outcome { success: status.success(), output: String::from_utf8_lossy(&bytes).into_owned() })
+        let status = wait(child)?;
+        let output = String::from_utf8_lossy(&bytes).into_owned();
+        Ok(Outcome { success: status.success(), output, took: watch.took() })
     }
 
     /// Starts it; returns what will be read of stdout and stderr, interleaved as written.
@@ -90,11 +137,12 @@ impl Step {
 
     /// Runs it in the open, with our input.
     pub(crate) fn show(mut self) -> Result<()> {
-        let status = self
+        let child = self
             .command
             .stdin(Stdio::inherit())
-            .status()
+            .spawn()
             .with_context(|| format!("cannot run {}", self.line))?;
+        let status = wait(child)?;
         if !status.success() {
             bail!("`{}` failed ({status})", self.line);
         }

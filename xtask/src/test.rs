@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
 use crate::groups::{GROUPS, Group, Tier};
+use crate::process::{Took, Watch};
 use crate::tally::Tally;
+use crate::times::{self, Row};
 
 /// Lines of a failed step's output that are shown.
 const SHOWN_LINES: usize = 120;
@@ -25,22 +27,25 @@ pub(crate) fn run(tier: Tier, only: Option<&str>) -> Result<bool> {
         bail!("there is no group {}; use one of {}", only.unwrap_or_default(), names.join(", "));
     }
     let groups = Mutex::new(groups);
-    let total = Mutex::new(Tally::default());
+    let total = Mutex::new((Tally::default(), Vec::new()));
     thread::scope(|scope| {
         for lane in 0..LANES {
             let (groups, total) = (&groups, &total);
             scope.spawn(move || {
                 while let Some(group) = next(groups, lane) {
-                    let (tally, said) = run_group(group, tier);
+                    let (tally, rows, said) = run_group(group, tier);
                     let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
                     // While we hold the total, so that what one group says stays together.
                     print!("{said}");
-                    *total += tally;
+                    total.0 += tally;
+                    total.1.extend(rows);
                 }
             });
         }
     });
-    let total = total.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (total, rows) = total.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let spent: Duration = rows.iter().map(|row| row.took.processor).sum();
+    println!("{} s of processor time, by step in {}", spent.as_secs(), times::write(&rows)?.display());
     println!("{} passed, {} failed", total.passed, total.failed);
     Ok(total.failed == 0)
 }
@@ -51,20 +56,35 @@ fn next<'a>(groups: &Mutex<VecDeque<&'a Group>>, lane: usize) -> Option<&'a Grou
     if lane == 0 { groups.pop_front() } else { groups.pop_back() }
 }
 
-/// What a group came to, and the lines that tell of it.
-fn run_group(group: &Group, tier: Tier) -> (Tally, String) {
-    let begin = Instant::now();
+/// What a group came to, what its steps took, and the lines that tell of it.
+fn run_group(group: &Group, tier: Tier) -> (Tally, Vec<Row>, String) {
+    let watch = Watch::start();
     let mut tally = Tally::default();
     let mut failures = String::new();
+    let mut rows = Vec::new();
     for report in group.reports(tier) {
         tally += report.tally;
         if report.tally.failed > 0 {
             failures += &format!("--- {}: {} failed\n{}\n", group.name, report.what, tail(&report.output));
         }
+        rows.push(Row { group: group.name, what: report.what, took: report.took });
     }
-    let seconds = begin.elapsed().as_secs();
-    let line = format!("{:12} {:4} passed, {} failed, {seconds} s", group.name, tally.passed, tally.failed);
-    (tally, format!("{failures}{line}\n"))
+    let took = watch.took();
+    let steps = |part: fn(Took) -> Duration| rows.iter().map(|row| part(row.took)).sum::<Duration>();
+    rows.push(Row {
+        group: group.name,
+        what: "set-up".to_owned(),
+        took: Took {
+            clock: took.clock.saturating_sub(steps(|took| took.clock)),
+            processor: took.processor.saturating_sub(steps(|took| took.processor)),
+        },
+    });
+    let (seconds, spent) = (took.clock.as_secs(), took.processor.as_secs());
+    let line = format!(
+        "{:12} {:4} passed, {} failed, {seconds} s, {spent} s of processor time",
+        group.name, tally.passed, tally.failed
+    );
+    (tally, rows, format!("{failures}{line}\n"))
 }
 
 /// What TAP says of the tests that failed; of other outputs the end, where runners say it.

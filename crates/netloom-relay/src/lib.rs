@@ -19,6 +19,8 @@ mod doh;
 mod egress;
 mod forward;
 pub mod guest;
+mod header;
+mod hex;
 mod hop_by_hop;
 mod hosts;
 mod lan;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustls::ServerConnection;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UdpSocket, UnixStream};
 
 use crate::tls::TlsSocket;
 
@@ -134,6 +134,17 @@ impl AsFd for Socket {
     }
 }
 
+/// The error that the socket was given, as by ICMP: it makes the socket ready, but not readable.
+pub(crate) fn take_error(socket: &UdpSocket) -> io::Result<()> {
+    match socket.try_io(Interest::ERROR, || match socket.take_error()? {
+        Some(error) => Err(error),
+        None => Err(io::ErrorKind::WouldBlock.into()),
+    }) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        other => other,
+    }
+}
+
 /// Writes as much as a socket takes, by its `try_write`; less than all of it if the socket takes no more for now.
 pub(crate) fn write_ready(
     bytes: &[u8],
@@ -148,6 +159,21 @@ pub(crate) fn write_ready(
         }
     }
     Ok(written)
+}
+
+/// Writes what is pending; tells whether all of it went.
+pub(crate) fn flush(pending: &mut Vec<u8>, write: impl FnOnce(&[u8]) -> usize) -> bool {
+    if pending.is_empty() {
+        return true;
+    }
+    let written = write(pending);
+    if written < pending.len() {
+        pending.drain(..written);
+        return false;
+    }
+    // An idle client holds no buffer.
+    *pending = Vec::new();
+    true
 }
 
 /// Has the kernel find out that the peer is gone, for a protocol that has no sign of life of its own.

@@ -27,7 +27,8 @@ impl V86 {
     pub fn restore(lab: &Lab, nic: &str) -> Result<Self> {
         let mut command = lab.host.command("node");
         let mut child = command
-            .args(["shell.mjs", nic, &format!("ws://{}/", lab.relay.address())])
+            // What v86 makes of a guest's code is rarely worth being optimised.
+            .args(["--liftoff-only", "shell.mjs", nic, &format!("ws://{}/", lab.relay.address())])
             .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use toml::{Spanned, Table};
 
 use super::error::{ConfigError, Given};
-use super::file::Source;
 use super::qemu;
 use super::resolve::one;
+use super::source::Source;
 
 /// How each key is written, for messages.
 pub(super) const FORMS: &[(&str, &str)] = &[
@@ -79,8 +79,8 @@ pub(crate) struct ControlInput {
 impl ControlInput {
     pub(super) fn from_table(source: &Source, table: ControlTable) -> Self {
         Self {
-            socket: table.socket.map(|value| source.given("socket", value)),
-            token_file: table.token_file.map(|value| source.given("token_file", value)),
+            socket: source.maybe("socket", table.socket),
+            token_file: source.maybe("token_file", table.token_file),
         }
     }
 }

@@ -1,19 +1,18 @@
 //! The CORS proxy's part of the configuration: the `[cors]` table and the flags that go with `--cors`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use http::header::{COOKIE, HOST, HeaderName, HeaderValue, VIA};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 use toml::{Spanned, Table, Value};
 
 use super::error::{ConfigError, Given};
-use super::file::Source;
+use super::files::{Authorities, HelpFile};
 use super::input::{all, given};
 use super::parse;
 use super::resolve::{each, one};
 use super::show::{number, texts};
+use super::source::Source;
 use crate::cli::cors::CorsArgs;
 pub use crate::cors::connect_to::ConnectTo;
 pub use crate::cors::rate_limit::RateLimit;
@@ -32,8 +31,6 @@ const REMOVED: [HeaderName; 7] = [
 const TIMEOUT_S: u64 = 300;
 const MAX_SECONDS: i64 = 31_536_000;
 const MAX_REDIRECTS: i64 = 50;
-/// Largest file of help or certificates, in bytes.
-const MAX_FILE_BYTES: usize = 4 << 20;
 
 /// The CORS proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,24 +63,6 @@ pub struct CorsSettings {
     pub authorities: Option<Authorities>,
     /// How long a target, or who uploads to it, may be silent, in seconds.
     pub timeout_s: u64,
-}
-
-/// A file of help, read at the start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HelpFile {
-    /// Its name; `.html` makes it a page.
-    pub path: PathBuf,
-    /// What it says.
-    pub text: Vec<u8>,
-}
-
-/// A file of certificates, read at the start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authorities {
-    /// Its name.
-    pub path: PathBuf,
-    /// What it holds.
-    pub certificates: Vec<CertificateDer<'static>>,
 }
 
 /// The `[cors]` table.
@@ -171,23 +150,21 @@ impl CorsInput {
 
     /// What the file says.
     pub(super) fn from_table(source: &Source, table: CorsTable) -> Self {
-        let text = |key: &str, value: Option<Spanned<String>>| value.map(|value| source.given(key, value));
-        let count = |key: &str, value: Option<Spanned<i64>>| value.map(|value| source.given(key, value));
         Self {
             whitelist: source.all("whitelist", table.whitelist),
             blacklist: source.all("blacklist", table.blacklist),
             require_headers: source.all("require_headers", table.require_headers),
             remove_headers: table.remove_headers.map(|names| source.all("remove_headers", names)),
             set_headers: source.all("set_headers", table.set_headers),
-            max_age_s: count("max_age_s", table.max_age_s),
-            max_redirects: count("max_redirects", table.max_redirects),
-            rate_limit: text("rate_limit", table.rate_limit),
+            max_age_s: source.maybe("max_age_s", table.max_age_s),
+            max_redirects: source.maybe("max_redirects", table.max_redirects),
+            rate_limit: source.maybe("rate_limit", table.rate_limit),
             redirect_same_origin: table.redirect_same_origin,
             forwarded: table.forwarded,
-            help_file: text("help_file", table.help_file),
+            help_file: source.maybe("help_file", table.help_file),
             connect_to: source.all("connect_to", table.connect_to),
-            ca_file: text("ca_file", table.ca_file),
-            timeout_s: count("timeout_s", table.timeout_s),
+            ca_file: source.maybe("ca_file", table.ca_file),
+            timeout_s: source.maybe("timeout_s", table.timeout_s),
         }
     }
 
@@ -228,11 +205,9 @@ impl CorsInput {
             rate_limit: one(self.rate_limit, |text| text.parse())?,
             redirect_same_origin: self.redirect_same_origin.unwrap_or(false),
             forwarded: self.forwarded.unwrap_or(false),
-            help: one(self.help_file, |path| {
-                Ok(HelpFile { path: path.into(), text: contents(Path::new(path))? })
-            })?,
+            help: one(self.help_file, |path| HelpFile::read(path.into()))?,
             connect_to: each(&self.connect_to, str::parse)?,
-            authorities: one(self.ca_file, |path| authorities(Path::new(path)))?,
+            authorities: one(self.ca_file, |path| Authorities::read(path.into()))?,
             timeout_s: one(self.timeout_s, seconds(1))?.unwrap_or(TIMEOUT_S),
         })
     }
@@ -303,35 +278,4 @@ fn number_in(value: i64, least: i64, most: i64, example: &str) -> Result<u64, St
     u64::try_from(value).ok().filter(|_| (least..=most).contains(&value)).ok_or_else(|| {
         format!("{value} is out of range; write a number from {least} to {most}, as {example}")
     })
-}
-
-fn contents(path: &Path) -> Result<Vec<u8>, String> {
-    let text = std::fs::read(path).map_err(|error| {
-        format!("{} cannot be read ({error}); name a file that this user may read", path.display())
-    })?;
-    if text.len() > MAX_FILE_BYTES {
-        return Err(format!(
-            "{} is larger than {} MiB; name another file",
-            path.display(),
-            MAX_FILE_BYTES >> 20
-        ));
-    }
-    Ok(text)
-}
-
-fn authorities(path: &Path) -> Result<Authorities, String> {
-    let text = contents(path)?;
-    let wrong = || {
-        format!(
-            "{} holds no certificate in PEM; name a file with -----BEGIN CERTIFICATE-----",
-            path.display()
-        )
-    };
-    let certificates: Vec<_> =
-        CertificateDer::pem_slice_iter(&text).collect::<Result<_, _>>().map_err(|_| wrong())?;
-    let mut roots = rustls::RootCertStore::empty();
-    if certificates.is_empty() || certificates.iter().any(|it| roots.add(it.clone()).is_err()) {
-        return Err(wrong());
-    }
-    Ok(Authorities { path: path.to_owned(), certificates })
 }

@@ -1,19 +1,18 @@
-//! The TOML file: its tables and keys, and the line of every value.
+//! The configuration's tables and keys.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::rc::Rc;
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::control::{self, ControlInput, ControlTable};
-use super::cors::{self, CorsInput, CorsTable};
-use super::error::{ConfigError, Given, Place};
-use super::hosts::{self, HostsInput, HostsTable};
+use super::control::{ControlInput, ControlTable};
+use super::cors::{CorsInput, CorsTable};
+use super::error::ConfigError;
+use super::hosts::{HostsInput, HostsTable};
 use super::input::{EgressInput, Input, LanInput};
-use super::limits::{self, LimitsInput, LimitsTable};
-use super::tokens;
+use super::limits::{LimitsInput, LimitsTable};
+use super::source::Source;
 use super::wisp::WispInput;
 
 #[derive(Debug, Default, Deserialize)]
@@ -122,7 +121,7 @@ struct Lan {
 }
 
 /// How each key is written, for messages.
-const FORMS: &[(&str, &str)] = &[
+pub(super) const FORMS: &[(&str, &str)] = &[
     ("addresses", "addresses = [\"127.0.0.1:8086\"]"),
     ("plain", "plain = [\"127.0.0.1:8080\"]"),
     ("redirect", "redirect = [\":80\"]"),
@@ -177,94 +176,31 @@ const FORMS: &[(&str, &str)] = &[
     ("lan", "[[lan]]"),
 ];
 
-/// The file's text with its name, to find lines in.
-pub(super) struct Source {
-    path: Rc<str>,
-    text: String,
-}
-
 impl Source {
-    /// Reads a file; `unreadable` says what to do if that fails.
-    pub(super) fn open(
-        path: &Path,
-        unreadable: impl FnOnce(&std::io::Error) -> String,
-    ) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| ConfigError::new(path.display(), unreadable(&error)))?;
-        Ok(Self { path: path.to_string_lossy().into(), text })
-    }
-
-    pub(super) fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, ConfigError> {
-        toml::from_str(&self.text).map_err(|error| self.refuse(&error))
-    }
-
-    fn line_of(&self, offset: usize) -> usize {
-        self.text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count() + 1
-    }
-
-    fn place(&self, offset: usize, key: &str) -> Place {
-        Place::File { path: Rc::clone(&self.path), line: self.line_of(offset), key: key.to_owned() }
-    }
-
-    pub(super) fn given<T>(&self, key: &str, value: Spanned<T>) -> Given<T> {
-        let place = self.place(value.span().start, key);
-        Given { value: value.into_inner(), place }
-    }
-
-    pub(super) fn all(&self, key: &str, values: Vec<Spanned<String>>) -> Vec<Given<String>> {
-        values.into_iter().map(|value| self.given(key, value)).collect()
-    }
-
-    /// A table as `name=value` texts, the form of the flags.
-    pub(super) fn pairs(&self, key: &str, table: BTreeMap<String, Spanned<String>>) -> Vec<Given<String>> {
-        let pair = |(name, value)| {
-            let given = self.given(key, value);
-            Given { value: format!("{name}={}", given.value), place: given.place }
-        };
-        table.into_iter().map(pair).collect()
-    }
-
-    /// What the TOML reader could not take: its line, the line's key, its message, and how that key is written.
-    fn refuse(&self, error: &toml::de::Error) -> ConfigError {
-        let Some(span) = error.span() else { return ConfigError::new(&self.path, error.message()) };
-        let line = self.line_of(span.start);
-        let written = self.text.lines().nth(line - 1).unwrap_or_default();
-        let key = written.split('=').next().unwrap_or_default().trim().trim_matches(['[', ']', '"']);
-        let key = if key.starts_with('#') { "" } else { key };
-        let tables = [FORMS, control::FORMS, cors::FORMS, limits::FORMS, hosts::FORMS, tokens::FORMS];
-        let form = tables.into_iter().flatten().find(|(name, _)| *name == key);
-        let place = self.place(span.start, key);
-        match form {
-            Some((_, form)) => ConfigError::new(place, format_args!("{}; write {form}", error.message())),
-            None => ConfigError::new(place, error.message()),
-        }
-    }
-
     fn wisp(&self, wisp: Wisp) -> WispInput {
-        let number = |key: &str, value: Option<Spanned<i64>>| value.map(|value| self.given(key, value));
         WispInput {
             enabled: wisp.enabled,
             users: self.pairs("users", wisp.users),
             keys: self.all("keys", wisp.keys),
-            motd: wisp.motd.map(|value| self.given("motd", value)),
+            motd: self.maybe("motd", wisp.motd),
             udp: wisp.udp,
-            max_clients: number("max_clients", wisp.max_clients),
-            max_streams: number("max_streams", wisp.max_streams),
-            max_message_bytes: number("max_message_bytes", wisp.max_message_bytes),
-            udp_idle_s: number("udp_idle_s", wisp.udp_idle_s),
+            max_clients: self.maybe("max_clients", wisp.max_clients),
+            max_streams: self.maybe("max_streams", wisp.max_streams),
+            max_message_bytes: self.maybe("max_message_bytes", wisp.max_message_bytes),
+            udp_idle_s: self.maybe("udp_idle_s", wisp.udp_idle_s),
         }
     }
 
     fn lan(&self, lan: Lan) -> LanInput {
         LanInput {
             name: Some(self.given("name", lan.name)),
-            preset: lan.preset.map(|value| self.given("preset", value)),
-            subnet: lan.subnet.map(|value| self.given("subnet", value)),
-            ipv6: lan.ipv6.map(|value| self.given("ipv6", value)),
-            mtu: lan.mtu.map(|value| self.given("mtu", value)),
-            gateway_mac: lan.gateway_mac.map(|value| self.given("gateway_mac", value)),
-            pool: lan.pool.map(|value| self.given("pool", value)),
-            lease_s: lan.lease_s.map(|value| self.given("lease_s", value)),
+            preset: self.maybe("preset", lan.preset),
+            subnet: self.maybe("subnet", lan.subnet),
+            ipv6: self.maybe("ipv6", lan.ipv6),
+            mtu: self.maybe("mtu", lan.mtu),
+            gateway_mac: self.maybe("gateway_mac", lan.gateway_mac),
+            pool: self.maybe("pool", lan.pool),
+            lease_s: self.maybe("lease_s", lan.lease_s),
             gateway: lan.gateway,
             dhcp: lan.dhcp,
             dns: lan.dns,
@@ -279,9 +215,9 @@ impl Source {
             leases: self.pairs("leases", lan.leases),
             forwards: self.all("forwards", lan.forwards),
             taps: self.all("taps", lan.taps),
-            max_clients: lan.max_clients.map(|value| self.given("max_clients", value)),
-            resume_s: lan.resume_s.map(|value| self.given("resume_s", value)),
-            resume_by_mac: lan.resume_by_mac.map(|value| self.given("resume_by_mac", value)),
+            max_clients: self.maybe("max_clients", lan.max_clients),
+            resume_s: self.maybe("resume_s", lan.resume_s),
+            resume_by_mac: self.maybe("resume_by_mac", lan.resume_by_mac),
         }
     }
 }
@@ -298,14 +234,14 @@ pub(crate) fn read(path: &Path) -> Result<Input, ConfigError> {
         listen_redirect: source.all("redirect", file.listen.redirect),
         qemu_listen: source.all("qemu", file.listen.qemu),
         taps: Vec::new(),
-        tls_cert: file.listen.tls_cert.map(|value| source.given("tls_cert", value)),
-        tls_key: file.listen.tls_key.map(|value| source.given("tls_key", value)),
+        tls_cert: source.maybe("tls_cert", file.listen.tls_cert),
+        tls_key: source.maybe("tls_key", file.listen.tls_key),
         origins: source.all("origins", file.listen.origins),
         public_names: source.all("public_names", file.listen.public_names),
-        max_connections: file.listen.max_connections.map(|value| source.given("max_connections", value)),
-        drain_timeout_s: file.listen.drain_timeout_s.map(|value| source.given("drain_timeout_s", value)),
-        tokens: file.access.tokens.map(|value| source.given("tokens", value)),
-        log: file.log.filter.map(|value| source.given("filter", value)),
+        max_connections: source.maybe("max_connections", file.listen.max_connections),
+        drain_timeout_s: source.maybe("drain_timeout_s", file.listen.drain_timeout_s),
+        tokens: source.maybe("tokens", file.access.tokens),
+        log: source.maybe("filter", file.log.filter),
         hosts: HostsInput::from_table(&source, file.hosts),
         control: ControlInput::from_table(&source, file.control),
         cors: file.cors.map(|table| CorsInput::from_table(&source, table)),
@@ -314,11 +250,11 @@ pub(crate) fn read(path: &Path) -> Result<Input, ConfigError> {
             allow: source.all("allow", file.egress.allow),
             deny: source.all("deny", file.egress.deny),
             allow_only: file.egress.allow_only,
-            upstream: file.egress.upstream.map(|value| source.given("upstream", value)),
+            upstream: source.maybe("upstream", file.egress.upstream),
             resolvers: source.all("resolvers", file.egress.resolvers),
             records: source.pairs("records", file.egress.records),
         },
-        root: file.listen.root.map(|value| source.given("root", value)),
+        root: source.maybe("root", file.listen.root),
         wisp: source.wisp(file.wisp),
         defaults: LanInput::default(),
         lans: file.lan.into_iter().map(|lan| source.lan(lan)).collect(),

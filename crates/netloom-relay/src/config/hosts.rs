@@ -7,8 +7,8 @@ use serde::Deserialize;
 use toml::{Spanned, Table};
 
 use super::error::{ConfigError, Given};
-use super::file::Source;
 use super::forward::parse_target;
+use super::source::Source;
 use super::{DEFAULT_LAN, ForwardGuest, LanSettings, parse};
 
 /// What every name of a guest's ends in that is not given.

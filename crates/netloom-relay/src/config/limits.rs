@@ -8,10 +8,10 @@ use serde::Deserialize;
 use toml::{Spanned, Table, Value};
 
 use super::error::{ConfigError, Given};
-use super::file::Source;
 use super::input::{all, given};
 use super::resolve::each;
 use super::show::texts;
+use super::source::Source;
 use crate::cli::limits::LimitArgs;
 
 /// Flows of one client, where nothing else is said.

@@ -12,6 +12,7 @@ mod control;
 mod cors;
 mod error;
 mod file;
+mod files;
 mod forward;
 mod hosts;
 mod input;
@@ -23,6 +24,7 @@ mod qemu;
 mod resolve;
 mod resume;
 mod show;
+mod source;
 mod tap;
 #[cfg(test)]
 mod tests;
@@ -36,8 +38,9 @@ use netloom_core::{Ipv4Net, Ipv6Config, Ipv6Net, MacAddr, Pattern};
 
 pub use control::{ControlAddress, ControlSettings};
 pub(crate) use control::{address as control_address, read_token};
-pub use cors::{Authorities, ConnectTo, CorsSettings, HelpFile, RateLimit};
+pub use cors::{ConnectTo, CorsSettings, RateLimit};
 pub use error::ConfigError;
+pub use files::{Authorities, HelpFile};
 pub use forward::{Forward, ForwardGuest, ForwardListen};
 pub use hosts::{GuestHost, HostSettings};
 pub use limits::{LimitSettings, Scope, key_and_value};

@@ -11,13 +11,14 @@ use serde::Deserialize;
 use toml::{Spanned, Table};
 
 use super::error::{ConfigError, Given};
-use super::file::Source;
 use super::input::all;
 use super::limits::Scope;
 use super::parse;
 use super::resolve::each;
 use super::show::texts;
+use super::source::Source;
 use crate::access::secret::Hash;
+use crate::hex;
 
 /// Tokens that a file may hold: each is compared with what is shown.
 const MAX_TOKENS: usize = 10_000;
@@ -134,7 +135,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Token>, ConfigError> {
         let hash = source.given("sha256", table.sha256);
         let token = Token {
             name: self::name(&name.value).map_err(|why| name.wrong(why))?,
-            hash: from_hex(&hash.value).ok_or_else(|| {
+            hash: hex::decode(&hash.value).ok_or_else(|| {
                 hash.wrong("that is no SHA-256 in hexadecimal; make tokens with `netloom token create`")
             })?,
             created_unix_s: table.created_unix_s,
@@ -238,7 +239,7 @@ fn to_toml(tokens: &[Token]) -> String {
     let table = |token: &Token| {
         let mut table = Table::new();
         table.insert("name".into(), token.name.clone().into());
-        table.insert("sha256".into(), to_hex(&token.hash).into());
+        table.insert("sha256".into(), hex::encode(&token.hash).into());
         table.insert("created_unix_s".into(), token.created_unix_s.into());
         let Rules { lans, allow, deny, allow_only, limits } = &token.rules;
         if !lans.is_empty() {
@@ -263,19 +264,4 @@ fn to_toml(tokens: &[Token]) -> String {
     };
     let tokens: Vec<_> = tokens.iter().map(table).collect();
     Table::from_iter([("token".to_owned(), tokens.into())]).to_string()
-}
-
-fn to_hex(hash: &Hash) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn from_hex(text: &str) -> Option<Hash> {
-    let mut hash = Hash::default();
-    if text.len() != 2 * hash.len() || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(hash)
 }

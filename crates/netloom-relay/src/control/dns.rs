@@ -202,12 +202,14 @@ impl Control {
                 }
                 let lan = self.lan(new.lan.as_deref())?;
                 let added = shown(lan.name(), &name, &new.addresses);
-                if !lan.ask(|lan| lan.settings().dns).await? {
-                    return Err(ApiError::conflict("this LAN has no DNS server"));
+                let done = lan.ask(move |lan| {
+                    lan.settings().dns.then(|| change(lan, |names| names.add(name, new.addresses)))
+                });
+                match done.await? {
+                    Some(Ok(())) => Ok(ok(&added)),
+                    Some(Err(error)) => Err(ApiError::conflict(error.to_string())),
+                    None => Err(ApiError::conflict("this LAN has no DNS server")),
                 }
-                let done = lan.ask(move |lan| change(lan, |names| names.add(name, new.addresses))).await?;
-                done.map_err(|error| ApiError::conflict(error.to_string()))?;
-                Ok(ok(&added))
             }
             Method::DELETE => {
                 let query = Query::of(&request, &["lan", "name"])?;

@@ -10,12 +10,13 @@ use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 
+use super::api::ok;
 use super::error::ApiError;
 use super::{Control, dns, read_body, snapshot};
 use crate::config::{Forward, ForwardGuest, ForwardListen};
 use crate::forward;
 use crate::lan::LanHandle;
-use crate::listen::{Body, boxed, json, text};
+use crate::listen::{Body, boxed, text};
 
 /// What clients wrote of the forwards that they added: they find them again by it.
 pub(super) type Exposed = BTreeMap<ForwardListen, Proxy>;
@@ -72,7 +73,7 @@ impl Control {
             *drops.entry(reason.clone()).or_default() += count;
         }
         let sum = |of: fn(&snapshot::Passed) -> u64| lans.iter().map(|lan| of(&lan.passed)).sum::<u64>();
-        Ok(value(&serde_json::json!({
+        Ok(ok(&serde_json::json!({
             "BytesSent": sum(|passed| passed.bytes_out),
             "BytesReceived": sum(|passed| passed.bytes_in),
             "FramesSent": sum(|passed| passed.frames_out),
@@ -85,7 +86,7 @@ impl Control {
         let macs = self.gather(None, |lan| snapshot::macs(lan)).await?;
         let table: BTreeMap<_, _> =
             macs.into_iter().filter_map(|entry| Some((entry.mac, entry.client?))).collect();
-        Ok(value(&table))
+        Ok(ok(&table))
     }
 
     /// Addresses and who has them, the gateways included.
@@ -98,7 +99,7 @@ impl Control {
             let held = snapshot::leases(lan).into_iter().map(|lease| (lease.address, lease.mac));
             std::iter::once(gateway).chain(fixed).chain(held).collect::<Vec<_>>()
         });
-        Ok(value(&leases.await?.into_iter().collect::<BTreeMap<_, _>>()))
+        Ok(ok(&leases.await?.into_iter().collect::<BTreeMap<_, _>>()))
     }
 
     async fn exposed(&self) -> Result<Response<Body>, Refusal> {
@@ -119,7 +120,7 @@ impl Control {
             })
             .collect();
         all.sort_unstable();
-        Ok(value(&all))
+        Ok(ok(&all))
     }
 
     async fn expose(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
@@ -166,7 +167,7 @@ impl Control {
     }
 
     async fn zones(&self) -> Result<Response<Body>, Refusal> {
-        Ok(value(&self.gather(None, |lan| lan.names.borrow().zones().to_vec()).await?))
+        Ok(ok(&self.gather(None, |lan| lan.names.borrow().zones().to_vec()).await?))
     }
 
     async fn add_zone(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
@@ -199,10 +200,6 @@ impl Control {
     fn written(&self) -> Exposed {
         self.write().clone()
     }
-}
-
-fn value(value: &impl Serialize) -> Response<Body> {
-    boxed(json(StatusCode::OK, value))
 }
 
 fn done() -> Response<Body> {

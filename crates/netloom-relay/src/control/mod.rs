@@ -34,6 +34,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::config::ControlSettings;
 use crate::egress::Refusals;
+use crate::header;
 use crate::lan::LanHandle;
 use crate::listen::{Body, boxed, text};
 pub(crate) use dns::Names;
@@ -160,11 +161,7 @@ impl Control {
                 "this is served on the relay's control socket; --control-token-file FILE opens it here too\n",
             )));
         };
-        let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let given = given.and_then(|value| {
-            let (scheme, rest) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim())
-        });
+        let given = headers.get(AUTHORIZATION).and_then(header::bearer);
         if given.is_some_and(|given| token.is(given)) {
             return None;
         }

@@ -15,7 +15,6 @@ use hyper::body::{Bytes, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::{ClientConfig, RootCertStore};
 use tower_service::Service;
 
 use super::connect_to::ConnectTo;
@@ -23,6 +22,7 @@ use super::idle::Upload;
 use crate::conduit::{Conduit, Through};
 use crate::config::CorsSettings;
 use crate::egress::{DialError, Dialer, Target};
+use crate::tls;
 
 /// How long a connection waits for its next request. Servers commonly wait five seconds or more.
 const KEEP_IDLE: Duration = Duration::from_secs(4);
@@ -46,14 +46,7 @@ pub(super) struct Connector {
 /// # Errors
 /// If this build's TLS cannot be set up.
 pub(super) fn client(settings: &CorsSettings, dialer: Arc<Dialer>) -> Result<Client, rustls::Error> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let own = settings.authorities.iter().flat_map(|file| &file.certificates);
-    roots.add_parsable_certificates(own.cloned());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let tls = tls::client_config(settings.authorities.as_ref())?;
     let connector = Connector { dialer, connect_to: settings.connect_to.clone().into() };
     let https = HttpsConnectorBuilder::new()
         .with_tls_config(tls)

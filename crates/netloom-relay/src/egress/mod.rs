@@ -43,6 +43,7 @@ use refusals::Way;
 use resolver::Resolver;
 pub(crate) use target::Target;
 pub(crate) use tcp::Outside;
+pub(crate) use udp::read_turn;
 
 /// Length of a prefix that is one address, of either family: it is cut to the family's.
 const HOST_PREFIX: u8 = 128;
@@ -220,8 +221,18 @@ pub(crate) fn handle_event(lan: &Rc<LanTask>, event: Event) {
     }
 }
 
-/// Opens a connection to a guest for a socket of this host, which shares its fate: from `source` as far as the guest can answer it, else
-/// from the gateway's address.
+/// Opens a flow to a guest: from `source` as far as the guest can answer it, else from the gateway's address.
+pub(crate) fn open_from(
+    source: Option<SocketAddr>,
+    mut open: impl FnMut(Option<SocketAddr>) -> Result<FlowId, ConnectError>,
+) -> Result<FlowId, ConnectError> {
+    match open(source) {
+        Err(ConnectError::BadSource | ConnectError::InUse) if source.is_some() => open(None),
+        opened => opened,
+    }
+}
+
+/// Opens a connection to a guest for a socket of this host, which shares its fate. For `source` see [`open_from`].
 pub(crate) fn connect_guest(
     lan: &Rc<LanTask>,
     source: Option<SocketAddr>,
@@ -231,10 +242,10 @@ pub(crate) fn connect_guest(
     let now = lan.clock.now();
     let opened = {
         let mut machine = lan.machine.borrow_mut();
-        match source.map(|source| machine.connect_from(now, source, guest)) {
-            None | Some(Err(ConnectError::BadSource | ConnectError::InUse)) => machine.connect(now, guest),
-            Some(opened) => opened,
-        }
+        open_from(source, |source| match source {
+            Some(source) => machine.connect_from(now, source, guest),
+            None => machine.connect(now, guest),
+        })
     };
     let id = match opened {
         Ok(id) => id,

@@ -18,6 +18,7 @@ use super::dial::connected_udp;
 use super::error::DialError;
 use super::ping::Echo;
 use crate::lan::LanTask;
+use crate::socket::take_error;
 
 /// Datagrams read from one socket before the others have their turn.
 const DATAGRAMS_PER_TURN: usize = 64;
@@ -72,7 +73,10 @@ impl Datagrams {
         while !self.over.get() {
             tokio::select! {
                 ready = self.socket.ready(Interest::READABLE | Interest::ERROR) => {
-                    match ready.and_then(|ready| if ready.is_error() { self.check() } else { self.read(&lan) }) {
+                    let read = ready.and_then(|ready| {
+                        if ready.is_error() { take_error(&self.socket).map(|()| false) } else { self.read(&lan) }
+                    });
+                    match read {
                         Ok(true) => tokio::task::yield_now().await,
                         Ok(false) => {}
                         Err(error) => {
@@ -86,33 +90,11 @@ impl Datagrams {
         }
     }
 
-    /// Asks for the error that the socket was given, as by ICMP: it makes the socket ready, but not readable.
-    fn check(&self) -> io::Result<bool> {
-        match self.socket.try_io(Interest::ERROR, || match self.socket.take_error()? {
-            Some(error) => Err(error),
-            None => Err(io::ErrorKind::WouldBlock.into()),
-        }) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            other => other,
-        }
-    }
-
     /// Reads datagrams for the guest; tells whether there may be more.
     fn read(&self, lan: &Rc<LanTask>) -> io::Result<bool> {
-        let mut outcome = Ok(true);
-        for _ in 0..DATAGRAMS_PER_TURN {
-            let mut scratch = lan.scratch.borrow_mut();
-            let read = match self.socket.try_recv(&mut scratch) {
-                Ok(read) => &scratch[..read],
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    outcome = Ok(false);
-                    break;
-                }
-                Err(error) => {
-                    outcome = Err(error);
-                    break;
-                }
-            };
+        read_turn(lan, |scratch| {
+            let length = self.socket.try_recv(scratch)?;
+            let read = &scratch[..length];
             let datagram = match self.kind {
                 Kind::Udp => Some(read),
                 Kind::Ping(echo) => echo.reply(read),
@@ -121,9 +103,8 @@ impl Datagrams {
                 // A guest that has no room loses the datagram, as on any network.
                 lan.machine.borrow_mut().write(lan.clock.now(), self.id, datagram);
             }
-        }
-        lan.drain();
-        outcome
+            Ok(())
+        })
     }
 
     /// Sends the guest's datagrams. One that the socket has no room for is lost, as on any network.
@@ -162,6 +143,20 @@ impl Datagrams {
             lan.machine.borrow_mut().refuse(lan.clock.now(), self.id, why);
             self.wake.notify_one();
         }
+    }
+}
+
+/// Has `read` read a socket's datagrams, one each time, until there are none or others have their turn; tells whether there may be more.
+pub(crate) fn read_turn(
+    lan: &Rc<LanTask>,
+    mut read: impl FnMut(&mut [u8]) -> io::Result<()>,
+) -> io::Result<bool> {
+    let outcome = (0..DATAGRAMS_PER_TURN).try_for_each(|_| read(&mut lan.scratch.borrow_mut()));
+    lan.drain();
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -9,9 +9,10 @@ use std::rc::Rc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use netloom_core::{ConnectError, FlowId};
+use netloom_core::FlowId;
 use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
@@ -19,13 +20,11 @@ use tracing::{debug, warn};
 use super::listener::Attached;
 use super::peers::LeastRecent;
 use super::{Active, Open, guest};
-use crate::egress::Flow;
+use crate::egress::{self, Flow};
 use crate::lan::LanTask;
 
 /// Peers of one forward. Of more the one that was silent longest is forgotten.
 const MAX_PEERS: usize = 4096;
-/// Datagrams read from one socket before the others have their turn.
-const DATAGRAMS_PER_TURN: usize = 64;
 /// How long a guest may leave a peer that goes on sending without an answer, before it is looked for anew.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long reading rests after an error of the socket.
@@ -86,29 +85,13 @@ pub(super) async fn serve(lan: Rc<LanTask>, active: Rc<Active>) {
 impl Serving {
     /// Reads datagrams for the guest; tells whether there may be more.
     fn read(&self, socket: &UdpSocket, control: &mut [u8]) -> io::Result<bool> {
-        let mut outcome = Ok(true);
-        for _ in 0..DATAGRAMS_PER_TURN {
-            let mut scratch = self.lan.scratch.borrow_mut();
-            let received =
-                socket.try_io(tokio::io::Interest::READABLE, || receive(socket, &mut scratch, control));
-            match received {
-                Ok((ends, length)) => {
-                    if let Some(ends) = ends {
-                        self.put(ends, &scratch[..length]);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    outcome = Ok(false);
-                    break;
-                }
-                Err(error) => {
-                    outcome = Err(error);
-                    break;
-                }
+        egress::read_turn(&self.lan, |scratch| {
+            let (ends, length) = socket.try_io(Interest::READABLE, || receive(socket, scratch, control))?;
+            if let Some(ends) = ends {
+                self.put(ends, &scratch[..length]);
             }
-        }
-        self.lan.drain();
-        outcome
+            Ok(())
+        })
     }
 
     /// Hands a datagram to the guest; without one it is lost, as on any network.
@@ -151,12 +134,7 @@ impl Serving {
         let source = forward.keep_source.then_some(ends.peer);
         let opened = {
             let (mut machine, now) = (self.lan.machine.borrow_mut(), self.lan.clock.now());
-            match machine.open_datagrams(now, source, target) {
-                Err(ConnectError::BadSource | ConnectError::InUse) if source.is_some() => {
-                    machine.open_datagrams(now, None, target)
-                }
-                opened => opened,
-            }
+            egress::open_from(source, |source| machine.open_datagrams(now, source, target))
         };
         let id = match opened {
             Ok(id) => id,

@@ -6,6 +6,7 @@ use http::header::{
 use http::{HeaderMap, Request, Response, Version};
 
 use super::Client;
+use crate::header;
 use crate::hop_by_hop::without;
 
 /// What the names of the relay's own cookies begin with. Guests do not see them, nor set them.
@@ -33,9 +34,7 @@ pub(super) fn to_guest<B>(request: &mut Request<B>, client: Client, protocol: Op
         [HOST, EXPECT, COOKIE, FORWARDED, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO].contains(name)
     };
     let mut headers = without(request.headers(), stays);
-    let cookies = request.headers().get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let cookies = cookies.flat_map(|value| value.split(';')).map(str::trim);
-    let theirs: Vec<&str> = cookies.filter(|cookie| !cookie.is_empty() && !is_own(cookie)).collect();
+    let theirs: Vec<&str> = header::cookies(request.headers()).filter(|cookie| !is_own(cookie)).collect();
     if let Ok(value) = HeaderValue::from_str(&theirs.join("; "))
         && !theirs.is_empty()
     {

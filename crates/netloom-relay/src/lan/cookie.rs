@@ -2,10 +2,9 @@
 
 use std::io;
 
-use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-use crate::random;
+use crate::{header, hex, random};
 
 /// Name of the cookie.
 const NAME: &str = "netloom-resume";
@@ -30,23 +29,12 @@ impl Cookie {
 
     /// The one that a request carries.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
-        let lines = headers.get_all(COOKIE).into_iter().filter_map(|line| line.to_str().ok());
-        let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
-        let (_, value) = pairs.find(|(name, _)| name.trim() == NAME)?;
-        let value = value.trim().as_bytes();
-        let mut bytes = [0; BYTES];
-        if value.len() != 2 * BYTES || !value.iter().all(u8::is_ascii_hexdigit) {
-            return None;
-        }
-        for (byte, digits) in bytes.iter_mut().zip(value.chunks(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-        }
-        Some(Self(bytes))
+        header::cookie(headers, NAME).next().and_then(hex::decode).map(Self)
     }
 
     /// What gives it to a browser. Pages of other sites that an operator admits carry it only where it can be marked so, which is over TLS.
     pub(crate) fn header(&self, is_tls: bool) -> Option<HeaderValue> {
-        let digits: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = hex::encode(&self.0);
         let site = if is_tls { "SameSite=None; Secure" } else { "SameSite=Strict" };
         let mut value = HeaderValue::try_from(format!("{NAME}={digits}; Path=/; HttpOnly; {site}")).ok()?;
         value.set_sensitive(true);

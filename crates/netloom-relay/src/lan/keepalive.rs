@@ -47,24 +47,3 @@ impl Keepalive {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_silent_client_is_asked_three_times_and_then_given_up() {
-        let begin = Instant::now();
-        let at = |s| begin + Duration::from_secs(s);
-        let mut keepalive = Keepalive::new(begin);
-        assert_eq!(keepalive.check(at(0)), Due::Nothing(at(30)));
-        keepalive.heard(at(7));
-        assert_eq!(keepalive.check(at(30)), Due::Nothing(at(37)));
-        assert_eq!(keepalive.check(at(37)), Due::Ping(at(67)));
-        assert_eq!(keepalive.check(at(67)), Due::Ping(at(97)));
-        assert_eq!(keepalive.check(at(97)), Due::Ping(at(107)));
-        assert_eq!(keepalive.check(at(107)), Due::Dead);
-        keepalive.heard(at(100));
-        assert_eq!(keepalive.check(at(107)), Due::Nothing(at(130)));
-    }
-}

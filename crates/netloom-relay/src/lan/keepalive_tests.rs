@@ -1,8 +1,10 @@
-//! The keepalive of a whole LAN over real sockets. Only the clock is not real: it leaps to the next deadline when all tasks wait.
+//! The keepalive by itself, and of a whole LAN over real sockets. Only the clock is not real: it leaps to the next deadline when all tasks
+//! wait.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Parser as _;
@@ -13,6 +15,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::Instant;
 
+use super::keepalive::{Due, Keepalive};
 use super::resume::Origin;
 use super::{Encapsulation, LanTask, NewClient};
 use crate::cli::{Cli, Command};
@@ -21,6 +24,22 @@ use crate::egress::Egress;
 use crate::socket::Detached;
 
 const MASK: [u8; 4] = [1, 2, 3, 4];
+
+#[test]
+fn a_silent_client_is_asked_three_times_and_then_given_up() {
+    let begin = Instant::now();
+    let at = |s| begin + Duration::from_secs(s);
+    let mut keepalive = Keepalive::new(begin);
+    assert_eq!(keepalive.check(at(0)), Due::Nothing(at(30)));
+    keepalive.heard(at(7));
+    assert_eq!(keepalive.check(at(30)), Due::Nothing(at(37)));
+    assert_eq!(keepalive.check(at(37)), Due::Ping(at(67)));
+    assert_eq!(keepalive.check(at(67)), Due::Ping(at(97)));
+    assert_eq!(keepalive.check(at(97)), Due::Ping(at(107)));
+    assert_eq!(keepalive.check(at(107)), Due::Dead);
+    keepalive.heard(at(100));
+    assert_eq!(keepalive.check(at(107)), Due::Nothing(at(130)));
+}
 
 /// Whether a client answers pings.
 #[derive(Clone, Copy, PartialEq, Eq)]

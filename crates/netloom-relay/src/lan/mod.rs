@@ -8,6 +8,7 @@ mod client;
 mod clock;
 mod cookie;
 mod framing;
+mod handle;
 pub(crate) mod keepalive;
 #[cfg(test)]
 mod keepalive_tests;
@@ -27,7 +28,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use netloom_core::{FlowId, Instant, Lan, PortId};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tracing::{debug, info, warn};
 
@@ -39,12 +40,15 @@ use crate::egress::{self, Dialer, Flow, LanEgress, ping::Complaint};
 use crate::forward::{self, Forwards};
 use crate::limit::Share;
 use crate::random;
+use crate::relay::all_left;
 use crate::socket::Detached;
 use crate::tap::Tap;
 use client::Client;
 use clock::Clock;
 pub(crate) use clock::unix_us;
 pub(crate) use framing::Encapsulation;
+use handle::Question;
+pub(crate) use handle::{LanHandle, Stopped};
 pub(crate) use member::{Kind, Member, Traffic};
 use resume::{Aways, Origin};
 use tap::TapPort;
@@ -72,61 +76,6 @@ pub(crate) struct NewClient {
     pub(crate) origin: Origin,
     /// What the client takes of the relay's connections and of the LAN's clients, given back when dropped.
     pub(crate) permits: (Arc<OwnedSemaphorePermit>, OwnedSemaphorePermit),
-}
-
-/// What is asked of a LAN, done on its thread.
-type Question = Box<dyn FnOnce(&Rc<LanTask>) + Send>;
-
-/// The LAN has stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the LAN has stopped")]
-pub(crate) struct Stopped;
-
-/// A LAN as the rest of the relay sees it.
-#[derive(Clone)]
-pub(crate) struct LanHandle {
-    name: String,
-    sender: mpsc::UnboundedSender<NewClient>,
-    questions: mpsc::UnboundedSender<Question>,
-    slots: Arc<Semaphore>,
-    resumes: bool,
-}
-
-impl LanHandle {
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Whether its clients may come back for their ports.
-    pub(crate) const fn resumes(&self) -> bool {
-        self.resumes
-    }
-
-    /// Room for one more client, if there is any.
-    pub(crate) fn slot(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.slots).try_acquire_owned().ok()
-    }
-
-    /// Where to send clients; as many can wait there as there are slots.
-    pub(crate) fn sender(&self) -> mpsc::UnboundedSender<NewClient> {
-        self.sender.clone()
-    }
-
-    /// Has the LAN's thread do something between two of its turns, and waits for what comes of it. It must not take long: meanwhile no
-    /// frame moves.
-    ///
-    /// # Errors
-    /// [`Stopped`] if the LAN's thread has ended.
-    pub(crate) async fn ask<T: Send + 'static>(
-        &self,
-        question: impl FnOnce(&Rc<LanTask>) -> T + Send + 'static,
-    ) -> Result<T, Stopped> {
-        let (answer, answered) = oneshot::channel();
-        // Nobody waits for the answer any more if it cannot be sent.
-        let question: Question = Box::new(move |lan| drop(answer.send(question(lan))));
-        self.questions.send(question).map_err(|_| Stopped)?;
-        answered.await.map_err(|_| Stopped)
-    }
 }
 
 /// Starts a LAN's thread. `forwards` lead to its guests, `taps` are ports of it.
@@ -243,12 +192,7 @@ impl LanTask {
         for client in self.clients.borrow().values() {
             client.stop();
         }
-        let all_gone = async {
-            while !self.clients.borrow().is_empty() {
-                self.emptied.notified().await;
-            }
-        };
-        if tokio::time::timeout(crate::relay::stop_timeout(), all_gone).await.is_err() {
+        if !all_left(&self.clients, &self.emptied).await {
             debug!("LAN {}: clients did not answer the close", self.settings().name);
         }
         for (drop, count) in self.machine.borrow().drops().nonzero() {

@@ -27,6 +27,7 @@ use super::LanTask;
 use super::client::Client;
 pub(crate) use super::cookie::Cookie;
 use crate::config::ResumeByMac;
+use crate::limit::network_of;
 
 /// How often ports that are away are looked at. What has waited that long is stale.
 const TICK: Duration = Duration::from_secs(1);
@@ -66,12 +67,8 @@ impl Origin {
             }
     }
 
-    /// The address, an IPv6 one as its /64, in which hosts change theirs as they like.
     fn network(&self) -> Option<IpAddr> {
-        self.address.map(|address| match address.to_canonical() {
-            IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
-            v4 @ IpAddr::V4(_) => v4,
-        })
+        self.address.map(network_of)
     }
 }
 

@@ -35,6 +35,8 @@ fn a_host_may_change_its_address_within_its_network() {
     assert!(!by("2001:db8:0:1::1", "2001:db8::1"));
     assert!(by("::ffff:192.0.2.1", "192.0.2.1"));
     assert!(!by("192.0.2.1", "192.0.2.2"));
+    // Those behind NAT64 have one /64 together.
+    assert!(!by("64:ff9b::192.0.2.1", "64:ff9b::192.0.2.2"));
 }
 
 #[test]

@@ -157,16 +157,13 @@ impl Limits {
         }
     }
 
-    /// What an address has, which stands for its /64 if it is IPv6.
+    /// What an address has, or rather its network.
     fn of_address(&self, address: IpAddr) -> Arc<Party> {
         let address = unwrap_embedded_ipv4(address);
         let bounds = if address.is_loopback() { &self.loopback } else { &self.remote };
-        let (name, others) = match address {
-            IpAddr::V4(_) => (address, IpAddr::from([0; 4])),
-            IpAddr::V6(v6) => (Ipv6Net::new(v6, 64).network().into(), IpAddr::from([0; 16])),
-        };
+        let others = if address.is_ipv4() { IpAddr::from([0; 4]) } else { IpAddr::from([0; 16]) };
         let mut table = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        table.of(name, others, ns_of(Instant::now()), || Party::new("address", bounds))
+        table.of(network_of(address), others, ns_of(Instant::now()), || Party::new("address", bounds))
     }
 
     /// What a token has: its own limits, and those of all tokens where it has none.
@@ -206,6 +203,14 @@ impl Share {
                 Err(refused)
             }
         }
+    }
+}
+
+/// What an address counts as: itself, or the /64 of an IPv6 one, in which hosts change theirs as they like.
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
+    match unwrap_embedded_ipv4(address) {
+        IpAddr::V6(v6) => Ipv6Net::new(v6, 64).network().into(),
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

@@ -59,7 +59,7 @@ impl Visitor {
     fn judge_guest(&self, host: &str, guest: &GuestHost, headers: &HeaderMap) -> Result<(), Refusal> {
         let is_same = |other: &str| {
             let other = self.entrance.hosts.find(other, self.is_of_this_host(headers));
-            other.is_some_and(|other| (other.lan, other.guest) == (guest.lan.clone(), guest.guest.clone()))
+            other.is_some_and(|other| (&other.lan, &other.guest) == (&guest.lan, &guest.guest))
         };
         self.entrance.gate.check_guest(headers, host, self.local, is_same)
     }

@@ -6,14 +6,13 @@
 use std::borrow::Cow;
 
 use http::HeaderMap;
-use http::header::{
-    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, COOKIE, LOCATION, REFERER, SET_COOKIE, UPGRADE,
-};
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, LOCATION, REFERER, SET_COOKIE, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 
 use super::page::{self, Answer};
 use crate::access::secret::{self, Secret};
+use crate::header;
 
 /// What is before a token in a path.
 const PREFIX: &str = "/t/";
@@ -76,9 +75,7 @@ pub(super) fn take<B>(request: &mut Request<B>, whose: Whose) -> Option<Shown> {
 
 /// The token that a browser keeps for a host name of a guest: [`keep`] gave it.
 pub(super) fn kept(headers: &HeaderMap) -> Option<Shown> {
-    let lines = headers.get_all(COOKIE).into_iter().filter_map(|line| line.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let (_, text) = pairs.find(|(name, text)| *name == KEPT && secret::has_form(text))?;
+    let text = header::cookie(headers, KEPT).find(|text| secret::has_form(text))?;
     Some(Shown { secret: Secret::given(text), is_in_url: false })
 }
 
@@ -145,13 +142,8 @@ fn without(sent: &str, text: &str) -> String {
 
 /// The bearer tokens of our form.
 fn bearers(headers: &HeaderMap) -> Vec<String> {
-    let values = headers.get_all(AUTHORIZATION).into_iter().filter_map(|value| value.to_str().ok());
-    values
-        .filter_map(|value| value.trim().split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, text)| text.trim().to_owned())
-        .filter(|text| secret::has_form(text))
-        .collect()
+    let tokens = headers.get_all(AUTHORIZATION).into_iter().filter_map(header::bearer);
+    tokens.filter(|token| secret::has_form(token)).map(str::to_owned).collect()
 }
 
 fn replace_path(uri: &mut Uri, sent: &str) {

@@ -82,12 +82,12 @@ impl Visitor {
             Ok(caller) => caller,
             Err(answer) => return boxed(*answer),
         };
+        let named = self.named(&request);
         if let Some(port) = self.redirect_to {
-            let named = self.named(&request).map(|named| named.host);
-            let answer = redirect::answer(&self.entrance.gate, &request, named.as_deref(), port);
+            let host = named.as_ref().map(|named| named.host.as_str());
+            let answer = redirect::answer(&self.entrance.gate, &request, host, port);
             return boxed(answer.unwrap_or_else(|refusal| self.refuse(&refusal, &caller)));
         }
-        let named = self.named(&request);
         let is_control = Control::is_path(request.uri().path()) && !request.headers().contains_key(UPGRADE);
         // A guest may have the same paths on its own host.
         if is_control && named.is_none() {

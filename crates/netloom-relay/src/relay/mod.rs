@@ -5,11 +5,15 @@ mod bind;
 mod reload;
 mod start;
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
 use crate::cli::RelayArgs;
@@ -99,7 +103,7 @@ async fn serve(
     }
     let grace = Duration::from_secs(config.drain_timeout_s.into());
     tokio::select! {
-        _ = tokio::time::timeout(grace, running.entrance.emptied()) => {}
+        _ = timeout(grace, running.entrance.emptied()) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
@@ -107,7 +111,7 @@ async fn serve(
     running.stop();
     tokio::select! {
         () = running.stopped() => {}
-        () = tokio::time::sleep(STOP_TIMEOUT * 2) => warn!("a LAN or the Wisp server did not end in time"),
+        () = sleep(STOP_TIMEOUT * 2) => warn!("a LAN or the Wisp server did not end in time"),
         _ = terminate.recv() => return Ok(outcome),
         _ = interrupt.recv() => return Ok(outcome),
     }
@@ -134,9 +138,14 @@ async fn reload(
     Ok(reload::apply(running, config, new, &source.set_log_filter).await)
 }
 
-/// How long a LAN waits for its clients when it stops.
-pub(crate) const fn stop_timeout() -> Duration {
-    STOP_TIMEOUT
+/// Waits until all clients of a thread have answered the close and left, for as long as they have; tells whether they did.
+pub(crate) async fn all_left<K, V>(clients: &RefCell<HashMap<K, V>>, emptied: &Notify) -> bool {
+    let all_left = async {
+        while !clients.borrow().is_empty() {
+            emptied.notified().await;
+        }
+    };
+    timeout(STOP_TIMEOUT, all_left).await.is_ok()
 }
 
 /// Every flow takes a descriptor, so take as many as we may.

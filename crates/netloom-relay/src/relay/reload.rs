@@ -13,10 +13,13 @@ use crate::tls;
 /// Keeps logging by another filter.
 pub type SetLogFilter = Box<dyn Fn(Option<&str>) + Send>;
 
-/// What of a configuration takes a restart: its name, and whether two configurations differ in it.
-type Fixed<T> = (&'static str, fn(&T, &T) -> bool);
+/// Whether two configurations differ in something.
+type Differ = fn(&Config, &Config) -> bool;
+/// Puts something of a LAN that was in place of what is wanted; tells whether they differed.
+type Keep = fn(&LanSettings, &mut LanSettings) -> bool;
 
-const FIXED: &[Fixed<Config>] = &[
+/// What of a configuration takes a restart.
+const FIXED: &[(&str, Differ)] = &[
     ("listen.addresses", |a, b| a.listen != b.listen),
     ("listen.qemu", |a, b| a.qemu_listen != b.qemu_listen),
     ("listen.plain and redirect", |a, b| {
@@ -31,19 +34,24 @@ const FIXED: &[Fixed<Config>] = &[
     ("control", |a, b| a.control != b.control),
 ];
 
-const FIXED_OF_LAN: &[Fixed<LanSettings>] = &[
-    ("subnet", |a, b| a.subnet != b.subnet),
-    ("ipv6", |a, b| a.ipv6 != b.ipv6),
-    ("mtu", |a, b| a.mtu != b.mtu),
-    ("gateway_mac", |a, b| a.gateway_mac != b.gateway_mac),
-    ("pool", |a, b| a.pool != b.pool),
-    ("lease_s", |a, b| a.lease_s != b.lease_s),
-    ("gateway", |a, b| a.gateway != b.gateway),
-    ("dhcp", |a, b| a.dhcp != b.dhcp),
-    ("dns", |a, b| a.dns != b.dns),
-    ("host_loopback", |a, b| a.host_loopback != b.host_loopback),
-    ("max_clients", |a, b| a.max_clients != b.max_clients),
+/// What of a LAN takes a restart.
+const FIXED_OF_LAN: &[(&str, Keep)] = &[
+    ("subnet", |old, new| keep(&old.subnet, &mut new.subnet)),
+    ("ipv6", |old, new| keep(&old.ipv6, &mut new.ipv6)),
+    ("mtu", |old, new| keep(&old.mtu, &mut new.mtu)),
+    ("gateway_mac", |old, new| keep(&old.gateway_mac, &mut new.gateway_mac)),
+    ("pool", |old, new| keep(&old.pool, &mut new.pool)),
+    ("lease_s", |old, new| keep(&old.lease_s, &mut new.lease_s)),
+    ("gateway", |old, new| keep(&old.gateway, &mut new.gateway)),
+    ("dhcp", |old, new| keep(&old.dhcp, &mut new.dhcp)),
+    ("dns", |old, new| keep(&old.dns, &mut new.dns)),
+    ("host_loopback", |old, new| keep(&old.host_loopback, &mut new.host_loopback)),
+    ("max_clients", |old, new| keep(&old.max_clients, &mut new.max_clients)),
 ];
+
+fn keep<T: Copy + PartialEq>(old: &T, new: &mut T) -> bool {
+    mem::replace(new, *old) != *old
+}
 
 /// Has a relay go by `new` in place of `config`, which becomes what is in effect. Tells what was done and what was kept, in lines.
 pub(super) async fn apply(
@@ -153,26 +161,13 @@ fn start(running: &Running, settings: &LanSettings) -> anyhow::Result<Lan> {
 
 /// What a LAN goes by: what is wanted, but for what takes a restart.
 fn merge(old: &LanSettings, wanted: &LanSettings, done: &mut Done) -> LanSettings {
-    for (name, differ) in FIXED_OF_LAN {
-        if differ(old, wanted) {
+    let mut merged = wanted.clone();
+    for (name, keep) in FIXED_OF_LAN {
+        if keep(old, &mut merged) {
             done.kept(&format!("LAN {}: {name}", old.name));
         }
     }
-    LanSettings {
-        name: old.name.clone(),
-        subnet: old.subnet,
-        ipv6: old.ipv6,
-        mtu: old.mtu,
-        gateway_mac: old.gateway_mac,
-        pool: old.pool,
-        lease_s: old.lease_s,
-        gateway: old.gateway,
-        dhcp: old.dhcp,
-        dns: old.dns,
-        host_loopback: old.host_loopback,
-        max_clients: old.max_clients,
-        ..wanted.clone()
-    }
+    merged
 }
 
 /// What came of it.

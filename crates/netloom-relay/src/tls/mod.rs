@@ -1,4 +1,4 @@
-//! TLS of the listeners, by rustls: versions 1.2 and 1.3, with the suites that rustls holds to be safe.
+//! TLS by rustls, of the listeners and of what connects: versions 1.2 and 1.3, with the suites that rustls holds to be safe.
 
 mod socket;
 #[cfg(test)]
@@ -9,15 +9,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::config::Tls;
+use crate::config::{Authorities, Tls};
 pub(crate) use socket::TlsSocket;
 
 /// How long a handshake may take.
@@ -60,6 +60,19 @@ pub(crate) fn server_config(tls: &Tls) -> Result<ServerConfig, TlsError> {
         })?;
     config.alpn_protocols = vec![HTTP_2.to_vec(), HTTP_1_1.to_vec()];
     Ok(config)
+}
+
+/// What trusts the public authorities, and those of a file.
+///
+/// # Errors
+/// If this build's TLS cannot be set up.
+pub(crate) fn client_config(own: Option<&Authorities>) -> Result<ClientConfig, rustls::Error> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let own = own.into_iter().flat_map(|file| &file.certificates);
+    roots.add_parsable_certificates(own.cloned());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// Takes a connection through its handshake.

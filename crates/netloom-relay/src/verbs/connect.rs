@@ -10,8 +10,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -21,8 +20,8 @@ use url::Url;
 
 use super::Failure;
 use crate::cli::control::RelayAddress;
-use crate::config::{self, ControlAddress};
-use crate::control;
+use crate::config::{self, Authorities, ControlAddress};
+use crate::{control, tls};
 
 /// A relay that answers.
 pub(super) struct Relay {
@@ -89,7 +88,10 @@ impl Relay {
             return Self::begin(stream, header, Some(bearer)).await;
         }
         let name = ServerName::try_from(bare.to_owned()).map_err(|_| wrong())?;
-        let connector = TlsConnector::from(Arc::new(tls(address.cacert.as_deref())?));
+        let own = address.cacert.clone().map(Authorities::read).transpose();
+        let own = own.map_err(|why| Failure::Usage(format!("--cacert: {why}")))?;
+        let config = tls::client_config(own.as_ref()).map_err(|error| failed(&error))?;
+        let connector = TlsConnector::from(Arc::new(config));
         let stream = connector.connect(name, stream).await.map_err(|error| refused(&error))?;
         Self::begin(stream, header, Some(bearer)).await
     }
@@ -153,26 +155,6 @@ impl Relay {
         let said = said.unwrap_or_else(|| String::from_utf8_lossy(&body).trim().to_owned());
         Err(Failure::Failed(if said.is_empty() { format!("the relay answers {status}") } else { said }))
     }
-}
-
-/// What trusts the public authorities, and those of a file.
-fn tls(cacert: Option<&Path>) -> Result<rustls::ClientConfig, Failure> {
-    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(path) = cacert {
-        let shown = path.display();
-        let wrong = |error: &dyn std::fmt::Display| {
-            Failure::Usage(format!("--cacert: {shown} holds no certificate in PEM ({error})"))
-        };
-        for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(&error))? {
-            let certificate = certificate.map_err(|error| wrong(&error))?;
-            roots.add(certificate).map_err(|error| wrong(&error))?;
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| failed(&error))?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 pub(super) fn failed(error: &dyn std::fmt::Display) -> Failure {

@@ -18,6 +18,7 @@ use super::turns::Share;
 use super::{failure, reason};
 use crate::egress::Target;
 use crate::limit::Held;
+use crate::socket::take_error;
 
 /// Bytes of datagrams that wait for a name to be resolved.
 const EARLY_BYTES: usize = 128 * 1024;
@@ -197,16 +198,5 @@ impl Udp {
             client.end(self.id, why);
             self.wake.notify_one();
         }
-    }
-}
-
-/// The error that the socket was given, as by ICMP: it makes the socket ready, but not readable.
-fn take_error(socket: &UdpSocket) -> io::Result<()> {
-    match socket.try_io(Interest::ERROR, || match socket.take_error()? {
-        Some(error) => Err(error),
-        None => Err(io::ErrorKind::WouldBlock.into()),
-    }) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-        other => other,
     }
 }

@@ -17,6 +17,7 @@ use super::client::Client;
 use super::dialect::PIECE_BYTES;
 use crate::config::WispSettings;
 use crate::egress::Dialer;
+use crate::relay::all_left;
 
 /// Pieces that one read of a socket may bring.
 const READ_PIECES: usize = 8;
@@ -92,12 +93,7 @@ impl Worker {
         for client in self.clients.borrow().values() {
             client.stop();
         }
-        let all_gone = async {
-            while !self.clients.borrow().is_empty() {
-                self.emptied.notified().await;
-            }
-        };
-        if tokio::time::timeout(crate::relay::stop_timeout(), all_gone).await.is_err() {
+        if !all_left(&self.clients, &self.emptied).await {
             debug!("Wisp clients did not answer the close");
         }
     }

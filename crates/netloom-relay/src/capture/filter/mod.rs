@@ -14,6 +14,7 @@
 //! Beyond libpcap, ports and protocols of IPv6 are found behind its extension headers. Names of hosts are not resolved.
 
 mod lex;
+mod names;
 mod packet;
 mod parse;
 mod test;
@@ -37,6 +38,10 @@ pub(crate) struct Filter {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct FilterError(String);
+
+fn wrong(message: impl Into<String>) -> FilterError {
+    FilterError(message.into())
+}
 
 /// A step of the judgement of a frame, which is on a stack of truth values.
 #[derive(Clone, Debug, PartialEq, Eq)]

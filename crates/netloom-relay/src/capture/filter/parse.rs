@@ -1,49 +1,18 @@
 //! From words to steps, by the grammar of pcap-filter(7).
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::ops::RangeInclusive;
 
 use netloom_core::IpNet;
 
 use super::lex::{Token, lex};
-use super::packet::{
-    ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_RARP, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP,
-};
+use super::names::{ethertype, ethertype_of, ip_protocol, port, port_range, protocol_of};
+use super::packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP};
 use super::test::{End, Test};
-use super::{FilterError, Step};
+use super::{FilterError, Step, wrong};
 use crate::capture::Direction;
 
 /// Parentheses within each other. A value of each may wait while the inner ones are judged, so that a word of bits holds all.
 const MAX_DEPTH: usize = 32;
-
-const PROTOCOLS: &[(&str, u8)] = &[
-    ("icmp", 1),
-    ("igmp", 2),
-    ("tcp", PROTOCOL_TCP),
-    ("udp", PROTOCOL_UDP),
-    ("esp", 50),
-    ("ah", 51),
-    ("icmp6", 58),
-    ("sctp", PROTOCOL_SCTP),
-];
-
-const PORTS: &[(&str, u16)] = &[
-    ("ftp-data", 20),
-    ("ftp", 21),
-    ("ssh", 22),
-    ("telnet", 23),
-    ("smtp", 25),
-    ("domain", 53),
-    ("bootps", 67),
-    ("bootpc", 68),
-    ("tftp", 69),
-    ("http", 80),
-    ("ntp", 123),
-    ("imap", 143),
-    ("snmp", 161),
-    ("https", 443),
-    ("mdns", 5353),
-];
 
 pub(super) fn parse(text: &str) -> Result<Vec<Step>, FilterError> {
     let tokens = lex(text)?;
@@ -331,14 +300,10 @@ impl Parser<'_> {
 }
 
 fn of(word: &str) -> Option<Of> {
-    Some(match word {
-        "ether" => Of::Ether,
-        "ip" => Of::Network(ETHERTYPE_IPV4),
-        "ip6" => Of::Network(ETHERTYPE_IPV6),
-        "arp" => Of::Network(ETHERTYPE_ARP),
-        "rarp" => Of::Network(ETHERTYPE_RARP),
-        _ => Of::Transport(PROTOCOLS.iter().find(|(name, _)| *name == word)?.1),
-    })
+    match word {
+        "ether" => Some(Of::Ether),
+        _ => ethertype_of(word).map(Of::Network).or_else(|| protocol_of(word).map(Of::Transport)),
+    }
 }
 
 /// A protocol alone: all its packets.
@@ -366,53 +331,6 @@ fn address_of(of: Option<Of>, end: End, net: IpNet) -> Result<Test, FilterError>
 
 const fn has_ports(protocol: u8) -> bool {
     matches!(protocol, PROTOCOL_TCP | PROTOCOL_UDP | PROTOCOL_SCTP)
-}
-
-fn port(value: &str) -> Result<RangeInclusive<u16>, FilterError> {
-    let named = PORTS.iter().find(|(name, _)| *name == value).map(|(_, port)| *port);
-    let port = named.or_else(|| value.parse().ok());
-    port.map(|port| port..=port).ok_or_else(|| wrong(format!("`{value}` is not a port; write 0 to 65535")))
-}
-
-fn port_range(value: &str) -> Result<RangeInclusive<u16>, FilterError> {
-    let range = value.split_once('-').and_then(|(first, last)| {
-        let (first, last): (u16, u16) = (first.parse().ok()?, last.parse().ok()?);
-        Some(first.min(last)..=first.max(last))
-    });
-    range.or_else(|| port(value).ok()).ok_or_else(|| {
-        wrong(format!("`{value}` is not a range of ports; write it as in: portrange 8000-8080"))
-    })
-}
-
-fn ethertype(value: &str) -> Result<u16, FilterError> {
-    match of(value) {
-        Some(Of::Network(ethertype)) => return Ok(ethertype),
-        Some(Of::Ether | Of::Transport(_)) | None => {}
-    }
-    number(value).and_then(|number| u16::try_from(number).ok()).ok_or_else(|| {
-        wrong(format!(
-            "`{value}` is not a protocol of Ethernet; write ip, ip6, arp, rarp or a number as 0x0800"
-        ))
-    })
-}
-
-fn ip_protocol(value: &str) -> Result<u8, FilterError> {
-    let named = PROTOCOLS.iter().find(|(name, _)| *name == value).map(|(_, number)| *number);
-    named.or_else(|| number(value).and_then(|number| u8::try_from(number).ok())).ok_or_else(|| {
-        wrong(format!("`{value}` is not a protocol of IP; write tcp, udp, icmp, icmp6 or a number up to 255"))
-    })
-}
-
-/// A number as in C: decimal, or hexadecimal behind `0x`.
-fn number(value: &str) -> Option<u32> {
-    match value.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16).ok(),
-        None => value.parse().ok(),
-    }
-}
-
-fn wrong(message: impl Into<String>) -> FilterError {
-    FilterError(message.into())
 }
 
 fn shown(token: &Token) -> &str {

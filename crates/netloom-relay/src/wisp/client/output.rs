@@ -145,17 +145,7 @@ impl Client {
     pub(super) fn flush(&self) -> bool {
         let mut pending = self.pending.borrow_mut();
         self.dialect.borrow_mut().put_control(&mut pending, &mut self.worker.packet.borrow_mut());
-        if pending.is_empty() {
-            return true;
-        }
-        let written = self.write(&pending);
-        if written < pending.len() {
-            pending.drain(..written);
-            return false;
-        }
-        // An idle client holds no buffer.
-        *pending = Vec::new();
-        true
+        socket::flush(&mut pending, |bytes| self.write(bytes))
     }
 
     /// Writes as much as the socket takes.

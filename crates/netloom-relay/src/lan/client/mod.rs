@@ -1,7 +1,6 @@
 //! A guest's socket: its frames in to the machine, the port's frames out to the socket, and the keepalive between.
-//!
-//! Frames are written as the machine gives them, many to a write. Only while the socket takes them are frames taken out of the port's
-//! queue, so what a slow reader is owed waits there, bounded, and is dropped and counted there.
+
+mod output;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -10,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use netloom_core::{Lan, PortId};
+use netloom_core::PortId;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::task::spawn_local;
 use tokio::time::Instant;
@@ -21,17 +20,12 @@ use super::keepalive::{Due, Keepalive};
 use super::resume::{Claim, Origin};
 use super::{LanTask, Member, NewClient, READS_PER_TURN};
 use crate::access::{self, Pass};
-use crate::capture::Captures;
 use crate::egress::Dialer;
 use crate::limit::{Lane, Share};
-use crate::socket::{self, Socket};
+use crate::socket::Socket;
 
 /// How long the other end has to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Bytes of frames that are gathered for one write.
-const BATCH_BYTES: usize = 128 * 1024;
-/// Unwritten bytes beyond which a client's pings are no longer answered.
-const MAX_PENDING_BYTES: usize = 2 * BATCH_BYTES;
 
 /// A guest's socket.
 pub(super) struct Client {
@@ -352,90 +346,6 @@ impl Client {
         }
         if let Some(code) = closed {
             self.answer_close(code);
-        }
-    }
-
-    /// Moves frames from the port's queue to the socket, until the one is empty or the other takes no more.
-    pub(super) fn pump(
-        &self,
-        machine: &mut Lan,
-        now: netloom_core::Instant,
-        batch: &mut Vec<u8>,
-        captures: &Captures,
-    ) {
-        if self.state.get() != State::Open || self.blocked.get() || !self.flush() {
-            return;
-        }
-        loop {
-            batch.clear();
-            let most = match self.download.room(Instant::now()) {
-                Ok(room) => room.min(BATCH_BYTES),
-                Err(at) => {
-                    if self.download_at.replace(Some(at)) != Some(at) {
-                        self.wake.notify_one();
-                    }
-                    return;
-                }
-            };
-            while batch.len() < most {
-                let Some(frame) = machine.poll_frame(now, self.port()) else { break };
-                self.member.traffic.sent(frame.len());
-                captures.sent(&self.member, frame);
-                self.encapsulation.put_frame(batch, frame);
-            }
-            if batch.is_empty() {
-                return;
-            }
-            self.download.spend(batch.len());
-            let written = self.write(batch);
-            if written < batch.len() {
-                self.pending.borrow_mut().extend_from_slice(&batch[written..]);
-                return;
-            }
-        }
-    }
-
-    /// Writes what is pending; tells whether all of it went.
-    fn flush(&self) -> bool {
-        let mut pending = self.pending.borrow_mut();
-        if pending.is_empty() {
-            return true;
-        }
-        let written = self.write(&pending);
-        if written < pending.len() {
-            pending.drain(..written);
-            return false;
-        }
-        // An idle client holds no buffer.
-        *pending = Vec::new();
-        true
-    }
-
-    /// Writes as much as the socket takes.
-    fn write(&self, bytes: &[u8]) -> usize {
-        let Ok(written) = socket::write_ready(bytes, |rest| self.socket.try_write(rest)) else {
-            self.state.set(State::Gone(End::CONNECTION_LOST));
-            self.wake.notify_one();
-            return bytes.len();
-        };
-        if written < bytes.len() {
-            self.blocked.set(true);
-            self.wake.notify_one();
-        }
-        written
-    }
-
-    /// Sends a control frame behind what is pending, unless far too much is.
-    fn control(&self, put: impl FnOnce(&mut Vec<u8>)) {
-        {
-            let mut pending = self.pending.borrow_mut();
-            if pending.len() > MAX_PENDING_BYTES {
-                return;
-            }
-            put(&mut pending);
-        }
-        if !self.blocked.get() {
-            self.flush();
         }
     }
 
