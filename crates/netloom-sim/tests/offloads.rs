@@ -1,8 +1,6 @@
 //! A port with offloads: what its guest says of checksums holds for what arrives, not for what is answered.
 
-#![expect(clippy::expect_used, reason = "what fails here fails a test")]
-
-use netloom_core::{Checksum, Drop, Offload, PortConfig};
+use netloom_core::{Checksum, Drop, Offload, PortConfig, PortId};
 use netloom_sim::Probe;
 use netloom_sim::packet::{icmp, ip_frame, read};
 use netloom_sim::world::{GATEWAY, GATEWAY_MAC, guest_address, guest_mac, lan_config};
@@ -16,7 +14,7 @@ fn ping() -> Vec<u8> {
     ip_frame((guest_mac(0), GATEWAY_MAC), addresses, ICMP, &icmp(8, 0, 1, b"still there?"))
 }
 
-fn probe() -> (Probe, netloom_core::PortId) {
+fn probe() -> (Probe, PortId) {
     let mut probe = Probe::new(lan_config(1500));
     let port = probe.lan.open_port(PortConfig { offloads: true, ..PortConfig::default() });
     (probe, port)
