@@ -18,8 +18,14 @@ pub(crate) struct Group {
 /// How much is run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Tier {
-    /// What fits in about 25 minutes on two cores, from nothing.
+    /// What fits in about 25 minutes on two cores, from nothing. Every kind of test is in it.
+    ///
+    /// Left for [`Self::Full`]: most of the guests' bytes (they move 1 to 4 MiB here, 16 and more there; a GiB through the CORS proxy);
+    /// each scheme, example page, outage and pair of guests with both cards and in both places, where here each meets each but once; most
+    /// MTUs; wisp-python; a wrap of the page's sequence numbers; most points of the simulator's grids and seeds; 24 of 25 fuzzed inputs; and
+    /// the relay as it is shipped, with link-time optimisation: here it is the same program, static, with fewer optimisations.
     Quick,
+    /// Every matrix, at full size.
     Full,
 }
 
