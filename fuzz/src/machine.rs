@@ -3,11 +3,12 @@
 //! It must not panic; memory stays bounded; deadlines move on; the same input gives the same frames; and when every port is closed no
 //! flow is left.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use arbitrary::{Arbitrary, Unstructured};
 use netloom_core::{
-    Duration, Event, FlowId, Instant, Lan, MAX_FRAME_BYTES, PortConfig, PortId, QueryId, Refusal,
+    Checksum, Duration, Event, FlowId, Guest, Instant, Lan, MAX_FRAME_BYTES, Offload, PortConfig, PortId,
+    QueryId, Refusal,
 };
 use netloom_sim::packet::{self, macs};
 use netloom_sim::trace::Trace;
@@ -28,9 +29,9 @@ enum Op<'a> {
     Advance { steps: u8, unit: u8 },
     /// Time goes to the next deadline.
     Deadline,
-    /// A command of the outside.
+    /// A command of the outside, or of who runs the LAN.
     Command { command: u8, flow: u8, n: u16 },
-    /// The outside opens a connection to a guest.
+    /// The outside opens a connection to a guest, or sends it datagrams, perhaps by an address of its own.
     Connect { guest: u8, port: u8 },
     /// The answer to a query.
     Answer { query: u8, answer: Option<&'a [u8]> },
@@ -43,6 +44,12 @@ enum Op<'a> {
 /// Operations of one input: what comes after is ignored, so that an input stays fast.
 const MAX_OPS: usize = 400;
 const MAX_PORTS: usize = 6;
+/// Ports with such an MTU have offloads.
+const LEAST_OFFLOADING_MTU: u16 = 0xf000;
+/// Commands from this one on are those of who runs the LAN.
+const LEAST_OPERATION: u8 = 240;
+/// An address of nobody on the LAN.
+const OUTSIDE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 /// Deadlines at one instant after which the machine counts as caught in a loop.
 const MAX_TIMEOUTS: usize = 1000;
 /// Frames after one operation: the windows of all flows, in segments of the smallest MSS, twice.
@@ -113,14 +120,19 @@ impl Player {
                 if variant & 3 != 0 {
                     template::repair(&mut frame);
                 }
-                self.hand(port, &frame);
+                let [(low, high), (start, offset)] = bends;
+                self.hand(
+                    port,
+                    &frame,
+                    offload(variant, u16::from_be_bytes([high & 0x1f, low]), start, offset),
+                );
             }
             Op::Plain { port, kind, variant, fill } => {
                 let payload = vec![fill; usize::from(fill) * 5];
                 let frame = template::frame(kind, port, variant & 0xfff, self.heard, &payload);
-                self.hand(port, &frame);
+                self.hand(port, &frame, offload(variant, u16::from(fill), 34, 16));
             }
-            Op::Raw { port, bytes } => self.hand(port, bytes),
+            Op::Raw { port, bytes } => self.hand(port, bytes, offload(bytes.len() as u16, 100, 34, 6)),
             Op::Advance { steps, unit } => {
                 let ms = u64::from(steps) * [1, 10, 100, 1000, 60_000][usize::from(unit % 5)];
                 self.now += Duration::from_millis(ms);
@@ -140,9 +152,14 @@ impl Player {
                     _ => IpAddr::V6(guest_mac(guest % 4).link_local()),
                 };
                 let target = SocketAddr::new(target, u16::from(port));
-                if let Ok(id) = self.lan.connect(self.now, target) {
-                    self.flows.push(id);
-                }
+                let source = SocketAddr::new(OUTSIDE.into(), 1 + u16::from(guest >> 6));
+                let opened = match guest >> 4 & 3 {
+                    0 => self.lan.connect(self.now, target),
+                    1 => self.lan.connect_from(self.now, source, target),
+                    2 => self.lan.open_datagrams(self.now, None, target),
+                    _ => self.lan.open_datagrams(self.now, Some(source), target),
+                };
+                self.flows.extend(opened);
             }
             Op::Answer { query, answer } => {
                 if !self.queries.is_empty() {
@@ -153,10 +170,12 @@ impl Player {
             Op::Open { mtu, trusted, isolated, small } => {
                 if self.ports.len() < MAX_PORTS {
                     let queue_bytes = if small { 4096 } else { 1 << 20 };
+                    let offloads = mtu >= LEAST_OFFLOADING_MTU;
                     let config = PortConfig {
                         mtu: mtu.max(68),
                         trusted,
-                        large_segments: trusted,
+                        large_segments: trusted || offloads,
+                        offloads,
                         isolated,
                         queue_bytes,
                         macs: if small { 1 } else { 8 },
@@ -175,12 +194,30 @@ impl Player {
         }
     }
 
-    fn hand(&mut self, port: u8, frame: &[u8]) {
+    /// Only a port with offloads says that something is left to do.
+    fn hand(&mut self, port: u8, frame: &[u8], offload: Offload) {
+        match self.ports[usize::from(port) % self.ports.len()] {
+            (port, PortConfig { offloads: true, .. }) => {
+                self.lan.handle_offloaded(self.now, port, frame, offload);
+            }
+            (port, _) => self.lan.handle_frame(self.now, port, frame),
+        }
+    }
+
+    fn operate(&mut self, operation: u8, port: u8, n: usize) {
         let (port, _) = self.ports[usize::from(port) % self.ports.len()];
-        self.lan.handle_frame(self.now, port, frame);
+        match operation % 4 {
+            0 => self.lan.limit_broadcast(port, n as u32),
+            1 => self.lan.discard_waiting(port),
+            2 => self.lan.ask(Guest { port, mac: guest_mac(n as u8 % 4) }, port),
+            _ => self.lan.set_fixed_leases(vec![(guest_mac(n as u8), guest_address(n as u8 % 4))]),
+        }
     }
 
     fn command(&mut self, command: u8, flow: u8, n: usize) {
+        if command >= LEAST_OPERATION {
+            return self.operate(command, flow, n);
+        }
         if self.flows.is_empty() {
             return;
         }
@@ -217,7 +254,7 @@ impl Player {
         let mut frames = 0;
         while let Some(port) = self.lan.poll_port() {
             let config = self.ports.iter().find(|(id, _)| *id == port).map(|(_, config)| *config);
-            while let Some(frame) = self.lan.poll_frame(self.now, port) {
+            while let Some((frame, offload)) = poll(&mut self.lan, self.now, port, config) {
                 frames += 1;
                 assert!(frames < MAX_FRAMES, "frames without end");
                 let Some(config) = config else { panic!("a frame for a port that is closed") };
@@ -229,7 +266,7 @@ impl Player {
                 );
                 self.trace.note(self.now, port.number(), frame);
                 if macs(frame).is_some_and(|(_, source)| source == GATEWAY_MAC) {
-                    if let Err(what) = packet::read(frame, !config.trusted) {
+                    if let Err(what) = packet::read(frame, !config.trusted && offload == Offload::default()) {
                         panic!("the machine sent a bad frame, {what}: {frame:02x?}");
                     }
                     self.heard = Heard::of(frame).or(self.heard);
@@ -281,4 +318,23 @@ impl Player {
 /// Payloads of more than a frame are cut.
 fn cut(payload: &[u8]) -> &[u8] {
     &payload[..payload.len().min(1400)]
+}
+
+/// What a frame of a port with offloads is said to be.
+fn offload(variant: u16, segment_bytes: u16, start: u8, offset: u8) -> Offload {
+    let (start, offset) = (u16::from(start), u16::from(offset));
+    let checksum = match variant >> 12 & 3 {
+        0 => Checksum::Written,
+        1 => Checksum::Verified,
+        2 => Checksum::Partial { start: 34, offset: if variant & 1 == 0 { 16 } else { 6 } },
+        _ => Checksum::Partial { start, offset },
+    };
+    Offload { checksum, segment_bytes: if variant >> 14 == 0 { 0 } else { segment_bytes } }
+}
+
+fn poll(lan: &mut Lan, now: Instant, port: PortId, config: Option<PortConfig>) -> Option<(&[u8], Offload)> {
+    if config.is_some_and(|config| config.offloads) {
+        return lan.poll_offloaded(now, port);
+    }
+    Some((lan.poll_frame(now, port)?, Offload::default()))
 }

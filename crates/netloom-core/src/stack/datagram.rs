@@ -38,7 +38,7 @@ impl<R: Role> Stack<R> {
         let whole = Packet { payload: udp.get(..length).unwrap_or_default(), ..*packet };
         // Over IPv6 there is none without (RFC 8200 8.1).
         let lacks = !has_checksum && matches!(packet.pair, Pair::V6(..));
-        let wrong = !from.trusted && (lacks || has_checksum && !whole.transport_holds(sum(whole.payload)));
+        let wrong = !from.verified && (lacks || has_checksum && !whole.transport_holds(sum(whole.payload)));
         if length < 8 || length > udp.len() || wrong {
             self.drops.count(Drop::UdpMalformed);
             return None;

@@ -147,7 +147,12 @@ impl<R: Role> Stack<R> {
             _ => None,
         };
         if let Some(packet) = packet {
-            let from = From { guest, group: packet.pair.destination().is_multicast(), trusted: false };
+            let from = From {
+                guest,
+                group: packet.pair.destination().is_multicast(),
+                trusted: false,
+                verified: false,
+            };
             self.send_error(now, from, &packet, error);
         }
     }

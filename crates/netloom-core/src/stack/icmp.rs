@@ -38,7 +38,7 @@ enum Heard {
 impl<R: Role> Stack<R> {
     pub(super) fn handle_icmp(&mut self, now: Instant, from: From, packet: &Packet<'_>) {
         let message = packet.payload;
-        if message.len() < 8 || (!from.trusted && !packet.icmp_holds()) {
+        if message.len() < 8 || (!from.verified && !packet.icmp_holds()) {
             return self.drops.count(Drop::IcmpMalformed);
         }
         match (packet.pair, message[0]) {

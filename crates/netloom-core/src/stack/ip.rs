@@ -19,7 +19,10 @@ use crate::wire::{ipv4, ipv6};
 pub(super) struct From {
     pub(super) guest: Guest,
     pub(super) group: bool,
+    /// By a port that crosses no wire, either way.
     pub(super) trusted: bool,
+    /// Nobody need verify its transport's checksum; that of IP's header must hold unless the port is trusted.
+    pub(super) verified: bool,
 }
 
 impl<R: Role> Stack<R> {
@@ -41,7 +44,7 @@ impl<R: Role> Stack<R> {
         self.drops.count_unless(whole, Drop::OffloadMalformed);
     }
 
-    /// `verified` says that no checksum need be: nobody has computed one, or somebody has verified it.
+    /// `verified` says that the transport's checksum need not be: nobody has computed one, or somebody has verified it.
     #[inline(always)]
     fn handle_checked(&mut self, now: Instant, port: PortId, frame: &[u8], verified: bool) {
         if self.handle_recent(now, port, frame, verified) {
@@ -51,8 +54,9 @@ impl<R: Role> Stack<R> {
             return;
         };
         let guest = Guest { port, mac: ethernet::source(frame) };
-        let trusted = link.config.trusted || verified;
-        let from = From { guest, group: ethernet::destination(frame).is_group(), trusted };
+        let trusted = link.config.trusted;
+        let group = ethernet::destination(frame).is_group();
+        let from = From { guest, group, trusted, verified: trusted || verified };
         let bytes = &frame[ETHERNET_BYTES..];
         match u16::from_be_bytes([header[12], header[13]]) {
             arp::ETHERTYPE => self.handle_arp(now, port, frame),

@@ -91,11 +91,11 @@ impl<R: Role> Stack<R> {
         let Some(Some(Link { config, recent: Some(recent), .. })) = self.links.get(port.index()) else {
             return false;
         };
-        let verify = !config.trusted && !verified;
+        let trusted = config.trusted;
         if recent.age != self.neighbors.age() {
             return false;
         }
-        let Some(message) = recent.message(frame, verify) else { return false };
+        let Some(message) = recent.message(frame, !trusted) else { return false };
         let Some(mut segment) = Segment::parse(message) else { return false };
         let rare = Flags::SYN.bits() | Flags::RST.bits() | Flags::URG.bits();
         if segment.flags.bits() & rare != 0 {
@@ -105,7 +105,7 @@ impl<R: Role> Stack<R> {
         let flow = self.flows.slot(recent.flow.index);
         let flow = flow.filter(|flow| flow.id == recent.flow && flow.guest == Some(guest));
         let Some(Flow { body: Body::Tcp(tcb), key, .. }) = flow else { return false };
-        if verify {
+        if !trusted && !verified {
             let header = &message[..message.len() - segment.payload.len()];
             let payload_sum = tcb.stage(&mut segment).unwrap_or_else(|| sum(segment.payload));
             let total = recent.pseudo_sum + message.len() as u32 + sum(header) + payload_sum;

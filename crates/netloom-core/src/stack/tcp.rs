@@ -33,7 +33,7 @@ impl<R: Role> Stack<R> {
         let ports = (segment.source_port, segment.destination_port);
         let key = Key { protocol: Protocol::Tcp, pair: packet.pair, ports };
         let slot = self.flows.find(&key);
-        if !from.trusted {
+        if !from.verified {
             let header = &packet.payload[..packet.payload.len() - segment.payload.len()];
             let staged = match slot.and_then(|slot| self.flows.slot(slot)) {
                 Some(Flow { body: Body::Tcp(tcb), .. }) => tcb.stage(&mut segment),

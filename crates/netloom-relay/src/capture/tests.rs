@@ -139,6 +139,7 @@ fn a_reader_that_is_gone_ends_its_capture() {
     captures.received(&a, &frame(GATEWAY, GUEST, 0x0800, 60));
     assert_eq!(captures.count(), 1);
     drop(kept);
+    assert_eq!(captures.count(), 0);
     captures.received(&a, &frame(GATEWAY, GUEST, 0x0800, 60));
     assert_eq!(captures.count(), 0);
 }
