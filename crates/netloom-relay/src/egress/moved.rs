@@ -2,24 +2,26 @@
 
 use std::cell::Cell;
 
-/// Payload that a flow has moved, in bytes: from the guest as the other side took it, to the guest as the machine did.
+/// Payload that a flow has moved, in bytes: in from the guest as the other side took it, out to the guest as the machine did.
 #[derive(Debug, Default)]
 pub(crate) struct Moved {
-    from_guest: Cell<u64>,
-    to_guest: Cell<u64>,
+    bytes_in: Cell<u64>,
+    bytes_out: Cell<u64>,
 }
 
 impl Moved {
-    pub(crate) fn from_guest(&self, bytes: usize) {
-        self.from_guest.update(|count| count + bytes as u64);
+    /// The other side took something of the guest's.
+    pub(crate) fn received(&self, bytes: usize) {
+        self.bytes_in.update(|count| count + bytes as u64);
     }
 
-    pub(crate) fn to_guest(&self, bytes: usize) {
-        self.to_guest.update(|count| count + bytes as u64);
+    /// The machine took something for the guest.
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.bytes_out.update(|count| count + bytes as u64);
     }
 
-    /// From the guest, and to it.
+    /// In and out.
     pub(crate) const fn counts(&self) -> (u64, u64) {
-        (self.from_guest.get(), self.to_guest.get())
+        (self.bytes_in.get(), self.bytes_out.get())
     }
 }

@@ -219,7 +219,7 @@ impl Stream {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Turn::Idle),
                     Err(error) => return Err(error),
                 };
-                self.moved.to_guest(machine.write(lan.clock.now(), self.id, &scratch[..read]));
+                self.moved.sent(machine.write(lan.clock.now(), self.id, &scratch[..read]));
                 read < room
             };
             lan.drain();
@@ -246,7 +246,7 @@ impl Stream {
             match written {
                 Ok(written) => {
                     machine.take(lan.clock.now(), self.id, written);
-                    self.moved.from_guest(written);
+                    self.moved.received(written);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.blocked.set(true);

@@ -113,7 +113,7 @@ impl Datagrams {
             };
             if let Some(datagram) = datagram {
                 // A guest that has no room loses the datagram, as on any network.
-                self.moved.to_guest(lan.machine.borrow_mut().write(lan.clock.now(), self.id, datagram));
+                self.moved.sent(lan.machine.borrow_mut().write(lan.clock.now(), self.id, datagram));
             }
             Ok(())
         })
@@ -132,7 +132,7 @@ impl Datagrams {
             };
             let length = datagram.len();
             machine.take(lan.clock.now(), self.id, length);
-            self.moved.from_guest(length);
+            self.moved.received(length);
             drop(machine);
             match sent {
                 Ok(_) => {}

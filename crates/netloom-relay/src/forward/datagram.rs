@@ -100,7 +100,7 @@ impl Serving {
         let known = self.peers.borrow_mut().use_now(&ends).map(Rc::clone);
         let known = known.filter(|peer| !self.has_moved(peer));
         let Some(peer) = known.or_else(|| self.open(ends)) else { return };
-        peer.moved.to_guest(self.lan.machine.borrow_mut().write(self.lan.clock.now(), peer.id, datagram));
+        peer.moved.sent(self.lan.machine.borrow_mut().write(self.lan.clock.now(), peer.id, datagram));
     }
 
     /// Whether the guest of a peer is elsewhere now. The peer's flow is then over.
@@ -188,7 +188,7 @@ impl Peer {
             }
             let length = datagram.len();
             machine.take(lan.clock.now(), self.id, length);
-            self.moved.from_guest(length);
+            self.moved.received(length);
         }
     }
 
