@@ -289,6 +289,7 @@ impl LanTask {
         members.remove(&from);
         members.insert(to, Rc::clone(member));
         clients.insert(to, client);
+        machine.path_restored(self.clock.now(), to);
     }
 }
 
