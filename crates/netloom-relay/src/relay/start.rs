@@ -60,7 +60,7 @@ impl Running {
         let limits = Arc::new(Limits::new(&config.limits));
         let mut lans: Vec<Lan> = Vec::new();
         for ((settings, forwards), taps) in config.lans.iter().zip(bound.forwards).zip(bound.taps) {
-            lans.push(Lan::start(settings, &egress, forwards, taps)?);
+            lans.push(Lan::start(settings, &egress, &limits, forwards, taps)?);
         }
         let (mut wisp, mut wisp_handle) = (None, None);
         if let Some(settings) = &config.wisp {
@@ -138,11 +138,13 @@ impl Lan {
     pub(super) fn start(
         settings: &LanSettings,
         egress: &Egress,
+        limits: &Arc<Limits>,
         forwards: Vec<forward::Listener>,
         taps: Vec<Tap>,
     ) -> anyhow::Result<Self> {
         let (stop, stopped) = watch::channel(false);
-        let (handle, thread) = lan::spawn(settings.clone(), egress.lan(settings), forwards, taps, stopped)
+        let (egress, limits) = (egress.lan(settings), Arc::clone(limits));
+        let (handle, thread) = lan::spawn(settings.clone(), egress, limits, forwards, taps, stopped)
             .with_context(|| format!("cannot start LAN {}", settings.name))?;
         Ok(Self { handle, threads: Threads { stop, threads: vec![thread] } })
     }
