@@ -100,7 +100,7 @@ impl Visitor {
             (None, _) => token::take(&mut request, Whose::Ours),
             (Some(_), Some(_)) => {
                 let shown = token::take(&mut request, Whose::Guests);
-                shown.or_else(|| token::kept(request.headers()))
+                shown.or_else(|| token::kept(request.headers_mut()))
             }
             // All that comes is the guest's.
             (Some(_), None) => None,
