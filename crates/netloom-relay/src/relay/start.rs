@@ -26,8 +26,12 @@ pub(super) struct Running {
     pub(super) egress: Egress,
     pub(super) entrance: Arc<Entrance>,
     pub(super) limits: Arc<Limits>,
-    /// Tasks that accept connections.
-    pub(super) accepting: Vec<tokio::task::JoinHandle<()>>,
+    /// Tasks that accept connections, which speak HTTP.
+    listening: Vec<tokio::task::JoinHandle<()>>,
+    /// Those for QEMU itself.
+    listening_for_qemu: Vec<tokio::task::JoinHandle<()>>,
+    /// That of the control socket.
+    listening_for_control: Vec<tokio::task::JoinHandle<()>>,
     wisp: Option<Threads>,
     control: Arc<Control>,
     /// Stops the control socket, whose connections hold the other end.
@@ -88,19 +92,36 @@ impl Running {
         let streams = egress.streams();
         let entrance = Entrance::new(config, handles, wisp_handle, tls, https_port, &streams, lasting)?;
         let entrance = Arc::new(entrance);
-        let mut accepting = Vec::new();
+        let mut listening_for_control = Vec::new();
         let control_socket = bound.control.map(|socket| {
             let (stop, stopped) = watch::channel(false);
-            accepting.push(tokio::spawn(socket.serve(Arc::clone(&control), stopped)));
+            listening_for_control.push(tokio::spawn(socket.serve(Arc::clone(&control), stopped)));
             Threads { stop, threads: Vec::new() }
         });
-        for (listener, scheme) in bound.listeners {
-            accepting.push(tokio::spawn(Arc::clone(&entrance).accept(listener, scheme)));
-        }
-        for listener in bound.qemu {
-            accepting.push(tokio::spawn(Arc::clone(&entrance).accept_qemu(listener)));
-        }
-        Ok(Self { lans, egress, entrance, limits, accepting, wisp, control, control_socket, view, reloads })
+        let accept = |(listener, scheme)| tokio::spawn(Arc::clone(&entrance).accept(listener, scheme));
+        let listening = bound.listeners.into_iter().map(accept).collect();
+        let accept_qemu = |listener| tokio::spawn(Arc::clone(&entrance).accept_qemu(listener));
+        let listening_for_qemu = bound.qemu.into_iter().map(accept_qemu).collect();
+        Ok(Self {
+            lans,
+            egress,
+            entrance,
+            limits,
+            listening,
+            listening_for_qemu,
+            listening_for_control,
+            wisp,
+            control,
+            control_socket,
+            view,
+            reloads,
+        })
+    }
+
+    /// Takes no new clients from now on: who speaks HTTP is told so, QEMU finds nobody.
+    pub(super) async fn refuse_clients(&mut self) {
+        self.entrance.stop();
+        end(&mut self.listening_for_qemu).await;
     }
 
     /// Has the control API tell of the LANs that there are now.
@@ -109,12 +130,18 @@ impl Running {
         self.control.set_view(View { lans, ..self.view.clone() });
     }
 
-    /// Tells guests and clients to go.
-    pub(super) fn stop(&self) {
+    /// Tells guests and clients to go, and hears no more of operators.
+    pub(super) async fn stop(&mut self) {
+        end(&mut self.listening_for_control).await;
         for threads in self.lans.iter().map(|lan| &lan.threads).chain(&self.wisp).chain(&self.control_socket)
         {
             threads.stop.send_replace(true);
         }
+    }
+
+    /// Closes what is left of the listeners.
+    pub(super) async fn close(&mut self) {
+        end(&mut self.listening).await;
     }
 
     /// Waits until all threads have ended.
@@ -130,6 +157,15 @@ impl Running {
         let threads = self.lans.into_iter().map(|lan| lan.threads).chain(self.wisp);
         let ended = threads.flat_map(|threads| threads.threads).filter(JoinHandle::is_finished);
         ended.map(JoinHandle::join).filter(Result::is_err).count() > 0
+    }
+}
+
+/// Ends tasks that listen. A listener is closed, and the file of a unix socket gone, once its task has ended.
+async fn end(listening: &mut Vec<tokio::task::JoinHandle<()>>) {
+    for task in listening.drain(..) {
+        task.abort();
+        // It says that it was ended.
+        drop(task.await);
     }
 }
 
