@@ -76,9 +76,21 @@ export class Guest {
     return new Guest(machine).#booted();
   }
 
-  async #booted() {
-    await this.#until(READY, 400_000);
-    return this;
+  #booted() {
+    return this.#orGone(async () => {
+      await this.#until(READY, 400_000);
+      return this;
+    });
+  }
+
+  /** What `prepare` comes to; if it fails the emulator is ended, of which nobody hears: it would hold the process. */
+  async #orGone(prepare) {
+    try {
+      return await prepare();
+    } catch (error) {
+      await this.destroy();
+      throw error;
+    }
   }
 
   /**
@@ -88,8 +100,10 @@ export class Guest {
   static async restore(nic, relayUrl, plug, device) {
     const guest = await Guest.clone(nic, relayUrl, plug, device);
     guest.mac = ["02", ...randomBytes(5).toString("hex").match(/../g)].join(":");
-    await guest.must(`ip link set eth0 down; ip link set eth0 address ${guest.mac} && ip link set eth0 up`);
-    return guest;
+    return guest.#orGone(async () => {
+      await guest.must(`ip link set eth0 down; ip link set eth0 address ${guest.mac} && ip link set eth0 up`);
+      return guest;
+    });
   }
 
   /** Restores the saved state of `nic` as it is, the card's address of then included. */
@@ -158,6 +172,9 @@ export class Guest {
   }
 
   destroy() {
+    const adapter = this.#emulator.network_adapter;
+    // If v86's own Wisp client waits to connect again, it would, with nobody left to close that.
+    if (adapter?.register_ws) adapter.register_ws = () => {};
     return this.#emulator.destroy();
   }
 

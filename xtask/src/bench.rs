@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::process::Step;
+use crate::relay::Build;
 use crate::{needs, wasm};
 
 /// A benchmark, to be run.
@@ -21,26 +22,26 @@ pub(crate) fn step(name: &str, arguments: &[String]) -> Result<Step> {
     if name == "v86" {
         crate::guest::make()?;
         crate::npm::build()?;
-        crate::build_relay()?;
+        let relay = Build::Release.make()?;
         let script = crate::root().join("benches/v86/run.mjs");
         let step =
             Step::new("node").arg(script).args(arguments).env("NETLOOM_GUEST_DIR", crate::guest::folder());
-        return Ok(step.env("NETLOOM_BIN", crate::relay_program()));
+        return Ok(step.env("NETLOOM_BIN", relay));
     }
     if name == "cors" {
         needs::node_modules(&crate::guest::tests())?;
-        crate::build_relay()?;
+        let relay = Build::Release.make()?;
         let step = step.env("NETLOOM_NODE_MODULES", crate::guest::tests());
-        return Ok(step.env("NETLOOM_BIN", crate::relay_program()));
+        return Ok(step.env("NETLOOM_BIN", relay));
     }
     needs::interop()?;
-    crate::build_relay()?;
+    let relay = Build::Release.make()?;
     if name == "wisp" {
         needs::node_modules(&crate::guest::tests())?;
         let step = step.env("NETLOOM_WISP_PYTHON", needs::wisp_python()?);
-        return Ok(step.env("NETLOOM_BIN", crate::relay_program()));
+        return Ok(step.env("NETLOOM_BIN", relay));
     }
-    Ok(step.env("NETLOOM_BIN", crate::relay_program()))
+    Ok(step.env("NETLOOM_BIN", relay))
 }
 
 fn core(mut step: Step, arguments: &[String]) -> Result<Step> {

@@ -14,6 +14,7 @@ mod processor;
 mod programs;
 mod psql;
 mod purity;
+mod relay;
 mod tally;
 mod test;
 mod times;
@@ -27,6 +28,7 @@ use clap::{Parser, Subcommand};
 
 use groups::Tier;
 use process::Step;
+use relay::Build;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "What people and CI run. Every verb sets up what it needs.")]
@@ -92,19 +94,6 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
 }
 
-/// Builds the program `netloom` as its image has it: static, with all optimisations.
-fn build_relay() -> Result<()> {
-    static BUILT: needs::Made = needs::Made::new();
-    let step = Step::cargo(["build", "--quiet", "--release", "--package", "netloom-relay"]);
-    let step = step.args(["--target-dir", "target", "--target", &host()]);
-    needs::once(&BUILT, || step.env("RUSTFLAGS", "-C target-feature=+crt-static").quiet())
-}
-
-/// Where [`build_relay`] puts it.
-fn relay_program() -> PathBuf {
-    root().join("target").join(host()).join("release/netloom")
-}
-
 /// The triple of this machine.
 fn host() -> String {
     format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
@@ -112,7 +101,7 @@ fn host() -> String {
 
 fn run(verb: Verb) -> Result<bool> {
     match verb {
-        Verb::Demo { once } => demo::step(once)?.show()?,
+        Verb::Demo { once } => demo::step(once, Build::Release)?.show()?,
         Verb::Test { full, only } => {
             return test::run(if full { Tier::Full } else { Tier::Quick }, only.as_deref());
         }

@@ -114,7 +114,9 @@ fn toolchain() -> Result<Toolchain> {
     needs::packages(DEBIAN_PACKAGES)
         .context("no compiler here builds for WebAssembly; run: rustup target add wasm32-unknown-unknown")?;
     let version = print(DEBIAN_RUSTC, &["--version"])?;
-    let sysroot = crate::root().join("target/wasm-toolchain").join(version.replace(' ', "-"));
+    let sysroot = crate::root()
+        .join("target/wasm-toolchain")
+        .join(format!("{}-no-backtrace", version.replace(' ', "-")));
     if !has_std(&library(&sysroot)) {
         make(&sysroot)?;
     }
@@ -140,6 +142,8 @@ fn make(sysroot: &Path) -> Result<()> {
             "--target",
             TARGET,
             "-Zbuild-std=std,panic_abort",
+            // No backtraces: a module has nobody to show them to.
+            "-Zbuild-std-features=",
             "--target-dir",
             "out",
         ])

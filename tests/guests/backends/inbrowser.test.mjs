@@ -4,7 +4,7 @@ import { after, before, describe, test } from "node:test";
 import { Guest, nics } from "../guest.mjs";
 import { chromiumPlace, nodePlace } from "./places.mjs";
 
-const LENGTH = (process.env.NETLOOM_FULL ? 16 : 2) << 20;
+const LENGTH = (process.env.NETLOOM_FULL ? 16 : 1) << 20;
 /** Where it is not the transfer that is new. */
 const LITTLE = process.env.NETLOOM_FULL ? LENGTH : 256 << 10;
 let network = 100;

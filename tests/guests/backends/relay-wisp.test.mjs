@@ -8,7 +8,7 @@ import WebSocket from "ws";
 import { Guest, nics } from "../guest.mjs";
 import { startRelay } from "../relay.mjs";
 import { closedPort, dnsServer, hostAddress, noise, sha256, tcpServer, webServer } from "../servers.mjs";
-import { within } from "./limit.mjs";
+import { eventually, within } from "./limit.mjs";
 
 const MIB = 1 << 20;
 // What a guest would find at 127.0.0.1 is itself.
@@ -108,7 +108,7 @@ for (const wisp_version of [1, 2]) {
       const stream = connection.create_stream(HOST, server.port);
       for (const segment of segments(BODY)) stream.send(segment);
       // The client forgets at CLOSE what it had no credit for.
-      while (stream.send_buffer.length > 0) await new Promise(setImmediate);
+      await eventually(() => stream.send_buffer.length === 0, "credit for the upload");
       stream.close(2);
       assert.equal(await within(server.received, "the upload's end"), sha256(BODY));
       await server.stop();

@@ -11,7 +11,7 @@ const PYTHON = process.env.NETLOOM_WISP_PYTHON;
 const NAMES = { "answer.test": [{ type: "A", data: [198, 51, 100, 7] }] };
 
 /** Starts all of it; `length` is that of the body which its web server serves. */
-export async function startWorld(length = (process.env.NETLOOM_FULL ? 16 : 2) * MIB) {
+export async function startWorld(length = (process.env.NETLOOM_FULL ? 16 : 1) * MIB) {
   const body = noise(length);
   const [dns, doh, web, hash, hole, wisp, cors] = await Promise.all([
     dnsServer(NAMES),
