@@ -85,6 +85,10 @@ pub(super) async fn apply(
     }
     if new.limits != config.limits {
         running.limits.apply(&new.limits);
+        for lan in &running.lans {
+            // A LAN that has stopped has nobody to limit.
+            _ = lan.handle.ask(|lan| lan.heed_limits()).await;
+        }
         done.changed("limits");
     }
     let is_egress_new = new.egress != config.egress;
@@ -156,7 +160,7 @@ async fn change_lans(
 
 fn start(running: &Running, settings: &LanSettings) -> anyhow::Result<Lan> {
     let forwards = bind::forwards(settings)?;
-    Lan::start(settings, &running.egress, forwards, bind::taps(settings)?)
+    Lan::start(settings, &running.egress, &running.limits, forwards, bind::taps(settings)?)
 }
 
 /// What a LAN goes by: what is wanted, but for what takes a restart.
