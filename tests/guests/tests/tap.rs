@@ -67,7 +67,7 @@ fn a_transfer_with_a_kernel_outlives_a_killed_relay() {
     let mut guest = V86::restore(&lab, "virtio").unwrap();
     guest.must(LEASE).unwrap();
     let server = Server::start(&kernel, SocketAddr::from((address, 0))).unwrap();
-    let bytes = sized(16, 64) * MIB;
+    let bytes = sized(8, 64) * MIB;
     let goal = sent(&kernel) + bytes / 4;
     thread::scope(|scope| {
         let moved = scope.spawn(|| guest.moves_bytes(server.address(), bytes));
