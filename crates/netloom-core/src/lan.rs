@@ -70,6 +70,11 @@ impl Lan {
         self.stack.discard_waiting(port);
     }
 
+    /// See [`Stack::path_restored`].
+    pub fn path_restored(&mut self, now: Instant, port: PortId) {
+        self.stack.path_restored(now, port);
+    }
+
     /// Whether any MAC address is behind a port.
     #[must_use]
     pub fn has_guests(&self, port: PortId) -> bool {

@@ -7,12 +7,15 @@ mod common;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::process::Output;
 
 use common::leased::{Leased, query};
-use common::packet::{GATEWAY, echo_request, ethertype, udp_payload};
-use common::{Guest, Relay};
+use common::packet::{GATEWAY, echo_request, ethertype, frame, mac, udp_payload};
+use common::{Guest, Relay, netloom};
 use rustix::process::Signal;
+use serde_json::Value;
 use tempfile::TempDir;
 
 const HOST: Ipv4Addr = Ipv4Addr::new(192, 168, 86, 254);
@@ -21,7 +24,7 @@ const HOST: Ipv4Addr = Ipv4Addr::new(192, 168, 86, 254);
 struct Configured {
     relay: Relay,
     file: PathBuf,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Configured {
@@ -29,8 +32,32 @@ impl Configured {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("netloom.toml");
         fs::write(&file, text).expect("written");
-        let relay = Relay::start(&["--config", file.to_str().expect("text")]);
-        Self { relay, file, _folder: folder }
+        let control = format!("unix:{}", folder.path().join("c.sock").display());
+        let relay = Relay::start(&["--config", file.to_str().expect("text"), "--control", &control]);
+        Self { relay, file, folder }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("c.sock")
+    }
+
+    /// Asks for a reload by the API: the status and what is told.
+    fn ask(&self, method: &str) -> (u16, Value) {
+        let mut stream = UnixStream::connect(self.socket()).expect("it listens");
+        stream.set_read_timeout(Some(common::PATIENCE)).expect("a timeout");
+        let head = format!("{method} /api/reload HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        let status = head.split(' ').nth(1).expect("a status").parse().expect("a number");
+        (status, serde_json::from_str(body).expect("JSON"))
+    }
+
+    /// Asks for one by the command.
+    fn command(&self) -> Output {
+        let control = format!("unix:{}", self.socket().display());
+        netloom().args(["reload", "--control", &control]).output().expect("it runs")
     }
 
     /// Has the relay read another file, and waits until it says `line`.
@@ -140,4 +167,76 @@ fn who_may_connect_and_what_is_logged_change() {
     stream.write_all(b"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n").expect("sent");
     stream.read_to_string(&mut answer).expect("an answer");
     assert!(answer.contains("403"), "{answer}");
+}
+
+#[test]
+fn a_limit_of_broadcasts_holds_for_guests_that_are_there() {
+    let configured = Configured::start("");
+    let (mut noisy, mut quiet) = (configured.relay.guest(), configured.relay.guest());
+    quiet.send(&frame([0xff; 6], mac(2), 0x88b5, &[0; 46]));
+    noisy.expect("the other guest", |frame| frame[6..12] == mac(2));
+    let storm = |noisy: &mut Guest| {
+        let mut storm: Vec<Vec<u8>> = (0..2000_u16)
+            .map(|n| frame([0xff; 6], mac(1), 0x88b5, &[&n.to_be_bytes()[..], &[0; 44]].concat()))
+            .collect();
+        storm.push(frame(mac(2), mac(1), 0x88b6, &[0; 46]));
+        noisy.send_all(&storm);
+    };
+    let heard = |quiet: &mut Guest| {
+        let mut heard = 0;
+        while ethertype(&quiet.next().expect("a frame")) == 0x88b5 {
+            heard += 1;
+        }
+        heard
+    };
+    storm(&mut noisy);
+    assert_eq!(heard(&mut quiet), 2000);
+    let limit = |text: &str| {
+        fs::write(&configured.file, text).expect("written");
+        assert_eq!(configured.ask("POST").1["lines"][0], "limits: changed");
+    };
+    limit("[limits]\nbroadcast_frames_per_s = 50\n");
+    storm(&mut noisy);
+    let some = heard(&mut quiet);
+    assert!((50..1000).contains(&some), "{some} broadcasts of 2000 were heard");
+    limit("");
+    storm(&mut noisy);
+    assert_eq!(heard(&mut quiet), 2000);
+}
+
+#[test]
+fn an_operator_has_it_read_again_by_the_api_and_by_the_command() {
+    let configured = Configured::start(OPEN);
+    let mut leased = Leased::new(&configured.relay, 1);
+    let named = |id: u16, leased: &mut Leased| {
+        leased.udp(1, 5000, (GATEWAY, 53).into(), &query(id, "new.test"));
+        let back = leased.guest.expect("an answer", |frame| udp_payload(frame, 5000).is_some());
+        udp_payload(&back, 5000).is_some_and(|answer| answer.ends_with(&[192, 168, 86, 77]))
+    };
+    let (status, told) = configured.ask("GET");
+    assert_eq!((status, told["error"].is_string()), (405, true), "{told}");
+    let (status, told) = configured.ask("POST");
+    assert_eq!((status, &told["lines"][0]), (200, &"nothing has changed".into()), "{told}");
+    fs::write(&configured.file, format!("{OPEN}records = {{ \"new.test\" = \"192.168.86.77\" }}\n"))
+        .expect("written");
+    assert!(!named(1, &mut leased));
+    let (status, told) = configured.ask("POST");
+    assert_eq!((status, &told["lines"][0]), (200, &"LAN default: changed".into()), "{told}");
+    assert!(named(2, &mut leased), "at once, for the guest that is there");
+
+    fs::write(&configured.file, format!("{OPEN}\nmtuu = 1400\n")).expect("written");
+    let (status, told) = configured.ask("POST");
+    let error = told["error"].as_str().unwrap_or_default();
+    assert_eq!(status, 409, "{told}");
+    assert!(error.contains("netloom.toml:5") && error.contains("mtuu"), "{error}");
+    let output = configured.command();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), said.lines().count()), (Some(1), 1), "{said}");
+    assert!(said.contains("netloom.toml:5") && said.contains("mtuu"), "{said}");
+    assert!(named(3, &mut leased), "nothing has changed");
+
+    fs::write(&configured.file, OPEN).expect("written");
+    let output = configured.command();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "LAN default: changed");
+    assert!(output.status.success() && !named(4, &mut leased));
 }

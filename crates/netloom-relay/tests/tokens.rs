@@ -4,10 +4,17 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
 
+use common::certificate::Files;
 use common::http::{Message, Server, answer, ask};
-use common::{Guest, Relay, netloom};
+use common::machine::Machine;
+use common::{Guest, PATIENCE, Relay, netloom, wait_until};
 
 /// A tokens file.
 struct Tokens {
@@ -131,6 +138,160 @@ fn a_token_is_shown_to_nobody() {
     assert!(!file.contains(&token) && !tokens.run(&["list"]).expect("listed").contains(&token));
 }
 
+/// What an operator is told, over the control socket, until it ends or `seen` has grown by all that is to come.
+fn operator(socket: &Path, path: &str, seen: &Mutex<Vec<u8>>) {
+    let mut stream = UnixStream::connect(socket).expect("it listens");
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: x\r\n\r\n").as_bytes()).expect("sent");
+    let mut buffer = [0; 65_536];
+    while let Ok(read) = stream.read(&mut buffer)
+        && read > 0
+    {
+        seen.lock().expect("what was seen").extend_from_slice(&buffer[..read]);
+    }
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// Shows a token in every way that there is, to a path of the relay and of a guest, by requests and by upgrades.
+fn show(relay: &Relay, path: &str, token: &str) {
+    let joint = if path.contains('?') { '&' } else { '?' };
+    let ways = [
+        (format!("/t/{token}{path}"), String::new()),
+        (format!("{path}{joint}token={token}"), String::new()),
+        (path.to_owned(), format!("Authorization: Bearer {token}\r\n")),
+        (path.to_owned(), format!("Cookie: netloom-token={token}\r\nReferer: http://x/t/{token}/\r\n")),
+    ];
+    let port = relay.address.port();
+    for host in [relay.address.to_string(), format!("first.localhost:{port}")] {
+        for (path, headers) in &ways {
+            let upgrade = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+            for (connection, upgrade) in [("close", ""), ("Upgrade", upgrade)] {
+                let head = format!(
+                    "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: {connection}\r\n{upgrade}{headers}\r\n"
+                );
+                let mut stream = TcpStream::connect(relay.address).expect("it listens");
+                stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+                stream.write_all(head.as_bytes()).expect("sent");
+                assert!(stream.read(&mut [0; 4096]).expect("an answer") > 0, "{head}");
+            }
+        }
+    }
+}
+
+#[test]
+fn neither_log_nor_captures_metrics_or_api_show_a_token() {
+    let tokens = Tokens::new();
+    let (token, revoked) = (tokens.create(&["alice"]), tokens.create(&["bob"]));
+    tokens.run(&["revoke", "bob"]).expect("revoked");
+    let wrong = "nlt_".to_owned() + &"w".repeat(43);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (socket, secret) = (folder.path().join("c.sock"), "a-secret-of-the-operators".to_owned());
+    std::fs::write(folder.path().join("secret"), &secret).expect("written");
+    let control = format!("--control=unix:{}", socket.display());
+    let secret_file = format!("--control-token-file={}", folder.path().join("secret").display());
+    let target = Server::start(|_| answer("200 OK", &[], "here"));
+    let allow = format!("--allow={}", target.address);
+    let relay = tokens.relay(&["--cors", "--lan=lab=192.168.87.0/24", &allow, &control, &secret_file]);
+
+    let seen = ["default", "lab"].map(|lan| {
+        let seen = Arc::<Mutex<Vec<u8>>>::default();
+        let (socket, seeing) = (socket.clone(), Arc::clone(&seen));
+        std::thread::spawn(move || operator(&socket, &format!("/api/capture?lan={lan}"), &seeing));
+        wait_until(|| !seen.lock().expect("it").is_empty(), || format!("a capture of {lan}"));
+        seen
+    });
+    let guest = Machine::start(&relay, &format!("/t/{token}/"), 1, 9);
+    let mut other = Guest::connect(relay.address, &format!("/t/{token}/lan/lab"), &[]).expect("let in");
+    other.send(&common::packet::dhcp(common::packet::mac(2), 1, &[]));
+
+    let plain = format!("/wisp/{}", target.address);
+    let cors = format!("/cors/http://{}/page", target.address);
+    let by_query = format!("/?url=http%3A%2F%2F{}%2Fpage", target.address);
+    let dns = "/dns-query?dns=AAABAAABAAAAAAAACWxvY2FsaG9zdAAAAQAB";
+    let paths = [
+        "/",
+        "/lan/lab",
+        "/lan/none",
+        "/qemu",
+        "/wisp/",
+        &plain,
+        &cors,
+        &by_query,
+        dns,
+        "/healthz",
+        "/nothing",
+        "/metrics",
+        "/api",
+        "/api/clients",
+        "/api/nothing",
+    ];
+    for path in paths {
+        for shown in [&token, &revoked, &wrong, &secret] {
+            show(&relay, path, shown);
+        }
+    }
+    // The guest was asked, by the token's own.
+    let captured = |text: &str| seen.iter().any(|seen| contains(&seen.lock().expect("it"), text));
+    wait_until(|| captured("GET /api/nothing HTTP/1.1"), || "a request in a capture".to_owned());
+    assert!(captured("x-forwarded-host: first.localhost"));
+    relay.wait_for_log("joined LAN lab");
+
+    let told = Mutex::default();
+    for path in
+        ["/metrics", "/api/status", "/api/lans", "/api/clients", "/api/leases", "/api/flows", "/api/macs"]
+    {
+        operator(&socket, path, &told);
+    }
+    for path in
+        ["/api/drops", "/api/forwards", "/api/dns", "/leases", "/cam", "/stats", "/services/forwarder/all"]
+    {
+        operator(&socket, path, &told);
+    }
+    let told = told.into_inner().expect("what was told");
+    assert!(contains(&told, "netloom_lan_clients{lan=\"lab\"}") && contains(&told, "02:00:00:00:00:01"));
+    drop((guest, other));
+    // The last line of the log is read, too.
+    tokens.run(&["revoke", "alice"]).expect("revoked");
+    relay.wait_for_log("token alice is revoked");
+
+    let log = relay.log() + &relay.banner;
+    let asked = format!("{:?}", target.seen());
+    assert!(asked.contains("GET /page"), "{asked}");
+    for shown in [&token, &revoked, &wrong, &secret] {
+        assert!(!log.contains(shown.as_str()), "in the log: {shown}");
+        assert!(!contains(&told, shown), "told to an operator: {shown}");
+        assert!(!captured(shown) || *shown == secret, "in a capture: {shown}");
+    }
+    for shown in [&token, &revoked, &wrong] {
+        assert!(!asked.contains(shown.as_str()), "told to a target: {shown}");
+    }
+}
+
+#[test]
+fn by_http_2_the_log_shows_no_token_either() {
+    let (tokens, files) = (Tokens::new(), Files::new());
+    let token = tokens.create(&["alice"]);
+    let (certificate, key) = (files.flag("--tls-cert", "chain.pem"), files.flag("--tls-key", "key.pem"));
+    let relay = tokens.relay(&["--cors", "--allow=127.0.0.1", &certificate, &key]);
+    let target = Server::start(|_| answer("200 OK", &[], "here"));
+    let url = format!("https://localhost:{}", relay.address.port());
+    let cors = format!("/cors/http://{}/", target.address);
+    let bearer = format!("Authorization: Bearer {token}");
+    for (path, headers) in [
+        (format!("/t/{token}{cors}"), &[][..]),
+        (format!("{cors}?token={token}"), &[]),
+        (cors.clone(), &["-H", &bearer]),
+    ] {
+        let curl = ["--silent", "--insecure", "--noproxy", "*", "--http2", "-w", " %{http_version}"];
+        let output = Command::new("curl").args(curl).args(headers).arg(url.clone() + &path).output();
+        assert_eq!(String::from_utf8_lossy(&output.expect("curl is there").stdout), "here 2");
+    }
+    assert!(!relay.log().contains(&token), "{}", relay.log());
+    assert!(!format!("{:?}", target.seen()).contains(&token));
+}
+
 #[test]
 fn a_revoked_tokens_clients_are_closed_and_others_stay() {
     let tokens = Tokens::new();
@@ -154,6 +315,41 @@ fn a_revoked_tokens_clients_are_closed_and_others_stay() {
     // A token that is made while the relay runs is good at once.
     let carol = tokens.create(&["carol"]);
     assert_eq!(status(Guest::connect(relay.address, &format!("/t/{carol}/"), &[])), "101");
+}
+
+#[test]
+fn a_revoked_tokens_connection_to_a_guests_server_is_cut_and_others_stay() {
+    let tokens = Tokens::new();
+    let (alice, bob) = (tokens.create(&["alice"]), tokens.create(&["bob"]));
+    let relay = tokens.relay(&[]);
+    let _guest = Machine::start(&relay, &format!("/t/{bob}/"), 1, 9);
+    let host = format!("first.localhost:{}", relay.address.port());
+    let upgraded = |token: &str| {
+        let mut stream = TcpStream::connect(relay.address).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let head = format!(
+            "GET /upgrade HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nCookie: netloom-token={token}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).expect("sent");
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).expect("a head");
+            answer.push(byte[0]);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&answer));
+        stream
+    };
+    let echoes = |stream: &mut TcpStream| {
+        let mut back = [0; 5];
+        stream.write_all(b"hello").is_ok() && stream.read_exact(&mut back).is_ok()
+    };
+    let (mut gone, mut stays) = (upgraded(&alice), upgraded(&bob));
+    assert!(echoes(&mut gone) && echoes(&mut stays));
+    tokens.run(&["revoke", "alice"]).expect("revoked");
+    assert_eq!(gone.read(&mut [0; 16]).expect("an end"), 0);
+    relay.wait_for_log("token alice no longer leads to LAN default");
+    assert!(echoes(&mut stays), "cut too");
 }
 
 #[test]

@@ -44,6 +44,7 @@ themes!(
     reassembly,
     recovery,
     reset,
+    restored,
     rto,
     sack,
     send,

@@ -2,14 +2,17 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::thread;
 
 use netloom_guests::V86;
 use netloom_interop::dhcp::DhcpClient;
 use netloom_interop::lab::{GATEWAY, INTERFACE, Lab, sized, take_lease};
 use netloom_interop::namespace::Namespace;
+use netloom_interop::relay::Relay;
 use netloom_interop::transfer::Server;
 use netloom_interop::uplink::{HOST, HOST_NET, KNOWN, dnsmasq, masquerade};
+use rustix::process::Signal;
 
 const MIB: u64 = 1 << 20;
 const LEASE: &str = "udhcpc -i eth0 -n -q -f -t 10 -T 1";
@@ -43,4 +46,36 @@ fn we_serve_a_guest_and_a_kernel() {
     guest.moves_bytes(lab.transfers.address(), sized(1, 16) * MIB).unwrap();
     let neighbor = Server::start(&kernel, SocketAddr::from((lease.address, 0))).unwrap();
     guest.moves_bytes(neighbor.address(), sized(1, 16) * MIB).unwrap();
+}
+
+/// Bytes that a namespace has sent.
+fn sent(namespace: &Namespace) -> u64 {
+    let shown = namespace.ip(&["-j", "-s", "link", "show", INTERFACE]).unwrap();
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    shown.pointer("/0/stats64/tx/bytes").and_then(serde_json::Value::as_u64).unwrap()
+}
+
+#[test]
+fn a_transfer_with_a_kernel_outlives_a_killed_relay() {
+    let (kernel, address) = (Namespace::new().unwrap(), Ipv4Addr::new(192, 168, 86, 50));
+    kernel.ip(&["tuntap", "add", INTERFACE, "mode", "tap"]).unwrap();
+    kernel.ip(&["link", "set", INTERFACE, "up"]).unwrap();
+    kernel.add_address(INTERFACE, address, 24).unwrap();
+    let tap = format!("{INTERFACE},netns={}", kernel.name());
+    let mut lab = Lab::new(&["--tap", &tap]).unwrap();
+    let listened = lab.relay.address().to_string();
+    let mut guest = V86::restore(&lab, "virtio").unwrap();
+    guest.must(LEASE).unwrap();
+    let server = Server::start(&kernel, SocketAddr::from((address, 0))).unwrap();
+    let bytes = sized(8, 64) * MIB;
+    let goal = sent(&kernel) + bytes / 4;
+    thread::scope(|scope| {
+        let moved = scope.spawn(|| guest.moves_bytes(server.address(), bytes));
+        while sent(&kernel) < goal && !moved.is_finished() {}
+        lab.relay.stop(Signal::KILL).unwrap();
+        assert!(!moved.is_finished(), "it was too quick to be interrupted");
+        lab.relay = Relay::start(&lab.host, &["--listen", &listened, "--tap", &tap]).unwrap();
+        moved.join().unwrap().unwrap();
+    });
+    assert_eq!(server.served(), 2);
 }

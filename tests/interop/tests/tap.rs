@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
+use std::{fs, thread};
 
 use netloom_interop::dhcp::DhcpClient;
 use netloom_interop::echo::UdpEcho;
@@ -12,13 +12,18 @@ use netloom_interop::lab::{
     GATEWAY, INTERFACE, Lab, SERVER, SERVER_V6, advertised_address, sized, take_lease,
 };
 use netloom_interop::namespace::Namespace;
-use netloom_interop::relay::program;
+use netloom_interop::relay::{Relay, program};
+use netloom_interop::splice::Splice;
+use netloom_interop::tap::Tap;
 use netloom_interop::transfer::{Kind, Pattern, Server, transfer};
 use netloom_interop::uplink::{HOST, HOST_NET, KNOWN, dnsmasq, masquerade};
+use netloom_interop::websocket::{Handshake, WebSocket};
 use rustix::process::{Pid, Signal, kill_process};
 
 const MIB: u64 = 1 << 20;
 const SUBNET: [&str; 2] = ["--subnet", "10.5.0.0/16"];
+/// The address of a kernel on a TAP, for which no lease is needed.
+const BEHIND_TAP: Ipv4Addr = Ipv4Addr::new(192, 168, 86, 50);
 const ALL: [Kind; 3] = [Kind::Download, Kind::Upload, Kind::HalfClose];
 
 /// The flag's value that puts a guest's interface into a namespace.
@@ -161,6 +166,61 @@ fn an_interface_that_was_there_is_used_and_left_as_it_is() {
     lab.relay.stop(Signal::TERM).unwrap();
     let shown = lab.host.ip(&["-o", "address", "show", "dev", "tap0"]).unwrap();
     assert!(shown.contains(HOST_NET), "{shown}");
+}
+
+/// Joins a kernel to a relay by the raw protocol, on an interface that was made before and stays.
+fn connect(lab: &Lab, guest: &Namespace) -> Splice {
+    let socket = WebSocket::connect(&lab.host, lab.relay.address(), &Handshake::to("/")).unwrap();
+    Splice::start(Tap::open(guest, INTERFACE).unwrap(), socket, None).unwrap()
+}
+
+/// Bytes that came to a namespace's interface.
+fn received(namespace: &Namespace) -> u64 {
+    let shown = namespace.ip(&["-j", "-s", "link", "show", INTERFACE]).unwrap();
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    shown.pointer("/0/stats64/rx/bytes").and_then(serde_json::Value::as_u64).unwrap()
+}
+
+/// Transfers between a kernel on a TAP, as `tap` says, and one on the raw protocol, with the relay killed and started again in the middle.
+fn transfers_outlive_the_relay(kernel: &Namespace, tap: &str) {
+    let guest = Namespace::new().unwrap();
+    guest.ip(&["tuntap", "add", INTERFACE, "mode", "tap"]).unwrap();
+    guest.add_address(INTERFACE, Ipv4Addr::new(192, 168, 86, 60), 24).unwrap();
+    let mut lab = Lab::new(&["--tap", tap]).unwrap();
+    let server = Server::start(kernel, SocketAddr::from((BEHIND_TAP, 0))).unwrap();
+    let bytes = sized(64, 512) * MIB;
+    for kind in [Kind::Download, Kind::Upload] {
+        let cable = connect(&lab, &guest);
+        let to = if kind == Kind::Download { &guest } else { kernel };
+        let goal = received(to) + bytes / 4;
+        thread::scope(|scope| {
+            let moved = scope.spawn(|| transfer(&guest, server.address(), kind, bytes, 1));
+            while received(to) < goal && !moved.is_finished() {}
+            lab.relay.stop(Signal::KILL).unwrap();
+            assert!(!moved.is_finished(), "it was too quick to be interrupted");
+            drop(cable);
+            lab.relay = Relay::start(&lab.host, &["--tap", tap]).unwrap();
+            let _cable = connect(&lab, &guest);
+            moved.join().unwrap().unwrap();
+        });
+    }
+    assert_eq!(server.served(), 2);
+}
+
+#[test]
+fn connections_outlive_a_killed_relay_on_an_interface_that_stays() {
+    let kernel = Namespace::new().unwrap();
+    kernel.ip(&["tuntap", "add", INTERFACE, "mode", "tap"]).unwrap();
+    kernel.ip(&["link", "set", INTERFACE, "up"]).unwrap();
+    kernel.add_address(INTERFACE, BEHIND_TAP, 24).unwrap();
+    transfers_outlive_the_relay(&kernel, &inside(&kernel));
+}
+
+#[test]
+fn connections_outlive_a_killed_relay_whose_interface_is_made_anew() {
+    let kernel = Namespace::new().unwrap();
+    let tap = format!("{},address={BEHIND_TAP}/24", inside(&kernel));
+    transfers_outlive_the_relay(&kernel, &tap);
 }
 
 /// Runs a relay that cannot start, in a namespace with a bridge and a persistent TAP of MTU 1500; gives the one line that it says.

@@ -288,6 +288,16 @@ impl<R: Role> Stack<R> {
         }
     }
 
+    /// The guest of a port is reached again after a time when it was not: its flows do not wait for timers that were backed off meanwhile.
+    pub fn path_restored(&mut self, now: Instant, port: PortId) {
+        for slot in self.flows.of_port(port) {
+            if let Some(Flow { body: Body::Tcp(tcb), .. }) = self.flows.slot(slot) {
+                tcb.path_restored(now);
+            }
+            self.tend(slot);
+        }
+    }
+
     /// The guest is found that a flow connects to.
     pub(super) fn flow_reaches(&mut self, slot: u32, guest: Guest) {
         self.flows.set_guest(slot, guest);

@@ -39,6 +39,13 @@ impl Tcb {
         }
     }
 
+    /// Large segments may have been lost because all were.
+    pub(super) fn forget_lowered_payload(&mut self) {
+        if let Some(Lowered { before, .. }) = self.lowered.take() {
+            self.set_payload(before);
+        }
+    }
+
     /// The timer has expired: if it does so again and again for a large segment, a router may drop what is large and say nothing.
     pub(super) fn suspect_black_hole(&mut self, now: Instant) {
         let sent = self.board.first().map_or(0, Piece::len).min(self.max_payload);

@@ -169,6 +169,31 @@ impl Tcb {
             let why = if self.unreachable { ResetReason::Unreachable } else { ResetReason::Timeout };
             return self.break_off(why);
         }
+        self.send_again(now);
+    }
+
+    /// The path to the peer is whole again after a time in which nothing passed. What waits for a timer that was backed off meanwhile leaves at
+    /// once, as much of it as when the timer expires, and one step of back-off stays until a round trip is measured (RFC 8961 4).
+    pub fn path_restored(&mut self, now: Instant) {
+        self.forget_lowered_payload();
+        if !self.is_opening() {
+            self.unacked_since = now;
+        }
+        if self.rtt.backoffs() > 0 && self.timers.is_armed(Timer::Retransmission) {
+            self.timers.stop(Timer::Retransmission);
+            self.rtt.progressed();
+            self.send_again(now);
+        }
+        self.rtt.progressed();
+        if self.probes > 0 && self.timers.is_armed(Timer::ZeroWindowProbe) {
+            self.timers.stop(Timer::ZeroWindowProbe);
+            self.probe_due = true;
+            self.probes = 1;
+        }
+    }
+
+    /// Holds what is under way to be lost, and has the first of it leave whatever the congestion window says.
+    fn send_again(&mut self, now: Instant) {
         if !self.is_opening() {
             // What is being repaired was answered already.
             let first = matches!(self.recovery, Recovery::None);

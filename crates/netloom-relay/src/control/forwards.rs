@@ -38,7 +38,9 @@ impl Control {
                 let name = lan.name().to_owned();
                 let added = lan.ask(move |lan| forward::add(lan, &forward)).await?;
                 match added {
-                    Ok(forward) => Ok(ok(&shown(&name, &forward::Status { forward, open: 0, total: 0 }))),
+                    Ok(forward) => {
+                        Ok(ok(&shown(&name, &forward::Status { forward, open: 0, total: 0, dropped: 0 })))
+                    }
                     Err(error @ (AddError::Exists(..) | AddError::Bind(..))) => {
                         Err(ApiError::conflict(error.to_string()))
                     }
@@ -76,7 +78,7 @@ impl Control {
 }
 
 fn shown(lan: &str, status: &forward::Status) -> serde_json::Value {
-    let forward::Status { forward, open, total } = status;
+    let forward::Status { forward, open, total, dropped } = status;
     serde_json::json!({
         "lan": lan,
         "listen": forward.listen.to_string(),
@@ -85,5 +87,6 @@ fn shown(lan: &str, status: &forward::Status) -> serde_json::Value {
         "keep_source": forward.keep_source,
         "open": open,
         "total": total,
+        "dropped": dropped,
     })
 }

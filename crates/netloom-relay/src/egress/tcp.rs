@@ -10,12 +10,14 @@ use std::sync::Arc;
 use netloom_core::{FlowId, Refusal, ResetReason};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_local;
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::dial::Dialer;
 use super::target::Target;
 use super::{Moved, Quota};
 use crate::lan::{LanTask, READS_PER_TURN};
+use crate::limit::{Lane, Share, reach};
 use crate::socket::Socket;
 
 /// A connection's socket, from the dial on.
@@ -36,11 +38,52 @@ pub(crate) struct Stream {
     established: Cell<bool>,
     moved: Moved,
     quota: Quota,
+    /// What a visitor of a guest moves under.
+    visit: Option<Visit>,
     /// Who is told whether the guest answers.
     told: RefCell<Option<Told>>,
     wake: Notify,
     /// What the connection counts for, given back when it is over.
     _held: Option<Box<dyn Any>>,
+}
+
+/// A connection to a guest under the limits of who made it.
+struct Visit {
+    /// To the guest, and from it.
+    upload: Paced,
+    download: Paced,
+    _share: Share,
+}
+
+/// One direction: what may move now, and until when nothing may.
+struct Paced {
+    lane: Lane,
+    again_at: Cell<Option<Instant>>,
+}
+
+impl Visit {
+    /// `None` where there is nothing to hold or to wait for.
+    fn new(share: Share) -> Option<Self> {
+        let paced = |lane| Paced { lane, again_at: Cell::new(None) };
+        (!share.is_free()).then(|| Self {
+            upload: paced(share.upload()),
+            download: paced(share.download()),
+            _share: share,
+        })
+    }
+}
+
+impl Paced {
+    /// How many bytes may move; none until [`Self::again_at`].
+    fn room(&self) -> usize {
+        match self.lane.room(Instant::now()) {
+            Ok(room) => room,
+            Err(at) => {
+                self.again_at.set(Some(at));
+                0
+            }
+        }
+    }
 }
 
 /// Hears whether a guest has answered a connection, or why it will not.
@@ -50,6 +93,8 @@ pub(crate) type Told = oneshot::Sender<Result<(), ResetReason>>;
 pub(crate) struct Outside {
     pub(crate) socket: Socket,
     pub(crate) told: Option<Told>,
+    /// What who made it may use.
+    pub(crate) share: Share,
     /// What the connection counts for.
     pub(crate) held: Option<Box<dyn Any>>,
 }
@@ -72,28 +117,28 @@ pub(super) fn dial(
     target: Target,
     quota: Quota,
 ) -> Rc<Stream> {
-    let stream = Stream::new(id, OnceCell::new(), quota, None, None);
+    let stream = Stream::new(id, OnceCell::new(), quota);
+    let stream = Rc::new(stream);
     spawn_local(Rc::clone(&stream).run(Rc::clone(lan), dialer, target));
     stream
 }
 
 /// Joins a socket to a flow that we opened to a guest, from when the guest answers.
 pub(super) fn join(lan: &Rc<LanTask>, id: FlowId, outside: Outside) -> Rc<Stream> {
-    let Outside { socket, told, held } = outside;
-    let stream = Stream::new(id, OnceCell::from(socket), Quota::default(), told, held);
+    let Outside { socket, told, share, held } = outside;
+    let stream = Rc::new(Stream {
+        told: RefCell::new(told),
+        visit: Visit::new(share),
+        _held: held,
+        ..Stream::new(id, OnceCell::from(socket), Quota::default())
+    });
     spawn_local(Rc::clone(&stream).await_guest(Rc::clone(lan)));
     stream
 }
 
 impl Stream {
-    fn new(
-        id: FlowId,
-        socket: OnceCell<Socket>,
-        quota: Quota,
-        told: Option<Told>,
-        held: Option<Box<dyn Any>>,
-    ) -> Rc<Self> {
-        Rc::new(Self {
+    fn new(id: FlowId, socket: OnceCell<Socket>, quota: Quota) -> Self {
+        Self {
             id,
             socket,
             blocked: Cell::new(false),
@@ -104,10 +149,18 @@ impl Stream {
             established: Cell::new(false),
             moved: Moved::default(),
             quota,
-            told: RefCell::new(told),
+            visit: None,
+            told: RefCell::default(),
             wake: Notify::new(),
-            _held: held,
-        })
+            _held: None,
+        }
+    }
+
+    /// Until when the visitor's limits let nothing through to the guest, and from it.
+    fn paused(&self) -> (Option<Instant>, Option<Instant>) {
+        self.visit
+            .as_ref()
+            .map_or((None, None), |visit| (visit.upload.again_at.get(), visit.download.again_at.get()))
     }
 
     async fn await_guest(self: Rc<Self>, lan: Rc<LanTask>) {
@@ -167,8 +220,9 @@ impl Stream {
         let Some(socket) = self.socket.get() else { return };
         let mut target_done = false;
         while !self.over.get() {
+            let (upload_at, download_at) = self.paused();
             tokio::select! {
-                ready = socket.readable(), if !target_done && !self.full.get() => {
+                ready = socket.readable(), if !target_done && !self.full.get() && upload_at.is_none() => {
                     match ready.and_then(|()| self.read(lan, socket)) {
                         Ok(Turn::Idle) => {}
                         Ok(Turn::More) => tokio::task::yield_now().await,
@@ -191,8 +245,21 @@ impl Stream {
                     }
                     lan.drain();
                 }
+                () = reach(upload_at), if upload_at.is_some() => self.go_on(|visit| &visit.upload),
+                () = reach(download_at), if download_at.is_some() => {
+                    self.go_on(|visit| &visit.download);
+                    self.push(lan);
+                    lan.drain();
+                }
                 () = self.wake.notified() => {}
             }
+        }
+    }
+
+    /// More may move in a direction.
+    fn go_on(&self, direction: impl FnOnce(&Visit) -> &Paced) {
+        if let Some(visit) = &self.visit {
+            direction(visit).again_at.set(None);
         }
     }
 
@@ -213,12 +280,20 @@ impl Stream {
                     self.full.set(true);
                     return Ok(Turn::Idle);
                 }
+                let visit = self.visit.as_ref();
+                let room = visit.map_or(room, |visit| visit.upload.room().min(room));
+                if room == 0 {
+                    return Ok(Turn::Idle);
+                }
                 let read = match socket.read(&mut scratch[..room]) {
                     Ok(0) => return Ok(Turn::End),
                     Ok(read) => read,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Turn::Idle),
                     Err(error) => return Err(error),
                 };
+                if let Some(visit) = visit {
+                    visit.upload.lane.spend(read);
+                }
                 self.moved.sent(machine.write(lan.clock.now(), self.id, &scratch[..read]));
                 read < room
             };
@@ -233,18 +308,28 @@ impl Stream {
     /// Writes to the socket what the guest sent, as much as it takes. The caller drains the machine.
     pub(super) fn push(&self, lan: &LanTask) {
         let Some(socket) = self.socket.get() else { return };
-        if self.blocked.get() || self.over.get() {
+        if self.blocked.get() || self.over.get() || self.paused().1.is_some() {
             return;
         }
+        let visit = self.visit.as_ref();
         loop {
             let mut machine = lan.machine.borrow_mut();
             let [first, second] = machine.peek(self.id);
             if first.is_empty() && second.is_empty() {
                 break;
             }
+            let most = visit.map_or(usize::MAX, |visit| visit.download.room());
+            if most == 0 {
+                return self.wake.notify_one();
+            }
+            let first = &first[..first.len().min(most)];
+            let second = &second[..second.len().min(most - first.len())];
             let written = socket.try_write_vectored(&[IoSlice::new(first), IoSlice::new(second)]);
             match written {
                 Ok(written) => {
+                    if let Some(visit) = visit {
+                        visit.download.lane.spend(written);
+                    }
                     machine.take(lan.clock.now(), self.id, written);
                     self.moved.received(written);
                 }

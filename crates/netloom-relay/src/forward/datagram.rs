@@ -22,6 +22,7 @@ use super::peers::LeastRecent;
 use super::{Active, Open, guest};
 use crate::egress::{self, Flow, Moved};
 use crate::lan::LanTask;
+use crate::limit::{Lane, Share};
 
 /// Peers of one forward. Of more the one that was silent longest is forgotten.
 const MAX_PEERS: usize = 4096;
@@ -48,6 +49,10 @@ pub(crate) struct Peer {
     /// When the guest sent last, or was looked for.
     seen: Cell<Instant>,
     moved: Moved,
+    /// What may come and go now by the limits of its address.
+    upload: Lane,
+    download: Lane,
+    _share: Share,
     _held: Open,
 }
 
@@ -100,6 +105,9 @@ impl Serving {
         let known = self.peers.borrow_mut().use_now(&ends).map(Rc::clone);
         let known = known.filter(|peer| !self.has_moved(peer));
         let Some(peer) = known.or_else(|| self.open(ends)) else { return };
+        if !self.active.admits(&peer.upload, datagram.len()) {
+            return;
+        }
         peer.moved.sent(self.lan.machine.borrow_mut().write(self.lan.clock.now(), peer.id, datagram));
     }
 
@@ -131,6 +139,10 @@ impl Serving {
     fn open(&self, ends: Ends) -> Option<Rc<Peer>> {
         let forward = &self.active.forward;
         let guest = self.find(ends)?;
+        let Ok(share) = self.lan.limits.visit(Some(ends.peer.ip())) else {
+            self.active.dropped.update(|count| count + 1);
+            return None;
+        };
         let target = SocketAddr::new(guest, forward.port);
         let source = forward.keep_source.then_some(ends.peer);
         let opened = {
@@ -153,6 +165,9 @@ impl Serving {
             peers: Rc::clone(&self.peers),
             seen: Cell::new(Instant::now()),
             moved: Moved::default(),
+            upload: share.upload(),
+            download: share.download(),
+            _share: share,
             _held: Open::new(&self.active),
         });
         self.lan.flows.borrow_mut().insert(id, Flow::Peer(Rc::clone(&peer)));
@@ -182,6 +197,7 @@ impl Peer {
             let mut machine = lan.machine.borrow_mut();
             let Some(datagram) = machine.peek_datagram(self.id) else { return };
             if let Some(Attached::Udp(socket)) = &*socket
+                && self.active.admits(&self.download, datagram.len())
                 && let Err(error) = send(socket, self.ends, datagram)
             {
                 debug!("{}: {error}", self.ends.peer);

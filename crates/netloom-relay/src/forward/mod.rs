@@ -16,9 +16,11 @@ use std::io;
 use std::rc::Rc;
 
 use tokio::task::{AbortHandle, spawn_local};
+use tokio::time::Instant;
 
 use crate::config::{Forward, ForwardListen};
 use crate::lan::LanTask;
+use crate::limit::Lane;
 pub(crate) use datagram::Peer;
 use listener::Attached;
 pub(crate) use listener::Listener;
@@ -42,6 +44,20 @@ struct Active {
     socket: RefCell<Option<Attached>>,
     open: Cell<usize>,
     total: Cell<u64>,
+    dropped: Cell<u64>,
+}
+
+impl Active {
+    /// Whether a datagram may pass by the limits of whose it is. It cannot wait, so what is too much is dropped.
+    fn admits(&self, lane: &Lane, bytes: usize) -> bool {
+        let admitted = lane.room(Instant::now()).is_ok();
+        if admitted {
+            lane.spend(bytes);
+        } else {
+            self.dropped.update(|count| count + 1);
+        }
+        admitted
+    }
 }
 
 /// One connection or peer, counted while it lasts.
@@ -70,6 +86,8 @@ pub(crate) struct Status {
     pub(crate) open: usize,
     /// Those since it began.
     pub(crate) total: u64,
+    /// Datagrams that the limits of their senders' addresses did not let through.
+    pub(crate) dropped: u64,
 }
 
 /// Why a forward was not added.
@@ -125,6 +143,7 @@ fn start(lan: &Rc<LanTask>, listener: Listener, is_added: bool) -> io::Result<()
         socket: RefCell::new(Some(socket)),
         open: Cell::new(0),
         total: Cell::new(0),
+        dropped: Cell::new(0),
     });
     let (task, served) = (Rc::clone(lan), Rc::clone(&active));
     let accepting = if is_udp {
@@ -160,6 +179,7 @@ pub(crate) fn list(lan: &LanTask) -> Vec<Status> {
         forward: active.forward.clone(),
         open: active.open.get(),
         total: active.total.get(),
+        dropped: active.dropped.get(),
     };
     lan.forwards.0.borrow().values().map(status).collect()
 }

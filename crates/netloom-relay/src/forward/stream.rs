@@ -19,6 +19,7 @@ use super::{Active, Open, guest};
 use crate::config::ForwardGuest;
 use crate::egress::{self, Outside};
 use crate::lan::LanTask;
+use crate::limit::Share;
 use crate::listen;
 use crate::socket::Socket;
 
@@ -27,17 +28,28 @@ const MAX_WAITING: usize = 256;
 /// How long accepting rests when the process has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Who has connected.
+struct Visitor {
+    socket: Socket,
+    peer: Option<SocketAddr>,
+    share: Share,
+}
+
 /// Accepts for as long as it is polled.
 pub(super) async fn serve(lan: Rc<LanTask>, active: Rc<Active>) {
     let waiting = Arc::new(Semaphore::new(MAX_WAITING));
     loop {
         match poll_fn(|context| poll_accept(&active, context)).await {
-            Ok((socket, peer)) => match Arc::clone(&waiting).try_acquire_owned() {
-                Ok(permit) => {
-                    spawn_local(open(Rc::clone(&lan), Rc::clone(&active), socket, peer, permit));
+            Ok((socket, peer)) => {
+                let share = lan.limits.visit(peer.map(|peer| peer.ip()));
+                match (share, Arc::clone(&waiting).try_acquire_owned()) {
+                    (Ok(share), Ok(permit)) => {
+                        let visitor = Visitor { socket, peer, share };
+                        spawn_local(open(Rc::clone(&lan), Rc::clone(&active), visitor, permit));
+                    }
+                    _ => socket.reset_on_drop(),
                 }
-                Err(_) => socket.reset_on_drop(),
-            },
+            }
             Err(error) if listen::is_transient(&error) => {}
             Err(error) => {
                 let forward = &active.forward;
@@ -93,7 +105,7 @@ pub(crate) async fn lead(
 ) -> Result<(), Unreached> {
     let address = guest::wait_for(lan, guest, None).await.ok_or(Unreached::Absent)?;
     let (told, answered) = oneshot::channel();
-    let outside = Outside { socket, told: Some(told), held: None };
+    let outside = Outside { socket, told: Some(told), share: Share::default(), held: None };
     egress::connect_guest(lan, None, SocketAddr::new(address, port), outside).map_err(|_| Unreached::Full)?;
     match answered.await {
         Ok(Ok(())) => Ok(()),
@@ -106,8 +118,7 @@ pub(crate) async fn lead(
 async fn open(
     lan: Rc<LanTask>,
     active: Rc<Active>,
-    socket: Socket,
-    peer: Option<SocketAddr>,
+    Visitor { socket, peer, share }: Visitor,
     _waiting: OwnedSemaphorePermit,
 ) {
     let forward = &active.forward;
@@ -120,7 +131,7 @@ async fn open(
     let guest = SocketAddr::new(address, forward.port);
     debug!("{shown} to guest {guest}, by {forward}");
     let held = Open::new(&active);
-    let outside = Outside { socket, told: None, held: Some(Box::new(held)) };
+    let outside = Outside { socket, told: None, share, held: Some(Box::new(held)) };
     if let Err(error) = egress::connect_guest(&lan, source, guest, outside) {
         warn!("{shown}: cannot connect to guest {guest}: {error}");
     }

@@ -13,7 +13,7 @@ mod headers;
 mod tests;
 
 use std::net::IpAddr;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use http::header::{HeaderValue, RETRY_AFTER, UPGRADE};
 use http::{Method, Request, Response, StatusCode, Version};
@@ -21,11 +21,14 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional_with_sizes;
-use tracing::debug;
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::{debug, info};
 
+use crate::access::Pass;
 use crate::config::{GuestHost, HostSettings};
 use crate::forward::Unreached;
 use crate::lan::LanHandle;
+use crate::limit::Share;
 use crate::listen::gate;
 use crate::listen::page::{self, Body, boxed};
 pub(crate) use connection::Kept;
@@ -45,6 +48,26 @@ pub(crate) struct Hosts(RwLock<HostSettings>);
 pub(crate) struct Client {
     pub(crate) address: IpAddr,
     pub(crate) is_tls: bool,
+}
+
+/// What a client is here by, for as long as its connection lasts, upgraded or not.
+#[derive(Clone, Debug)]
+pub(crate) struct Stay {
+    /// By what token, where tokens are asked for.
+    pub(crate) pass: Option<Pass>,
+    pub(crate) _share: Share,
+    pub(crate) _permit: Arc<OwnedSemaphorePermit>,
+}
+
+impl Stay {
+    /// Waits until its token no longer leads to a LAN; answers the token's name.
+    async fn end(&mut self, lan: &str) -> String {
+        let Some(pass) = &mut self.pass else { return std::future::pending().await };
+        while pass.rules().is_some_and(|rules| rules.lan(Some(lan)).is_some()) {
+            pass.changed().await;
+        }
+        pass.name().to_owned()
+    }
 }
 
 impl Hosts {
@@ -74,12 +97,13 @@ pub(crate) async fn answer(
     guest: &GuestHost,
     request: Request<Incoming>,
     client: Client,
+    stay: Stay,
     kept: &Kept,
 ) -> Response<Body> {
     if request.method() == Method::CONNECT {
         return boxed(page::method_not_allowed());
     }
-    match forward(lan, guest, request, client, kept).await {
+    match forward(lan, guest, request, client, stay, kept).await {
         Ok(answer) => answer,
         Err(error) => {
             debug!("{}: guest {} on LAN {}: {error}", client.address, guest.guest, guest.lan);
@@ -106,6 +130,7 @@ async fn forward(
     guest: &GuestHost,
     mut request: Request<Incoming>,
     client: Client,
+    stay: Stay,
     kept: &Kept,
 ) -> Result<Response<Body>, NoAnswer> {
     let protocol = headers::upgrade(request.headers());
@@ -116,7 +141,7 @@ async fn forward(
     let protocol = answer.headers().get(UPGRADE).cloned();
     if let (Some(ours), true) = (ours, switched) {
         let theirs = hyper::upgrade::on(&mut answer);
-        tokio::spawn(join(ours, theirs));
+        tokio::spawn(join(ours, theirs, lan.name().to_owned(), client, stay));
     } else if switched {
         return Err(NoAnswer::Broken("it upgrades a connection that was not asked to be".to_owned()));
     }
@@ -126,17 +151,19 @@ async fn forward(
     Ok(boxed(answer))
 }
 
-/// Carries what both ends of an upgraded connection say, until both have ended.
-async fn join(ours: OnUpgrade, theirs: OnUpgrade) {
-    match tokio::try_join!(ours, theirs) {
-        Ok((ours, theirs)) => {
-            let (mut ours, mut theirs) = (TokioIo::new(ours), TokioIo::new(theirs));
-            let carried =
-                copy_bidirectional_with_sizes(&mut ours, &mut theirs, UPGRADED_BYTES, UPGRADED_BYTES).await;
+/// Carries what both ends of an upgraded connection say, until both have ended or the client may no longer be here.
+async fn join(ours: OnUpgrade, theirs: OnUpgrade, lan: String, client: Client, mut stay: Stay) {
+    let (ours, theirs) = match tokio::try_join!(ours, theirs) {
+        Ok(both) => both,
+        Err(error) => return debug!("a connection was not upgraded: {error}"),
+    };
+    let (mut ours, mut theirs) = (TokioIo::new(ours), TokioIo::new(theirs));
+    tokio::select! {
+        carried = copy_bidirectional_with_sizes(&mut ours, &mut theirs, UPGRADED_BYTES, UPGRADED_BYTES) => {
             if let Err(error) = carried {
                 debug!("an upgraded connection ended: {error}");
             }
         }
-        Err(error) => debug!("a connection was not upgraded: {error}"),
+        token = stay.end(&lan) => info!("{}: token {token} no longer leads to LAN {lan}", client.address),
     }
 }

@@ -19,8 +19,9 @@ use super::keepalive::{Due, Keepalive};
 use super::resume::Origin;
 use super::{Encapsulation, LanTask, NewClient};
 use crate::cli::{Cli, Command};
-use crate::config::Config;
+use crate::config::{Config, LimitSettings};
 use crate::egress::Egress;
+use crate::limit::Limits;
 use crate::socket::Detached;
 
 const MASK: [u8; 4] = [1, 2, 3, 4];
@@ -77,7 +78,8 @@ async fn serve(manners: Manners, pings: usize) -> (Vec<u64>, Option<u64>) {
     };
     assert!(arrivals.send(new).is_ok(), "the LAN listens");
     let (_questions, asked) = mpsc::unbounded_channel();
-    spawn_local(Rc::new(LanTask::new(settings, egress, [7; 32])).run(receiver, asked, stop));
+    let limits = Arc::new(Limits::new(&LimitSettings::new(false)));
+    spawn_local(Rc::new(LanTask::new(settings, egress, limits, [7; 32])).run(receiver, asked, stop));
 
     let began = Instant::now();
     let mut decoder = Decoder::new(Role::Client, 1500);

@@ -38,7 +38,7 @@ use crate::config::LanSettings;
 use crate::control::Names;
 use crate::egress::{self, Dialer, Flow, LanEgress, ping::Complaint};
 use crate::forward::{self, Forwards};
-use crate::limit::Share;
+use crate::limit::{Limits, Share};
 use crate::random;
 use crate::relay::all_left;
 use crate::socket::Detached;
@@ -82,6 +82,7 @@ pub(crate) struct NewClient {
 pub(crate) fn spawn(
     settings: LanSettings,
     egress: LanEgress,
+    limits: Arc<Limits>,
     forwards: Vec<forward::Listener>,
     taps: Vec<Tap>,
     stop: watch::Receiver<bool>,
@@ -99,7 +100,7 @@ pub(crate) fn spawn(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let thread = std::thread::Builder::new().name(format!("lan {}", settings.name)).spawn(move || {
         LocalSet::new().block_on(&runtime, async move {
-            let task = Rc::new(LanTask::new(settings, egress, seed));
+            let task = Rc::new(LanTask::new(settings, egress, limits, seed));
             for listener in forwards {
                 forward::serve(&task, listener);
             }
@@ -121,6 +122,7 @@ pub(crate) struct LanTask {
     /// Bytes just read from a socket, never kept across an await.
     pub(crate) scratch: RefCell<Box<[u8]>>,
     pub(crate) egress: LanEgress,
+    pub(crate) limits: Arc<Limits>,
     pub(crate) ping_complaint: Complaint,
     pub(crate) forwards: Forwards,
     pub(crate) captures: Captures,
@@ -143,7 +145,7 @@ pub(crate) struct LanTask {
 }
 
 impl LanTask {
-    fn new(settings: LanSettings, egress: LanEgress, seed: [u8; 32]) -> Self {
+    fn new(settings: LanSettings, egress: LanEgress, limits: Arc<Limits>, seed: [u8; 32]) -> Self {
         let mut machine = Lan::new(machine::config(&settings, egress.dialer.terms().policy.clone()), seed);
         let clock = Clock::start();
         machine.set_wall_clock(clock.now(), unix_us());
@@ -151,6 +153,7 @@ impl LanTask {
         let names = Names::new(machine.dns_records().to_vec());
         Self {
             egress,
+            limits,
             ping_complaint: Complaint::default(),
             forwards: Forwards::default(),
             settings: RefCell::new(Rc::new(settings)),
@@ -209,7 +212,7 @@ impl LanTask {
         let peer = new.peer.clone();
         let config = machine::port(&self.settings());
         let port = self.machine.borrow_mut().open_port(config);
-        self.machine.borrow_mut().limit_broadcast(port, new.share.broadcast_frames_per_s);
+        self.machine.borrow_mut().limit_broadcast(port, self.limits.broadcast_frames_per_s());
         match Client::new(new, port) {
             Ok((client, read)) => {
                 let client = Rc::new(client);

@@ -58,6 +58,15 @@ impl LanTask {
         self.drain();
         failed
     }
+
+    /// Goes by the limits as they are now, for guests who are there, too, and for those who are away.
+    pub(crate) fn heed_limits(&self) {
+        let frames_per_s = self.limits.broadcast_frames_per_s();
+        let mut machine = self.machine.borrow_mut();
+        for port in self.clients.borrow().keys().chain(self.aways.borrow().ports()) {
+            machine.limit_broadcast(*port, frames_per_s);
+        }
+    }
 }
 
 /// What is only in the one, and what is only in the other.

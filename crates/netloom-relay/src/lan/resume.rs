@@ -90,6 +90,10 @@ pub(super) struct Aways {
 }
 
 impl Aways {
+    pub(super) fn ports(&self) -> impl Iterator<Item = &PortId> {
+        self.ports.keys()
+    }
+
     /// The port that has to give way for one more of this origin.
     fn surplus(&self, origin: &Origin) -> Option<PortId> {
         let alike = |away: &&Away| away.origin.network() == origin.network();
@@ -289,6 +293,7 @@ impl LanTask {
         members.remove(&from);
         members.insert(to, Rc::clone(member));
         clients.insert(to, client);
+        machine.path_restored(self.clock.now(), to);
     }
 }
 

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::party::{Flux, Party};
 use super::rate::{instant_of, ns_of};
@@ -96,5 +96,13 @@ impl Account {
         let credit = credit.saturating_add_unsigned(bytes);
         self.credit_bytes.set(credit);
         Ok(usize::try_from(credit).unwrap_or(usize::MAX))
+    }
+}
+
+/// Waits until an instant, or for ever.
+pub(crate) async fn reach(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

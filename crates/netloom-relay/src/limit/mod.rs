@@ -32,7 +32,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::config::{LimitSettings, Scope};
-pub(crate) use lane::Lane;
+pub(crate) use lane::{Lane, reach};
 pub(crate) use paced::{Paced, Pacing};
 use party::{Bounds, Count, Flux, Party};
 use rate::ns_of;
@@ -119,8 +119,8 @@ impl Limits {
     }
 
     /// Broadcast and multicast frames that a guest's port may send per second; 0 is no limit.
-    pub(crate) fn broadcast_frames_per_s(&self) -> u64 {
-        self.broadcast_frames_per_s.load(Ordering::Relaxed)
+    pub(crate) fn broadcast_frames_per_s(&self) -> u32 {
+        u32::try_from(self.broadcast_frames_per_s.load(Ordering::Relaxed)).unwrap_or(u32::MAX)
     }
 
     /// Whether a connection from there is a proxy's, whose requests say who is behind it.
@@ -149,11 +149,18 @@ impl Limits {
 
     /// A connection that has no address: a unix socket's.
     pub(crate) fn local(&self) -> Share {
-        let broadcast_frames_per_s = u32::try_from(self.broadcast_frames_per_s()).unwrap_or(u32::MAX);
-        Share {
-            parties: vec![Party::new("client", &self.client)],
-            connections: Vec::new(),
-            broadcast_frames_per_s,
+        Share { parties: vec![Party::new("client", &self.client)], connections: Vec::new() }
+    }
+
+    /// A connection comes from an address to a port of this host that leads to a guest: it is no client of ours, and what its address has goes
+    /// for it alone. A proxy's is everybody's, and no unix socket is a stranger's: both have no limits.
+    ///
+    /// # Errors
+    /// Why it is one too many.
+    pub(crate) fn visit(&self, address: Option<IpAddr>) -> Result<Share, Refused> {
+        match address.filter(|address| !self.is_proxy(*address)) {
+            Some(address) => Share::default().join(self.of_address(address), &address),
+            None => Ok(Share::default()),
         }
     }
 

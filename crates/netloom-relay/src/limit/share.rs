@@ -13,8 +13,6 @@ pub(crate) struct Share {
     /// The client's own first.
     pub(super) parties: Vec<Arc<Party>>,
     pub(super) connections: Vec<Arc<Permit>>,
-    /// Broadcast and multicast frames that a guest's port may send per second; 0 is no limit.
-    pub(crate) broadcast_frames_per_s: u32,
 }
 
 /// One flow or stream, or one dial, given back when dropped.
@@ -89,6 +87,11 @@ impl Share {
             permits.push(party.wait(Count::Dials).await);
         }
         Held(permits)
+    }
+
+    /// Whether it holds nothing and is under no limits.
+    pub(crate) fn is_free(&self) -> bool {
+        self.parties.is_empty()
     }
 
     /// What comes from the client.

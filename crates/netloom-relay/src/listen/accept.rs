@@ -106,7 +106,8 @@ impl Entrance {
 
     /// Room for one more connection; that there is none is logged once.
     pub(super) fn permit(&self, peer: &impl Display) -> Option<Arc<OwnedSemaphorePermit>> {
-        let permit = Arc::clone(&self.connections).try_acquire_owned().ok();
+        let connections = if self.is_stopping() { &self.late_connections } else { &self.connections };
+        let permit = Arc::clone(connections).try_acquire_owned().ok();
         if permit.is_none() && !self.full_logged.swap(true, Ordering::Relaxed) {
             warn!("refused {peer}: as many connections are open as max_connections allows");
         }

@@ -53,7 +53,9 @@ impl Visitor {
         // By version 2 a request does not wait for the one before it.
         let own = hosts::Kept::default();
         let kept = if request.version() == Version::HTTP_2 { &own } else { &self.kept };
-        hosts::answer(&lan, &guest, request, client, kept).await
+        let Caller { pass, share, permit, .. } = caller;
+        let stay = hosts::Stay { pass, _share: share, _permit: permit };
+        hosts::answer(&lan, &guest, request, client, stay, kept).await
     }
 
     fn judge_guest(&self, host: &str, guest: &GuestHost, headers: &HeaderMap) -> Result<(), Refusal> {

@@ -23,7 +23,7 @@ mod visitor;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::access::{Access, Pass};
@@ -67,6 +67,9 @@ pub(crate) struct Entrance {
     courtesy: Courtesy,
     connections: Arc<Semaphore>,
     max_connections: usize,
+    /// The connections that there may be beside those once the relay stops, to be told so.
+    late_connections: Arc<Semaphore>,
+    stopping: watch::Sender<bool>,
     full_logged: AtomicBool,
     tls: RwLock<Option<TlsAcceptor>>,
     control: Arc<Control>,
@@ -108,6 +111,8 @@ impl Entrance {
             courtesy: Courtesy::default(),
             connections: lasting.connections,
             max_connections: config.max_connections,
+            late_connections: Arc::new(Semaphore::new(config.max_connections)),
+            stopping: watch::Sender::new(false),
             full_logged: AtomicBool::new(false),
             tls: RwLock::new(tls),
             control: lasting.control,
@@ -136,7 +141,16 @@ impl Entrance {
         *self.tls.write().unwrap_or_else(PoisonError::into_inner) = Some(tls);
     }
 
-    /// Waits until nobody is connected any more.
+    /// Tells whoever asks for anything from now on that the relay stops. Those who are connected stay.
+    pub(crate) fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Waits until nobody is connected any more who was before the relay began to stop.
     pub(crate) async fn emptied(&self) {
         let all = u32::try_from(self.max_connections).unwrap_or(u32::MAX);
         drop(self.connections.acquire_many(all).await);

@@ -3,6 +3,7 @@
 //! Bounds what a client makes us hold: a head has 10 s and 16 KiB, and what was sent and not yet read is limited by connection.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::time::Duration;
 
 use http::header::HOST;
@@ -12,6 +13,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 
 use super::page::Body;
 
@@ -35,13 +37,14 @@ const MAX_SEND_BYTES: usize = 128 * 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Serves until the connection ends or is upgraded.
+/// Serves until the connection ends or is upgraded; once the relay stops, until what is under way is answered.
 ///
 /// # Errors
 /// What was wrong with it.
 pub(super) async fn serve<S, F>(
     stream: S,
     is_http2: bool,
+    mut stopping: watch::Receiver<bool>,
     respond: impl Fn(Request<Incoming>) -> F + Send + 'static,
 ) -> hyper::Result<()>
 where
@@ -54,8 +57,16 @@ where
         let answer = respond(request);
         async { Ok::<_, Infallible>(answer.await) }
     });
+    // Who comes later is told so in an answer.
+    let is_late = *stopping.borrow();
+    let stopped = async {
+        let is_known = !is_late && stopping.wait_for(|stopping| *stopping).await.is_ok();
+        if !is_known {
+            std::future::pending::<()>().await;
+        }
+    };
     if is_http2 {
-        return http2::Builder::new(TokioExecutor::new())
+        let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_header_list_size(MAX_HEAD_BYTES.into())
             .max_concurrent_streams(MAX_STREAMS)
@@ -64,18 +75,28 @@ where
             .max_send_buf_size(MAX_SEND_BYTES)
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT)
-            .serve_connection(stream, service)
-            .await;
+            .serve_connection(stream, service);
+        let mut connection = pin!(connection);
+        tokio::select! {
+            ended = connection.as_mut() => return ended,
+            () = stopped => connection.as_mut().graceful_shutdown(),
+        }
+        return connection.await;
     }
-    http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_header_size(MAX_HEAD_BYTES.into())
         .max_buf_size(MAX_READ_BYTES)
         .max_headers(MAX_HEADERS)
         .serve_connection(stream, service)
-        .with_upgrades()
-        .await
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        () = stopped => connection.as_mut().graceful_shutdown(),
+    }
+    connection.await
 }
 
 /// Version 2 names the host in the URL alone (RFC 9113 section 8.3.1).

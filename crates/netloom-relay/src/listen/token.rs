@@ -66,17 +66,22 @@ pub(super) fn take<B>(request: &mut Request<B>, whose: Whose) -> Option<Shown> {
     if bearers.contains(&text) {
         headers.remove(AUTHORIZATION);
     }
-    // A page below a token has it in its own address.
-    if headers.get(REFERER).is_some_and(|referer| contains(referer.as_bytes(), text.as_bytes())) {
-        headers.remove(REFERER);
-    }
+    hide_referer(headers, &text);
     Some(Shown { secret: Secret::given(&text), is_in_url })
 }
 
 /// The token that a browser keeps for a host name of a guest: [`keep`] gave it.
-pub(super) fn kept(headers: &HeaderMap) -> Option<Shown> {
-    let text = header::cookie(headers, KEPT).find(|text| secret::has_form(text))?;
-    Some(Shown { secret: Secret::given(text), is_in_url: false })
+pub(super) fn kept(headers: &mut HeaderMap) -> Option<Shown> {
+    let text = header::cookie(headers, KEPT).find(|text| secret::has_form(text))?.to_owned();
+    hide_referer(headers, &text);
+    Some(Shown { secret: Secret::given(&text), is_in_url: false })
+}
+
+/// A page below a token has it in its own address.
+fn hide_referer(headers: &mut HeaderMap, text: &str) {
+    if headers.get(REFERER).is_some_and(|referer| contains(referer.as_bytes(), text.as_bytes())) {
+        headers.remove(REFERER);
+    }
 }
 
 /// Has a browser keep a token for a host name, and go on without it in the URL: what a guest's pages name has none either.

@@ -67,11 +67,12 @@ impl Visitor {
         let (peer, is_http2) = (self.peer, stream.is_http2());
         let handle = stream.handle();
         let paced = Paced::new(stream, self.pacing.clone());
+        let stopping = self.entrance.stopping.subscribe();
         let respond = move |request| {
             let (visitor, handle) = (Arc::clone(&self), handle.clone());
             async move { visitor.respond(request, handle).await }
         };
-        if let Err(error) = requests::serve(paced, is_http2, respond).await {
+        if let Err(error) = requests::serve(paced, is_http2, stopping, respond).await {
             debug!("{peer}: {error}");
         }
     }
@@ -83,14 +84,19 @@ impl Visitor {
             Err(answer) => return boxed(*answer),
         };
         let named = self.named(&request);
+        // A guest may have the same paths on its own host.
+        let is_control = named.is_none()
+            && Control::is_path(request.uri().path())
+            && !request.headers().contains_key(UPGRADE);
+        if self.entrance.is_stopping() && !is_control {
+            return boxed(page::busy("the relay is stopping\n"));
+        }
         if let Some(port) = self.redirect_to {
             let host = named.as_ref().map(|named| named.host.as_str());
             let answer = redirect::answer(&self.entrance.gate, &request, host, port);
             return boxed(answer.unwrap_or_else(|refusal| self.refuse(&refusal, &caller)));
         }
-        let is_control = Control::is_path(request.uri().path()) && !request.headers().contains_key(UPGRADE);
-        // A guest may have the same paths on its own host.
-        if is_control && named.is_none() {
+        if is_control {
             return match self.entrance.gate.check(request.uri(), request.headers(), self.local) {
                 Ok(()) => self.entrance.control.answer(Door::Listener, request).await,
                 Err(refusal) => boxed(self.refuse(&refusal, &caller)),
@@ -100,7 +106,7 @@ impl Visitor {
             (None, _) => token::take(&mut request, Whose::Ours),
             (Some(_), Some(_)) => {
                 let shown = token::take(&mut request, Whose::Guests);
-                shown.or_else(|| token::kept(request.headers()))
+                shown.or_else(|| token::kept(request.headers_mut()))
             }
             // All that comes is the guest's.
             (Some(_), None) => None,

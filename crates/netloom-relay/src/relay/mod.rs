@@ -8,6 +8,7 @@ mod start;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -96,25 +97,29 @@ async fn serve(
         }
     };
     info!("stopping; a second signal stops at once");
-    for task in running.accepting.drain(..) {
-        task.abort();
-        // Its listener is closed, and the file of a unix socket gone, once it has ended.
-        drop(task.await);
-    }
+    running.refuse_clients().await;
+    let entrance = Arc::clone(&running.entrance);
     let grace = Duration::from_secs(config.drain_timeout_s.into());
-    tokio::select! {
-        _ = timeout(grace, running.entrance.emptied()) => {}
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let emptied = timeout(grace, entrance.emptied());
+    tokio::pin!(emptied);
+    loop {
+        tokio::select! {
+            _ = &mut emptied => break,
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            // It is told that the relay stops.
+            Some(request) = running.reloads.recv() => drop(request),
+        }
     }
     running.egress.log_refusals();
-    running.stop();
+    running.stop().await;
     tokio::select! {
         () = running.stopped() => {}
         () = sleep(STOP_TIMEOUT * 2) => warn!("a LAN or the Wisp server did not end in time"),
         _ = terminate.recv() => return Ok(outcome),
         _ = interrupt.recv() => return Ok(outcome),
     }
+    running.close().await;
     if running.has_panicked() {
         warn!("a thread panicked");
     }

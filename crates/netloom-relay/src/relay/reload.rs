@@ -85,6 +85,10 @@ pub(super) async fn apply(
     }
     if new.limits != config.limits {
         running.limits.apply(&new.limits);
+        for lan in &running.lans {
+            // A LAN that has stopped has nobody to limit.
+            _ = lan.handle.ask(|lan| lan.heed_limits()).await;
+        }
         done.changed("limits");
     }
     let is_egress_new = new.egress != config.egress;
@@ -98,8 +102,9 @@ pub(super) async fn apply(
         }
     }
     change_lans(running, &mut config.lans, &new.lans, is_egress_new, &mut done).await;
-    let Config { log, drain_timeout_s, public_names, origins, hosts, limits, egress, .. } = new;
+    let Config { log, drain_timeout_s, is_local, public_names, origins, hosts, limits, egress, .. } = new;
     config.log = log;
+    config.is_local = is_local;
     config.public_names = public_names;
     config.origins = origins;
     config.hosts = hosts;
@@ -156,7 +161,7 @@ async fn change_lans(
 
 fn start(running: &Running, settings: &LanSettings) -> anyhow::Result<Lan> {
     let forwards = bind::forwards(settings)?;
-    Lan::start(settings, &running.egress, forwards, bind::taps(settings)?)
+    Lan::start(settings, &running.egress, &running.limits, forwards, bind::taps(settings)?)
 }
 
 /// What a LAN goes by: what is wanted, but for what takes a restart.

@@ -26,8 +26,12 @@ pub(super) struct Running {
     pub(super) egress: Egress,
     pub(super) entrance: Arc<Entrance>,
     pub(super) limits: Arc<Limits>,
-    /// Tasks that accept connections.
-    pub(super) accepting: Vec<tokio::task::JoinHandle<()>>,
+    /// Tasks that accept connections, which speak HTTP.
+    listening: Vec<tokio::task::JoinHandle<()>>,
+    /// Those for QEMU itself.
+    listening_for_qemu: Vec<tokio::task::JoinHandle<()>>,
+    /// That of the control socket.
+    listening_for_control: Vec<tokio::task::JoinHandle<()>>,
     wisp: Option<Threads>,
     control: Arc<Control>,
     /// Stops the control socket, whose connections hold the other end.
@@ -60,7 +64,7 @@ impl Running {
         let limits = Arc::new(Limits::new(&config.limits));
         let mut lans: Vec<Lan> = Vec::new();
         for ((settings, forwards), taps) in config.lans.iter().zip(bound.forwards).zip(bound.taps) {
-            lans.push(Lan::start(settings, &egress, forwards, taps)?);
+            lans.push(Lan::start(settings, &egress, &limits, forwards, taps)?);
         }
         let (mut wisp, mut wisp_handle) = (None, None);
         if let Some(settings) = &config.wisp {
@@ -80,27 +84,43 @@ impl Running {
             connections: Occupancy { free: Arc::clone(&connections), most: config.max_connections },
             wisp: wisp_handle.as_ref().map(WispHandle::occupancy),
         };
-        let is_private = bound.addresses.listen.iter().all(|(address, _)| address.ip().is_loopback());
-        let (control, reloads) = Control::new(&config.control, view.clone(), is_private);
+        let (control, reloads) = Control::new(&config.control, view.clone(), config.is_local);
         let control = Arc::new(control);
         let lasting = Lasting { connections, limits: Arc::clone(&limits), control: Arc::clone(&control) };
         let https_port = bound.addresses.https_port();
         let streams = egress.streams();
         let entrance = Entrance::new(config, handles, wisp_handle, tls, https_port, &streams, lasting)?;
         let entrance = Arc::new(entrance);
-        let mut accepting = Vec::new();
+        let mut listening_for_control = Vec::new();
         let control_socket = bound.control.map(|socket| {
             let (stop, stopped) = watch::channel(false);
-            accepting.push(tokio::spawn(socket.serve(Arc::clone(&control), stopped)));
+            listening_for_control.push(tokio::spawn(socket.serve(Arc::clone(&control), stopped)));
             Threads { stop, threads: Vec::new() }
         });
-        for (listener, scheme) in bound.listeners {
-            accepting.push(tokio::spawn(Arc::clone(&entrance).accept(listener, scheme)));
-        }
-        for listener in bound.qemu {
-            accepting.push(tokio::spawn(Arc::clone(&entrance).accept_qemu(listener)));
-        }
-        Ok(Self { lans, egress, entrance, limits, accepting, wisp, control, control_socket, view, reloads })
+        let accept = |(listener, scheme)| tokio::spawn(Arc::clone(&entrance).accept(listener, scheme));
+        let listening = bound.listeners.into_iter().map(accept).collect();
+        let accept_qemu = |listener| tokio::spawn(Arc::clone(&entrance).accept_qemu(listener));
+        let listening_for_qemu = bound.qemu.into_iter().map(accept_qemu).collect();
+        Ok(Self {
+            lans,
+            egress,
+            entrance,
+            limits,
+            listening,
+            listening_for_qemu,
+            listening_for_control,
+            wisp,
+            control,
+            control_socket,
+            view,
+            reloads,
+        })
+    }
+
+    /// Takes no new clients from now on: who speaks HTTP is told so, QEMU finds nobody.
+    pub(super) async fn refuse_clients(&mut self) {
+        self.entrance.stop();
+        end(&mut self.listening_for_qemu).await;
     }
 
     /// Has the control API tell of the LANs that there are now.
@@ -109,12 +129,18 @@ impl Running {
         self.control.set_view(View { lans, ..self.view.clone() });
     }
 
-    /// Tells guests and clients to go.
-    pub(super) fn stop(&self) {
+    /// Tells guests and clients to go, and hears no more of operators.
+    pub(super) async fn stop(&mut self) {
+        end(&mut self.listening_for_control).await;
         for threads in self.lans.iter().map(|lan| &lan.threads).chain(&self.wisp).chain(&self.control_socket)
         {
             threads.stop.send_replace(true);
         }
+    }
+
+    /// Closes what is left of the listeners.
+    pub(super) async fn close(&mut self) {
+        end(&mut self.listening).await;
     }
 
     /// Waits until all threads have ended.
@@ -133,16 +159,27 @@ impl Running {
     }
 }
 
+/// Ends tasks that listen. A listener is closed, and the file of a unix socket gone, once its task has ended.
+async fn end(listening: &mut Vec<tokio::task::JoinHandle<()>>) {
+    for task in listening.drain(..) {
+        task.abort();
+        // It says that it was ended.
+        drop(task.await);
+    }
+}
+
 impl Lan {
     /// Starts a LAN's thread. `forwards` lead to its guests, `taps` are joined to it.
     pub(super) fn start(
         settings: &LanSettings,
         egress: &Egress,
+        limits: &Arc<Limits>,
         forwards: Vec<forward::Listener>,
         taps: Vec<Tap>,
     ) -> anyhow::Result<Self> {
         let (stop, stopped) = watch::channel(false);
-        let (handle, thread) = lan::spawn(settings.clone(), egress.lan(settings), forwards, taps, stopped)
+        let (egress, limits) = (egress.lan(settings), Arc::clone(limits));
+        let (handle, thread) = lan::spawn(settings.clone(), egress, limits, forwards, taps, stopped)
             .with_context(|| format!("cannot start LAN {}", settings.name))?;
         Ok(Self { handle, threads: Threads { stop, threads: vec![thread] } })
     }

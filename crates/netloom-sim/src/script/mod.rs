@@ -103,6 +103,8 @@ enum Call {
     /// The port is not polled until `Drain`.
     Hold,
     Drain,
+    /// The guest is reached again.
+    Restored,
 }
 
 #[derive(Clone, Debug)]

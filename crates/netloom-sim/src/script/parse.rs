@@ -17,7 +17,7 @@ use crate::packet::flag;
 /// - `! open | established | data n | fin | writable | reset REASON | closed`: must be told. `data` need not be expected.
 /// - `connect PORT`, `accept`, `accept_early`, `refuse WHY`, `write n [takes m]`, `take n`, `fin`, `close`, `reset`: is called.
 /// - `carry n`: at least so many bytes go each way and are acknowledged; positions count anew from there. Such a script is run once.
-/// - `hold`, `drain`: frames are not asked for; are asked for again.
+/// - `hold`, `drain`: frames are not asked for; are asked for again. `restored`: the guest is reached again after a time when it was not.
 /// - `room n`, `readable n`, `flows n`, `dropped NAME n`: must be so.
 /// - `pass`: nothing happens.
 /// - `with PORT [ADDRESS:PORT]`: what follows is about this connection of the guest, whose address may be left out once it is known.
@@ -126,6 +126,7 @@ fn act(rest: &str) -> Result<Act, String> {
         "carry" => call(Call::Carry(number(tail)?)),
         "hold" => call(Call::Hold),
         "drain" => call(Call::Drain),
+        "restored" => call(Call::Restored),
         "take" => call(Call::Take(number(tail)?)),
         "write" => {
             let (n, taken) = tail.split_once(" takes ").unwrap_or((tail, tail));

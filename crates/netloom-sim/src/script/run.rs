@@ -368,6 +368,10 @@ impl Stage {
                 self.hold = matches!(call, Call::Hold);
                 return Ok(());
             }
+            Call::Restored => {
+                self.lan.path_restored(now, self.port);
+                return Ok(());
+            }
             _ => {}
         }
         let Some(flow) = self.conversation(self.current).flow else { return Err("there is no flow".into()) };
@@ -397,7 +401,7 @@ impl Stage {
             Call::Close => self.lan.close(now, flow),
             Call::Reset => self.lan.reset(flow),
             Call::Carry(bytes) => return self.carry(flow, bytes),
-            Call::Connect(_) | Call::Hold | Call::Drain => {}
+            Call::Connect(_) | Call::Hold | Call::Drain | Call::Restored => {}
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use super::resume::{Claim, Origin};
 use super::{LanTask, Member, NewClient, READS_PER_TURN};
 use crate::access::{self, Pass};
 use crate::egress::Dialer;
-use crate::limit::{Lane, Share};
+use crate::limit::{Lane, Share, reach};
 use crate::socket::Socket;
 
 /// How long the other end has to answer a close.
@@ -397,13 +397,5 @@ impl Client {
             State::Gone(_) => {}
         }
         self.wake.notify_one();
-    }
-}
-
-/// Waits until an instant, or for ever.
-async fn reach(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }
