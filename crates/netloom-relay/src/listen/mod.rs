@@ -6,9 +6,11 @@
 //! ```
 
 mod accept;
+mod admitted;
 mod connection;
 pub(crate) mod gate;
 mod guest_host;
+mod held;
 mod limits;
 pub(crate) mod page;
 mod qemu;
@@ -26,7 +28,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
-use crate::access::{Access, Pass};
+use crate::access::Access;
 use crate::config::{Config, HostSettings, Root};
 use crate::control::Control;
 use crate::cors::Cors;
@@ -36,6 +38,7 @@ use crate::lan::LanHandle;
 use crate::limit::Limits;
 use crate::wisp::WispHandle;
 pub(crate) use accept::{Scheme, bind, is_transient};
+use admitted::Admitted;
 use gate::Gate;
 use limits::Courtesy;
 use page::Unauthorized;
@@ -172,9 +175,10 @@ impl Entrance {
     }
 
     /// What who showed this may do, where tokens are asked for.
-    fn authorize(&self, shown: Option<&Shown>) -> Result<Option<Pass>, Unauthorized> {
+    fn authorize(&self, shown: Option<&Shown>) -> Result<Option<Admitted>, Unauthorized> {
         let Some(access) = &self.access else { return Ok(None) };
         let shown = shown.ok_or(Unauthorized::Missing)?;
-        access.check(&shown.secret).map(Some).ok_or(Unauthorized::Unknown)
+        let pass = access.check(&shown.secret).ok_or(Unauthorized::Unknown)?;
+        Admitted::by(pass).map(Some)
     }
 }

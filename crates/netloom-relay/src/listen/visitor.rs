@@ -10,9 +10,11 @@ use hyper::body::Incoming;
 use tracing::debug;
 
 use super::Entrance;
+use super::admitted::Admitted;
 use super::connection::Connection;
 use super::gate::Refusal;
 use super::guest_host::Named;
+use super::held::hold;
 use super::limits::{Caller, Standing};
 use super::page::{self, Answer, Body, Unauthorized, boxed};
 use super::redirect;
@@ -20,11 +22,10 @@ use super::requests;
 use super::route::{self, Route};
 use super::token::{self, Shown, Whose};
 use super::upgrade::Handshake;
-use crate::access::Pass;
 use crate::conduit::Handle;
 use crate::config::Root;
 use crate::control::{Control, Door};
-use crate::cors::Call;
+use crate::cors::{self, Call, Cors};
 use crate::doh;
 use crate::hosts;
 use crate::limit::{Paced, Pacing};
@@ -98,7 +99,7 @@ impl Visitor {
         }
         if is_control {
             return match self.entrance.gate.check(request.uri(), request.headers(), self.local) {
-                Ok(()) => self.entrance.control.answer(Door::Listener, request).await,
+                Ok(()) => hold(self.entrance.control.answer(Door::Listener, request).await, caller.stake()),
                 Err(refusal) => boxed(self.refuse(&refusal, &caller)),
             };
         }
@@ -120,7 +121,7 @@ impl Visitor {
         answer
     }
 
-    /// Answers what takes its time, and leaves the rest to [`Self::answer`].
+    /// Answers a caller once it is known by its token.
     async fn respond_to(
         &self,
         mut request: Request<Incoming>,
@@ -129,10 +130,11 @@ impl Visitor {
         shown: Option<Shown>,
         handle: Option<Handle>,
     ) -> Response<Body> {
-        let Entrance { gate, cors, dns, root, .. } = &*self.entrance;
+        let Entrance { cors, root, .. } = &*self.entrance;
         let call = cors.as_ref().and_then(|cors| Some((cors, Call::of(&request, *root == Root::Cors)?)));
         match self.entrance.authorize(shown.as_ref()) {
-            Ok(pass) => caller.pass = pass,
+            Ok(Some(Admitted { pass, rules })) => (caller.pass, caller.rules) = (Some(pass), rules),
+            Ok(None) => {}
             Err(Unauthorized::Missing) if named.is_none() && token::is_free(&request, call.is_none()) => {}
             Err(refusal) => return boxed(page::unauthorized(refusal)),
         }
@@ -143,6 +145,21 @@ impl Visitor {
         if let Some(handle) = handle.filter(|_| self.pacing.is_free()) {
             request.extensions_mut().insert(handle);
         }
+        // Until all of the answer is out, or nobody wants it any more.
+        let stake = caller.stake();
+        hold(self.route(request, caller, named, shown, call).await, stake)
+    }
+
+    /// Answers what takes its time, and leaves the rest to [`Self::answer`].
+    async fn route(
+        &self,
+        request: Request<Incoming>,
+        caller: Caller,
+        named: Option<Named>,
+        shown: Option<Shown>,
+        call: Option<(&Cors, Call)>,
+    ) -> Response<Body> {
+        let Entrance { gate, dns, .. } = &*self.entrance;
         if let Some(named) = named {
             if let Some(shown) = shown.filter(|shown| shown.is_in_url && token::is_page(&request)) {
                 return boxed(token::keep(&shown, &request, self.is_tls));
@@ -154,18 +171,18 @@ impl Visitor {
             return match gate.check_host(request.uri(), request.headers()) {
                 Ok(_) => {
                     let call = call.below(&shown.as_ref().map_or_else(Cow::default, Shown::prefix));
-                    let pass = caller.pass.as_ref();
-                    boxed(cors.answer(call, request, caller.address, pass, self.is_tls).await)
+                    let token = caller
+                        .pass
+                        .as_ref()
+                        .map(|pass| cors::Token { name: pass.name(), rules: &caller.rules });
+                    boxed(cors.answer(call, request, caller.address, token, self.is_tls).await)
                 }
                 Err(refusal) => boxed(self.refuse(&refusal, &caller)),
             };
         }
         if request.uri().path() == doh::PATH && !request.headers().contains_key(UPGRADE) {
             let answer = match gate.check(request.uri(), request.headers(), self.local) {
-                Ok(()) => {
-                    let rules = caller.pass.as_ref().and_then(Pass::rules);
-                    doh::answer(&dns.under(rules.as_deref()), request).await
-                }
+                Ok(()) => doh::answer(&dns.under(Some(&caller.rules)), request).await,
                 Err(refusal) => self.refuse(&refusal, &caller),
             };
             return boxed(answer);

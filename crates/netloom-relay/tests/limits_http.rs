@@ -1,0 +1,123 @@
+//! What HTTP holds of limits: an answer until its end, an upgraded connection as long as it lasts, and an idle one of version 2 not for ever.
+
+#![allow(clippy::expect_used, reason = "a test that cannot go on panics")]
+
+mod common;
+
+use std::io::{BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+
+use common::http::{Message, Server, answer, ask, read};
+use common::machine::Machine;
+use common::{PATIENCE, Relay, netloom, wait_until};
+
+/// The file of tokens of these names, of which each may have one connection; and the tokens.
+fn tokens<const N: usize>(names: [&str; N]) -> (tempfile::TempDir, String, [String; N]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tokens.toml").display().to_string();
+    let made = names.map(|name| {
+        let create = ["token", "create", name, "--limit", "connections=1", "--tokens", &path];
+        let output = netloom().args(create).output().expect("it runs");
+        String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
+    });
+    (folder, format!("--tokens={path}"), made)
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream
+}
+
+/// Reads until this has come.
+fn read_to(stream: &mut TcpStream, text: &str) {
+    let mut seen = String::new();
+    while !seen.contains(text) {
+        let mut buffer = [0; 4096];
+        let read = stream.read(&mut buffer).expect("more");
+        assert!(read > 0, "ended after {seen}");
+        seen += &String::from_utf8_lossy(&buffer[..read]);
+    }
+}
+
+/// A target of the CORS proxy: `/endless` never ends.
+fn target() -> Server {
+    Server::start(|request| match request.path() {
+        "/endless" => b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbegun".to_vec(),
+        _ => answer("200 OK", &[], "short"),
+    })
+}
+
+#[test]
+fn a_download_is_one_of_its_tokens_connections_until_it_ends() {
+    let (_folder, file, [token]) = tokens(["alice"]);
+    let target = target();
+    let relay = Relay::start(&["--cors", "--allow=127.0.0.1", &file]);
+    let path = |name: &str| format!("/t/{token}/cors/http://{}/{name}", target.address);
+    let get = |name: &str| ask(relay.address, "GET", &path(name), &[], b"");
+    for n in 0..20 {
+        assert_eq!(get("short").text(), "short", "request {n}, after the one before has ended");
+    }
+    let head = |name: &str| format!("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", path(name), relay.address);
+    let mut kept = BufReader::new(connect(relay.address));
+    for n in 0..5 {
+        kept.get_mut().write_all(head("short").as_bytes()).expect("sent");
+        let answer = read(&mut kept, true).expect("an answer");
+        assert_eq!((answer.status(), answer.text().as_str()), (200, "short"), "request {n} of a connection");
+    }
+    let mut endless = connect(relay.address);
+    endless.write_all(head("endless").as_bytes()).expect("sent");
+    read_to(&mut endless, "begun");
+    let refused = get("short");
+    assert_eq!((refused.status(), refused.header("retry-after")), (429, Some("10")), "{}", refused.text());
+    assert!(refused.text().contains("limits.token.connections"), "{}", refused.text());
+    drop(endless);
+    wait_until(|| get("short").status() == 200, || "its place for another".to_owned());
+}
+
+#[test]
+fn a_guests_answer_is_one_of_its_tokens_connections_until_it_ends() {
+    let (_folder, file, [token, guests]) = tokens(["alice", "guest"]);
+    let relay = Relay::start(&[&file]);
+    let _guest = Machine::start(&relay, &format!("/t/{guests}/"), 1, 9);
+    let host = format!("first.localhost:{}", relay.address.port());
+    let bearer = format!("Bearer {token}");
+    let get =
+        || -> Message { ask(relay.address, "GET", "/", &[("Host", &host), ("Authorization", &bearer)], b"") };
+    for n in 0..5 {
+        assert_eq!(get().status(), 200, "request {n}, after the one before has ended");
+    }
+    let mut endless = connect(relay.address);
+    let head = format!("GET /echo HTTP/1.1\r\nHost: {host}\r\nAuthorization: {bearer}\r\n\r\n");
+    endless.write_all(head.as_bytes()).expect("sent");
+    read_to(&mut endless, "200 OK");
+    assert_eq!(get().status(), 429);
+    drop(endless);
+    wait_until(|| get().status() == 200, || "its place for another".to_owned());
+}
+
+#[test]
+fn an_upgraded_connection_to_a_guest_counts_as_long_as_it_lasts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("netloom.toml");
+    std::fs::write(&file, "[listen]\nmax_connections = 2\n").expect("written");
+    let config = format!("--config={}", file.display());
+    // By the address, and of all.
+    for (flag, full) in [("--limit=address.connections=2", 429), (config.as_str(), 503)] {
+        let relay = Relay::start(&[flag]);
+        let _guest = Machine::start(&relay, "/", 1, 9);
+        let mut stream = connect(relay.address);
+        let host = format!("first.localhost:{}", relay.address.port());
+        let head = format!(
+            "GET /upgrade HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).expect("sent");
+        read_to(&mut stream, "101 ");
+        stream.write_all(b"still here?").expect("sent");
+        read_to(&mut stream, "still here?");
+        let health = || ask(relay.address, "GET", "/healthz", &[], b"").status();
+        assert_eq!(health(), full, "{flag}");
+        drop(stream);
+        wait_until(|| health() == 200, || format!("its place for another: {flag}"));
+    }
+}
