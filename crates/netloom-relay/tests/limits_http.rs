@@ -121,3 +121,18 @@ fn an_upgraded_connection_to_a_guest_counts_as_long_as_it_lasts() {
         wait_until(|| health() == 200, || format!("its place for another: {flag}"));
     }
 }
+
+#[test]
+fn the_kernel_asks_after_clients_that_are_silent() {
+    let relay = Relay::start(&[]);
+    let stream = connect(relay.address);
+    let ends = [relay.address.port(), stream.local_addr().expect("its address").port()];
+    let [ours, theirs] = ends.map(|port| format!("0100007F:{port:04X}"));
+    // proc_pid_net(5): the kind of timer that runs; 02 is that of keep-alive.
+    let is_watched = |line: &str| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        columns[1] == ours && columns[2] == theirs && columns[5].starts_with("02:")
+    };
+    let table = || std::fs::read_to_string("/proc/net/tcp").expect("the kernel's connections");
+    wait_until(|| table().lines().skip(1).any(is_watched), table);
+}

@@ -11,6 +11,7 @@ mod connection;
 pub(crate) mod gate;
 mod guest_host;
 mod held;
+mod idle;
 mod limits;
 pub(crate) mod page;
 mod qemu;
