@@ -5,7 +5,7 @@
 mod common;
 
 use std::io::{BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 
 use common::http::{Message, Server, answer, ask, read};
 use common::machine::Machine;
@@ -135,4 +135,95 @@ fn the_kernel_asks_after_clients_that_are_silent() {
     };
     let table = || std::fs::read_to_string("/proc/net/tcp").expect("the kernel's connections");
     wait_until(|| table().lines().skip(1).any(is_watched), table);
+}
+
+#[test]
+fn a_request_of_the_cors_proxy_is_a_flow_until_its_answer_ends() {
+    let target = target();
+    let relay = Relay::start(&["--cors", "--allow=127.0.0.1", "--limit=address.flows=1"]);
+    let path = |name: &str| format!("/cors/http://{}/{name}", target.address);
+    let get = || ask(relay.address, "GET", &path("short"), &[], b"");
+    assert_eq!((get().text(), get().text()), ("short".to_owned(), "short".to_owned()));
+    let mut endless = connect(relay.address);
+    let head = format!("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", path("endless"), relay.address);
+    endless.write_all(head.as_bytes()).expect("sent");
+    read_to(&mut endless, "begun");
+    let refused = get();
+    assert_eq!((refused.status(), refused.header("retry-after")), (429, Some("10")));
+    assert!(refused.text().contains("limits.address.flows"), "{}", refused.text());
+    drop(endless);
+    wait_until(|| get().status() == 200, || "its place for another".to_owned());
+}
+
+/// A DNS server that answers nothing.
+fn silent() -> (UdpSocket, String) {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let flag = format!("--dns={}", socket.local_addr().expect("its address"));
+    (socket, flag)
+}
+
+/// Asks for the address of `n.example`, and does not wait for it.
+fn query(relay: &Relay, n: usize) -> TcpStream {
+    use base64::Engine as _;
+    let mut message = b"\0\0\x01\0\0\x01\0\0\0\0\0\0\x05".to_vec();
+    message.extend(format!("n{n:04}").bytes());
+    message.extend(b"\x07example\0\0\x01\0\x01");
+    let encoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(message);
+    let mut stream = connect(relay.address);
+    let head = format!("GET /dns-query?dns={encoded} HTTP/1.1\r\nHost: {}\r\n\r\n", relay.address);
+    stream.write_all(head.as_bytes()).expect("sent");
+    stream
+}
+
+#[test]
+fn queries_of_an_address_wait_for_each_other() {
+    let (server, dns) = silent();
+    let relay = Relay::start(&[&dns, "--limit=address.pending_dials=1"]);
+    let first = query(&relay, 1);
+    let mut buffer = [0; 1500];
+    let (length, from) = server.recv_from(&mut buffer).expect("the first");
+    let mut second = query(&relay, 2);
+    // Its answer is out, so what was asked before was read.
+    assert_eq!(ask(relay.address, "GET", "/healthz", &[], b"").status(), 200);
+    server.set_nonblocking(true).expect("it can be asked");
+    let early = server.recv_from(&mut [0; 1500]);
+    assert!(early.is_err(), "a second query beside the first");
+    server.set_nonblocking(false).expect("it waits");
+    buffer[2] |= 0x80;
+    buffer[3] = 3;
+    server.send_to(&buffer[..length], from).expect("sent");
+    let (length, from) = server.recv_from(&mut buffer).expect("the second");
+    buffer[2] |= 0x80;
+    buffer[3] = 3;
+    server.send_to(&buffer[..length], from).expect("sent");
+    read_to(&mut second, "200 OK");
+    drop(first);
+}
+
+#[test]
+fn more_queries_than_the_relay_may_have_open_are_told_so() {
+    let (server, dns) = silent();
+    let (asked, seen) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 1500];
+        while let Ok((length, from)) = server.recv_from(&mut buffer) {
+            drop(asked.send(()));
+            // It knows only these.
+            if buffer[..length].windows(3).any(|it| it == b"n99") {
+                buffer[2] |= 0x80;
+                buffer[3] = 3;
+                server.send_to(&buffer[..length], from).expect("sent");
+            }
+        }
+    });
+    let relay = Relay::start(&[&dns]);
+    let waiting: Vec<TcpStream> = (0..512).map(|n| query(&relay, n)).collect();
+    for _ in &waiting {
+        seen.recv_timeout(PATIENCE).expect("one of them");
+    }
+    let status = |n| read(&mut BufReader::new(query(&relay, n)), true).expect("an answer").status();
+    assert_eq!(status(9999), 503);
+    drop(waiting);
+    wait_until(|| status(9998) == 200, || "room for another".to_owned());
 }

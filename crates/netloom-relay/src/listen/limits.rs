@@ -159,7 +159,7 @@ impl Visitor {
 }
 
 /// 429, with the limit and when to come again.
-fn too_many(refused: &Refused) -> Answer {
+pub(super) fn too_many(refused: &Refused) -> Answer {
     page::later(StatusCode::TOO_MANY_REQUESTS, format!("{refused}\n"), refused.retry_after_s())
 }
 

@@ -15,6 +15,7 @@ mod idle;
 mod limits;
 pub(crate) mod page;
 mod qemu;
+mod queries;
 mod redirect;
 mod requests;
 mod route;
@@ -62,6 +63,8 @@ pub(crate) struct Entrance {
     cors: Option<Cors>,
     /// Answers DNS over HTTPS.
     dns: Arc<Dialer>,
+    /// What of that there may be at once.
+    queries: Semaphore,
     hosts: Hosts,
     root: Root,
     access: Option<Arc<Access>>,
@@ -107,6 +110,7 @@ impl Entrance {
             gate: Gate::new(config.public_names.clone(), config.origins.clone()),
             cors: cors.transpose()?,
             dns: Arc::clone(streams),
+            queries: Semaphore::new(queries::MAX_QUERIES),
             hosts: Hosts::new(config.hosts.clone()),
             root: config.root,
             lans: RwLock::new(lans),

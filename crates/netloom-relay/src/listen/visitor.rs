@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::header::{REFERRER_POLICY, UPGRADE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use tokio::sync::Semaphore;
 use tracing::debug;
 
 use super::Entrance;
@@ -15,8 +16,9 @@ use super::connection::Connection;
 use super::gate::Refusal;
 use super::guest_host::Named;
 use super::held::hold;
-use super::limits::{Caller, Standing};
+use super::limits::{Caller, Standing, too_many};
 use super::page::{self, Answer, Body, Unauthorized, boxed};
+use super::queries::MAX_QUERIES_OF_CONNECTION;
 use super::redirect;
 use super::requests;
 use super::route::{self, Route};
@@ -39,6 +41,8 @@ pub(super) struct Visitor {
     /// What its connection is paced by.
     pub(super) pacing: Pacing,
     pub(super) is_tls: bool,
+    /// What of queries of DNS it may have open at once.
+    pub(super) queries: Semaphore,
     /// Where who comes in the clear is sent instead.
     pub(super) redirect_to: Option<u16>,
     /// The connection to the guest whose web server was asked last.
@@ -59,6 +63,7 @@ impl Visitor {
             standing,
             pacing,
             is_tls: false,
+            queries: Semaphore::new(MAX_QUERIES_OF_CONNECTION),
             redirect_to: None,
             kept: hosts::Kept::default(),
         }
@@ -159,7 +164,7 @@ impl Visitor {
         shown: Option<Shown>,
         call: Option<(&Cors, Call)>,
     ) -> Response<Body> {
-        let Entrance { gate, dns, .. } = &*self.entrance;
+        let gate = &self.entrance.gate;
         if let Some(named) = named {
             if let Some(shown) = shown.filter(|shown| shown.is_in_url && token::is_page(&request)) {
                 return boxed(token::keep(&shown, &request, self.is_tls));
@@ -170,19 +175,24 @@ impl Visitor {
             // Pages of every origin may call the proxy; it has lists of its own.
             return match gate.check_host(request.uri(), request.headers()) {
                 Ok(_) => {
+                    let flow = match caller.share.flow() {
+                        Ok(flow) => flow,
+                        Err(refused) => return boxed(too_many(&refused)),
+                    };
                     let call = call.below(&shown.as_ref().map_or_else(Cow::default, Shown::prefix));
                     let token = caller
                         .pass
                         .as_ref()
                         .map(|pass| cors::Token { name: pass.name(), rules: &caller.rules });
-                    boxed(cors.answer(call, request, caller.address, token, self.is_tls).await)
+                    let answer = cors.answer(call, request, caller.address, token, self.is_tls).await;
+                    hold(boxed(answer), flow)
                 }
                 Err(refusal) => boxed(self.refuse(&refusal, &caller)),
             };
         }
         if request.uri().path() == doh::PATH && !request.headers().contains_key(UPGRADE) {
             let answer = match gate.check(request.uri(), request.headers(), self.local) {
-                Ok(()) => doh::answer(&dns.under(Some(&caller.rules)), request).await,
+                Ok(()) => self.ask_dns(request, &caller).await,
                 Err(refusal) => self.refuse(&refusal, &caller),
             };
             return boxed(answer);
