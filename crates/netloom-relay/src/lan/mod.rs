@@ -214,12 +214,12 @@ impl LanTask {
         let port = self.machine.borrow_mut().open_port(config);
         self.machine.borrow_mut().limit_broadcast(port, self.limits.broadcast_frames_per_s());
         match Client::new(new, port) {
-            Ok((client, read)) => {
+            Ok((client, room, read)) => {
                 let client = Rc::new(client);
                 info!("{peer} joined LAN {}", self.settings().name);
                 self.members.borrow_mut().insert(port, Rc::clone(client.member()));
                 self.clients.borrow_mut().insert(port, Rc::clone(&client));
-                spawn_local(client.run(Rc::clone(self), read));
+                spawn_local(client.run(Rc::clone(self), room, read));
             }
             Err(error) => {
                 warn!("{peer}: {error}");
