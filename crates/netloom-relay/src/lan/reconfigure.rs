@@ -1,6 +1,7 @@
 //! Other settings for a LAN at work: what can change under its guests does, and no flow of theirs ends by it.
 
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 
 use super::{LanTask, machine};
 use crate::config::LanSettings;
@@ -31,6 +32,7 @@ impl LanTask {
         let (changed, come_taps): (Vec<_>, Vec<_>) =
             come_taps.into_iter().partition(|tap| gone_taps.iter().any(|gone| gone.is_same_interface(tap)));
         let mtu = new.mtu;
+        self.resumes.store(new.resume_s > 0, Ordering::Relaxed);
         *self.settings.borrow_mut() = Rc::new(new);
         let mut failed = Vec::new();
         for forward in gone {
