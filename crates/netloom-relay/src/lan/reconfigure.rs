@@ -48,39 +48,25 @@ impl LanTask {
         *self.settings.borrow_mut() = Rc::new(new.clone());
         let mut failed = Vec::new();
         new.forwards.retain(|forward| {
-            let came = old.forwards.contains(forward)
-                || match forward::add(self, forward) {
-                    Ok(_) => true,
-                    Err(error) => {
-                        failed.push(format!("forward {forward}: {error}"));
-                        false
-                    }
-                };
-            came
+            let mut add = || {
+                forward::add(self, forward)
+                    .map_err(|error| failed.push(format!("forward {forward}: {error}")))
+            };
+            old.forwards.contains(forward) || add().is_ok()
         });
-        new.taps = mem::take(&mut new.taps)
-            .into_iter()
-            .filter_map(|tap| match old.taps.iter().find(|there| there.is_same_interface(&tap)) {
-                Some(there) => {
-                    if *there != tap {
-                        failed.push(format!(
-                            "TAP {tap}: an interface stays as it was made; start the relay again"
-                        ));
-                    }
-                    Some(there.clone())
+        let taps = mem::take(&mut new.taps).into_iter().filter_map(|tap| {
+            if let Some(there) = old.taps.iter().find(|there| there.is_same_interface(&tap)) {
+                if *there != tap {
+                    failed
+                        .push(format!("TAP {tap}: an interface stays as it was made; start the relay again"));
                 }
-                None => match tap::open(&tap, new.mtu) {
-                    Ok(open) => {
-                        self.join_tap(open);
-                        Some(tap)
-                    }
-                    Err(error) => {
-                        failed.push(error.to_string());
-                        None
-                    }
-                },
-            })
-            .collect();
+                return Some(there.clone());
+            }
+            let open = tap::open(&tap, new.mtu).map_err(|error| failed.push(error.to_string())).ok()?;
+            self.join_tap(open);
+            Some(tap)
+        });
+        new.taps = taps.collect();
         *self.settings.borrow_mut() = Rc::new(new.clone());
         self.drain();
         (new, failed)
