@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::groups::{GROUPS, Group, Tier};
 use crate::process::{Took, Watch};
+use crate::processor::Machine;
 use crate::tally::Tally;
 use crate::times::{self, Row};
 
@@ -26,6 +27,7 @@ pub(crate) fn run(tier: Tier, only: Option<&str>) -> Result<bool> {
         let names: Vec<_> = GROUPS.iter().map(|group| group.name).collect();
         bail!("there is no group {}; use one of {}", only.unwrap_or_default(), names.join(", "));
     }
+    let machine = Machine::now()?;
     let groups = Mutex::new(groups);
     let total = Mutex::new((Tally::default(), Vec::new()));
     thread::scope(|scope| {
@@ -45,7 +47,13 @@ pub(crate) fn run(tier: Tier, only: Option<&str>) -> Result<bool> {
     });
     let (total, rows) = total.into_inner().unwrap_or_else(PoisonError::into_inner);
     let spent: Duration = rows.iter().map(|row| row.took.processor).sum();
-    println!("{} s of processor time, by step in {}", spent.as_secs(), times::write(&rows)?.display());
+    let busy = Machine::now()?.busy_since(machine);
+    let table = times::write(&rows)?;
+    println!(
+        "{} s of processor time, by step in {}; the processors were busy {busy} % of the time",
+        spent.as_secs(),
+        table.display()
+    );
     println!("{} passed, {} failed", total.passed, total.failed);
     Ok(total.failed == 0)
 }

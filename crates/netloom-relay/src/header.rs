@@ -5,8 +5,10 @@ use http::{HeaderMap, HeaderValue};
 
 /// The cookies, each as `NAME=VALUE` (RFC 6265 section 4.2).
 pub(crate) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let lines = headers.get_all(COOKIE).into_iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(';')).map(str::trim).filter(|cookie| !cookie.is_empty())
+    let parts =
+        headers.get_all(COOKIE).into_iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    // One that is no text says nothing of those beside it.
+    parts.filter_map(|cookie| str::from_utf8(cookie).ok()).map(str::trim).filter(|cookie| !cookie.is_empty())
 }
 
 /// The values of a cookie, which paths may have one each of.

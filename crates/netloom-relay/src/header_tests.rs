@@ -16,11 +16,11 @@ fn cookies_stand_in_lines_and_behind_semicolons() {
 }
 
 #[test]
-fn a_line_that_is_no_text_hides_no_other() {
+fn what_is_no_text_hides_nothing_beside_it() {
     let mut headers = headers(&["a=1"]);
-    headers.insert(COOKIE, HeaderValue::from_bytes(b"b=\xff").unwrap());
-    headers.append(COOKIE, HeaderValue::from_static("c=3"));
-    assert_eq!(cookies(&headers).collect::<Vec<_>>(), ["c=3"]);
+    headers.insert(COOKIE, HeaderValue::from_bytes(b"b=\xff; c=\xc3\xa9").unwrap());
+    headers.append(COOKIE, HeaderValue::from_static("d=3"));
+    assert_eq!(cookies(&headers).collect::<Vec<_>>(), ["c=é", "d=3"]);
 }
 
 #[test]

@@ -51,7 +51,9 @@ fn asked(socket: &UdpSocket, to: SocketAddr, data: &[u8]) -> Vec<u8> {
                     read = Some(length);
                 }
                 Err(error) => {
-                    assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
+                    // A signal of a relay that another test ends may come meanwhile.
+                    let none = [ErrorKind::WouldBlock, ErrorKind::TimedOut, ErrorKind::Interrupted];
+                    assert!(none.contains(&error.kind()), "{error}");
                 }
             }
             read.is_some()

@@ -35,6 +35,8 @@ pub(crate) struct Access {
 #[derive(Debug)]
 struct State {
     stamp: Option<Stamp>,
+    /// What was said of the file when it was read last, if it could not be.
+    complaint: Option<String>,
     grants: Vec<Arc<Grant>>,
 }
 
@@ -97,7 +99,10 @@ impl Access {
     pub(crate) fn open(path: &Path) -> Result<Arc<Self>, ConfigError> {
         let stamp = stamp(path);
         let grants = tokens::read(path)?.into_iter().map(Grant::new).collect();
-        Ok(Arc::new(Self { path: path.to_owned(), state: Mutex::new(State { stamp, grants }) }))
+        Ok(Arc::new(Self {
+            path: path.to_owned(),
+            state: Mutex::new(State { stamp, complaint: None, grants }),
+        }))
     }
 
     /// What a token gives; `None` if there is no such token.
@@ -126,9 +131,18 @@ impl Access {
             return Ok(false);
         }
         state.stamp = stamp;
-        let tokens = tokens::read(&self.path).inspect_err(|error| {
-            warn!("the tokens stay as they were: {error}");
-        })?;
+        let tokens = match tokens::read(&self.path) {
+            Ok(tokens) => tokens,
+            Err(error) => {
+                let complaint = error.to_string();
+                if state.complaint.as_ref() != Some(&complaint) {
+                    warn!("the tokens stay as they were: {complaint}");
+                }
+                state.complaint = Some(complaint);
+                return Err(error);
+            }
+        };
+        state.complaint = None;
         let count = tokens.len();
         let mut old = std::mem::take(&mut state.grants);
         for token in tokens {
@@ -155,11 +169,20 @@ impl Access {
         Ok(true)
     }
 
+    /// Has a file read again that could not be: what was wrong may be with this process, such as descriptors that it lacked.
+    fn doubt(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.complaint.is_some() {
+            state.stamp = None;
+        }
+    }
+
     /// Looks after the file for as long as it is polled and the relay asks for tokens.
     pub(crate) async fn watch(access: Weak<Self>) {
         loop {
             tokio::time::sleep(REFRESH_INTERVAL).await;
             let Some(access) = access.upgrade() else { return };
+            access.doubt();
             // What is wrong with the file was said.
             drop(access.refresh());
         }

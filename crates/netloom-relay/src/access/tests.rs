@@ -99,6 +99,27 @@ fn a_file_that_is_wrong_changes_nothing() {
 }
 
 #[test]
+fn a_file_that_could_not_be_read_is_read_again() {
+    let tokens = Tokens::new();
+    let one = tokens.create("one", &[]).expect("made");
+    tokens.create("two", &[]).expect("made");
+    let access = Access::open(&tokens.path).expect("right");
+    let missing = tokens.path.with_extension("away");
+    tokens.revoke("one").expect("revoked");
+    fs::rename(&tokens.path, &missing).expect("moved");
+    // What is there in its place has the stamp of what comes, as if opening had failed for want of a descriptor.
+    fs::create_dir(&tokens.path).expect("a folder");
+    assert!(access.refresh().is_err() && access.check(&one).is_some());
+    let seen = access.state.lock().expect("whole").stamp.clone();
+    fs::remove_dir(&tokens.path).expect("removed");
+    fs::rename(&missing, &tokens.path).expect("moved");
+    access.state.lock().expect("whole").stamp = stamp(&tokens.path);
+    assert!(seen.is_some() && !access.refresh().expect("by its stamp the same"));
+    access.doubt();
+    assert!(access.refresh().expect("right") && access.check(&one).is_none());
+}
+
+#[test]
 fn rules_that_change_are_told() {
     let tokens = Tokens::new();
     let one = tokens.create("one", &[]).expect("made");

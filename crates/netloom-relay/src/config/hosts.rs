@@ -94,7 +94,7 @@ impl HostsInput {
         self,
         lans: &[LanSettings],
         public_names: &[String],
-        loopback_only: bool,
+        is_local: bool,
     ) -> Result<HostSettings, ConfigError> {
         let mut names: Vec<(String, GuestHost)> = Vec::new();
         for given in &self.names {
@@ -112,7 +112,7 @@ impl HostsInput {
             }
             names.push((name, host));
         }
-        let localhost = self.localhost.unwrap_or(loopback_only && public_names.is_empty());
+        let localhost = self.localhost.unwrap_or(is_local);
         Ok(HostSettings { localhost, names })
     }
 }

@@ -244,6 +244,12 @@ impl LimitsInput {
     }
 }
 
+impl LimitsInput {
+    pub(super) const fn names_proxies(&self) -> bool {
+        !self.trusted_proxies.is_empty()
+    }
+}
+
 /// What is in effect. What the flags say wins, key by key.
 pub(super) fn resolve(
     flags: LimitsInput,

@@ -71,6 +71,9 @@ pub struct Config {
     pub listen_redirect: Vec<SocketAddr>,
     /// Where to listen for QEMU.
     pub qemu_listen: Vec<QemuListen>,
+    /// Whether none but this host's own clients come: all listeners are on the loopback, and neither public names nor trusted proxies say that
+    /// others are brought there.
+    pub is_local: bool,
     /// What the addresses of `listen` speak TLS by; without, they speak none.
     pub tls: Option<Tls>,
     /// Origins that are admitted beside the relay's own.

@@ -39,12 +39,17 @@ pub(super) fn resolve(flags: Input, file: Input) -> Result<Config, ConfigError> 
         QemuAddress::Tcp(address) => Some(address),
         QemuAddress::Unix(_) => None,
     });
-    let loopback_only = addresses
-        .iter()
-        .chain(&listen_plain)
-        .copied()
-        .chain(qemu_addresses)
-        .all(|address| address.ip().is_loopback());
+    let public_names = each(&either(flags.public_names, file.public_names), parse::host_name)?;
+    let has_proxies = flags.limits.names_proxies() || file.limits.names_proxies();
+    // A proxy on this host, and who has made a name for it elsewhere, bring others' clients to the loopback.
+    let is_local = public_names.is_empty()
+        && !has_proxies
+        && addresses
+            .iter()
+            .chain(&listen_plain)
+            .copied()
+            .chain(qemu_addresses)
+            .all(|address| address.ip().is_loopback());
     // What a LAN does not say of DNS is said for every way out.
     let of_dns = |egress: &EgressInput, lan: LanInput| LanInput {
         resolvers: egress.resolvers.clone(),
@@ -53,7 +58,7 @@ pub(super) fn resolve(flags: Input, file: Input) -> Result<Config, ConfigError> 
     };
     let defaults = of_dns(&flags.egress, flags.defaults);
     let common = of_dns(&file.egress, LanInput::default());
-    let mut lans = lans(&defaults, &common, flags.lans, file.lans, loopback_only)?;
+    let mut lans = lans(&defaults, &common, flags.lans, file.lans, is_local)?;
     tap::of_flags(&flags.taps, &mut lans)?;
     for (n, listen) in qemu_listen.iter().enumerate() {
         if !lans.iter().any(|lan| lan.name == listen.lan) {
@@ -67,8 +72,7 @@ pub(super) fn resolve(flags: Input, file: Input) -> Result<Config, ConfigError> 
         Err(_) => Err(format!("`{text}` is not a log filter; write error, warn, info, debug or trace")),
     })?;
     let cors = cors(flags.cors, file.cors)?;
-    let public_names = each(&either(flags.public_names, file.public_names), parse::host_name)?;
-    let hosts = flags.hosts.or(file.hosts).resolve(&lans, &public_names, loopback_only)?;
+    let hosts = flags.hosts.or(file.hosts).resolve(&lans, &public_names, is_local)?;
     let root = one(flags.root.or(file.root), |text| match wisp::root(text)? {
         Root::Cors if cors.is_none() => Err("there is no CORS proxy; add --cors".to_owned()),
         root => Ok(root),
@@ -86,7 +90,8 @@ pub(super) fn resolve(flags: Input, file: Input) -> Result<Config, ConfigError> 
         listen_plain,
         listen_redirect,
         tokens,
-        limits: limits::resolve(flags.limits, file.limits, !loopback_only)?,
+        limits: limits::resolve(flags.limits, file.limits, !is_local)?,
+        is_local,
         egress: egress(flags.egress, file.egress)?,
         origins: each(&either(flags.origins, file.origins), parse::origin)?,
         public_names,
@@ -165,7 +170,7 @@ fn lans(
     common: &LanInput,
     flags: Vec<LanInput>,
     file: Vec<LanInput>,
-    loopback_only: bool,
+    is_local: bool,
 ) -> Result<Vec<LanSettings>, ConfigError> {
     let mut inputs = vec![LanInput::default()];
     for (source, from_flags) in [(file, false), (flags, true)] {
@@ -202,7 +207,7 @@ fn lans(
             }
             input.or(&others)
         };
-        lan(merged.or(common), loopback_only)
+        lan(merged.or(common), is_local)
     });
     let resolved: Vec<LanSettings> = resolved.collect::<Result<_, _>>()?;
     for given in &defaults.forwards {
@@ -215,7 +220,7 @@ fn lans(
     Ok(resolved)
 }
 
-fn lan(input: LanInput, loopback_only: bool) -> Result<LanSettings, ConfigError> {
+fn lan(input: LanInput, is_local: bool) -> Result<LanSettings, ConfigError> {
     let input = preset::apply(input)?;
     let subnet = one(input.subnet, |text| parse::subnet(text))?;
     let subnet = subnet.unwrap_or_else(|| Ipv4Net::new(Ipv4Addr::new(192, 168, 86, 0), 24));
@@ -235,7 +240,7 @@ fn lan(input: LanInput, loopback_only: bool) -> Result<LanSettings, ConfigError>
         dns: input.dns.unwrap_or(true),
         isolate: input.isolate.unwrap_or(false),
         host_loopback: input.host_loopback.unwrap_or(false),
-        private: input.private.unwrap_or(loopback_only),
+        private: input.private.unwrap_or(is_local),
         allow: each(&input.allow, parse::pattern)?,
         deny: each(&input.deny, parse::pattern)?,
         allow_only: input.allow_only.unwrap_or(false),

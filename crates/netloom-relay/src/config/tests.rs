@@ -37,6 +37,15 @@ fn a_public_listener_closes_private_networks() {
     assert!(!load(&["--qemu-listen", ":0"]).expect("right").lans[0].private);
     assert!(load(&["--qemu-listen", "0", "--qemu-listen", "unix:/x"]).expect("right").lans[0].private);
     assert!(load(&["--listen", "[::1]:0"]).expect("right").lans[0].private);
+    // Others come by a proxy on this host, and by a name that leads here.
+    for behind in [["--public-name", "relay.example"], ["--trusted-proxy", "127.0.0.1"]] {
+        let config = load(&behind).expect("right");
+        assert!(!config.is_local && !config.lans[0].private && !config.hosts.localhost, "{behind:?}");
+        assert_eq!(
+            config.limits.broadcast_frames_per_s,
+            load(&["--listen", ":0"]).expect("right").limits.broadcast_frames_per_s
+        );
+    }
 }
 
 #[test]

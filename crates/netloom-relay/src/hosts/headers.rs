@@ -22,7 +22,13 @@ pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     let is_asked = connection
         .flat_map(|value| value.split(','))
         .any(|token| token.trim().eq_ignore_ascii_case("upgrade"));
-    headers.get(UPGRADE).filter(|_| is_asked).cloned()
+    // To HTTP/2 a connection would go over for good, past what is said here of requests.
+    headers.get(UPGRADE).filter(|protocol| is_asked && !names_h2c(protocol)).cloned()
+}
+
+fn names_h2c(protocols: &HeaderValue) -> bool {
+    let mut names = protocols.as_bytes().split(|byte| *byte == b',');
+    names.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"h2c"))
 }
 
 /// Makes a client's request one that a guest gets: as HTTP/1.1, with the name under which it was asked, and who asks.
@@ -34,8 +40,9 @@ pub(super) fn to_guest<B>(request: &mut Request<B>, client: Client, protocol: Op
         [HOST, EXPECT, COOKIE, FORWARDED, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO].contains(name)
     };
     let mut headers = without(request.headers(), stays);
-    let theirs: Vec<&str> = header::cookies(request.headers()).filter(|cookie| !is_own(cookie)).collect();
-    if let Ok(value) = HeaderValue::from_str(&theirs.join("; "))
+    let theirs: Vec<&str> =
+        header::cookies(request.headers()).filter(|cookie| !is_own(cookie.as_bytes())).collect();
+    if let Ok(value) = HeaderValue::from_bytes(theirs.join("; ").as_bytes())
         && !theirs.is_empty()
     {
         headers.insert(COOKIE, value);
@@ -80,18 +87,22 @@ pub(super) fn from_guest<B>(answer: &mut Response<B>, protocol: Option<HeaderVal
 
 /// A cookie for the guest's host name alone: names above it may be the relay's or other guests'.
 fn of_host_alone(cookie: &HeaderValue) -> Option<HeaderValue> {
-    let Ok(text) = cookie.to_str() else { return Some(cookie.clone()) };
-    let mut parts = text.split(';');
+    let mut parts = cookie.as_bytes().split(|byte| *byte == b';');
     let pair = parts.next().unwrap_or_default();
-    if is_own(pair.trim()) {
+    if is_own(pair) {
         return None;
     }
-    let is_domain =
-        |part: &&str| part.split('=').next().is_some_and(|name| name.trim().eq_ignore_ascii_case("domain"));
-    let kept: Vec<&str> = std::iter::once(pair).chain(parts.filter(|part| !is_domain(part))).collect();
-    HeaderValue::from_str(&kept.join(";")).ok()
+    let is_domain = |part: &&[u8]| {
+        let name = part.split(|byte| *byte == b'=').next().unwrap_or_default();
+        name.trim_ascii().eq_ignore_ascii_case(b"domain")
+    };
+    let kept: Vec<&[u8]> = std::iter::once(pair).chain(parts.filter(|part| !is_domain(part))).collect();
+    HeaderValue::from_bytes(&kept.join(&b';')).ok()
 }
 
-fn is_own(cookie: &str) -> bool {
-    cookie.get(..OWN_COOKIE.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN_COOKIE))
+/// Whether a browser would send it as one of the relay's own: one without a name is sent as its value alone (RFC 6265bis 5.7).
+fn is_own(cookie: &[u8]) -> bool {
+    let cookie = cookie.trim_ascii_start();
+    let cookie = cookie.strip_prefix(b"=").unwrap_or(cookie).trim_ascii_start();
+    cookie.get(..OWN_COOKIE.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN_COOKIE.as_bytes()))
 }

@@ -106,3 +106,29 @@ fn a_guest_sets_cookies_for_its_own_name_alone() {
     assert_eq!(set, ["a=1; Path=/", "b=2; HttpOnly"]);
     assert!(!answer.headers().contains_key("alt-svc"));
 }
+
+#[test]
+fn bytes_that_are_no_text_do_not_carry_a_cookie_past_its_host() {
+    let mut answer = Response::new(());
+    for cookie in [
+        &b"netloom-resume=00; Domain=example.com; x=\xff"[..],
+        b"=netloom-token=x; Path=/",
+        b" = netloom-token=x",
+        b"a=\xc3\xa9; Domain=example.com; Path=/",
+    ] {
+        answer.headers_mut().append(SET_COOKIE, HeaderValue::from_bytes(cookie).expect("a value"));
+    }
+    headers::from_guest(&mut answer, None);
+    let kept: Vec<_> = answer.headers().get_all(SET_COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    assert_eq!(kept, [&b"a=\xc3\xa9; Path=/"[..]]);
+}
+
+#[test]
+fn a_connection_does_not_go_over_to_http_2() {
+    let mut asked = HeaderMap::new();
+    asked.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    for (protocols, goes) in [("websocket", true), ("h2c", false), ("websocket, H2C", false)] {
+        asked.insert(UPGRADE, HeaderValue::from_static(protocols));
+        assert_eq!(headers::upgrade(&asked).is_some(), goes, "{protocols}");
+    }
+}

@@ -13,14 +13,16 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The last address that no trusted proxy has; `peer` if there is none that can be read.
 pub(super) fn client_of(peer: IpAddr, headers: &HeaderMap, is_trusted: impl Fn(IpAddr) -> bool) -> IpAddr {
-    let lines = |name: &HeaderName| {
-        let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
-        lines.flat_map(|line| line.split(',')).collect::<Vec<_>>()
+    // What is no text is unknown, and hides nothing that stands beside it.
+    let named = |name: &HeaderName, read: fn(&str) -> Option<IpAddr>| -> Vec<Option<IpAddr>> {
+        let lines = headers.get_all(name).into_iter();
+        let elements = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+        elements.map(|element| read(str::from_utf8(element).ok()?)).collect()
     };
     let named = if headers.contains_key(X_FORWARDED_FOR) {
-        lines(&X_FORWARDED_FOR).into_iter().map(address).collect()
+        named(&X_FORWARDED_FOR, address)
     } else {
-        lines(&FORWARDED).into_iter().map(|element| address(forwarded_for(element)?)).collect::<Vec<_>>()
+        named(&FORWARDED, |element| address(forwarded_for(element)?))
     };
     let mut client = peer;
     for address in named.into_iter().rev() {

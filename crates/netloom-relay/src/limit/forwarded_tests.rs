@@ -46,3 +46,12 @@ fn forwarded_is_read_where_the_other_is_absent() {
     assert_eq!(client(&both), "203.0.113.5");
     assert_eq!(client(&[]), "127.0.0.1");
 }
+
+#[test]
+fn what_is_no_text_hides_nothing_beside_it() {
+    let mut map = HeaderMap::new();
+    let value = http::HeaderValue::from_bytes(b"\xff, 203.0.113.5").expect("a value");
+    map.append(X_FORWARDED_FOR, value);
+    let client = client_of("127.0.0.1".parse().expect("an address"), &map, |address| address.is_loopback());
+    assert_eq!(client.to_string(), "203.0.113.5");
+}

@@ -102,8 +102,9 @@ pub(super) async fn apply(
         }
     }
     change_lans(running, &mut config.lans, &new.lans, is_egress_new, &mut done).await;
-    let Config { log, drain_timeout_s, public_names, origins, hosts, limits, egress, .. } = new;
+    let Config { log, drain_timeout_s, is_local, public_names, origins, hosts, limits, egress, .. } = new;
     config.log = log;
+    config.is_local = is_local;
     config.public_names = public_names;
     config.origins = origins;
     config.hosts = hosts;

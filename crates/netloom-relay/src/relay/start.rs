@@ -84,8 +84,7 @@ impl Running {
             connections: Occupancy { free: Arc::clone(&connections), most: config.max_connections },
             wisp: wisp_handle.as_ref().map(WispHandle::occupancy),
         };
-        let is_private = bound.addresses.listen.iter().all(|(address, _)| address.ip().is_loopback());
-        let (control, reloads) = Control::new(&config.control, view.clone(), is_private);
+        let (control, reloads) = Control::new(&config.control, view.clone(), config.is_local);
         let control = Arc::new(control);
         let lasting = Lasting { connections, limits: Arc::clone(&limits), control: Arc::clone(&control) };
         let https_port = bound.addresses.https_port();

@@ -35,11 +35,11 @@ pub fn explain(config: &Config) -> String {
 fn listeners(config: &Config, say: &mut impl FnMut(String)) {
     let (scheme, name) = if config.tls.is_some() { ("wss", "TLS") } else { ("ws", "no TLS") };
     for address in &config.listen {
-        let from = reached_from(address.ip());
+        let from = reached_from(config, address.ip());
         say(format!("Listens on {scheme}://{address}/ ({name}), reached from {from}."));
     }
     for address in &config.listen_plain {
-        let from = reached_from(address.ip());
+        let from = reached_from(config, address.ip());
         say(format!("Listens on ws://{address}/ (no TLS), reached from {from}."));
     }
     for address in &config.listen_redirect {
@@ -89,8 +89,11 @@ fn control(config: &Config, say: &mut impl FnMut(String)) {
     }
 }
 
-fn reached_from(ip: IpAddr) -> &'static str {
-    if ip.is_loopback() {
+fn reached_from(config: &Config, ip: IpAddr) -> &'static str {
+    let has_proxy = !config.public_names.is_empty() || !config.limits.trusted_proxies.is_empty();
+    if ip.is_loopback() && has_proxy {
+        "this host, and from elsewhere by a proxy on it"
+    } else if ip.is_loopback() {
         "this host alone"
     } else if ip.is_unspecified() {
         "every network that this host is in"
@@ -204,15 +207,19 @@ fn streams(config: &Config, say: &mut impl FnMut(String)) {
 fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
     let public = config.listen.iter().find(|address| !address.ip().is_loopback());
-    if let Some(address) = public {
-        if config.tls.is_none() {
-            warnings.push(format!(
-                "{address} is reached from other hosts without TLS, and what guests send is read on the way: add tls_cert and tls_key, or put a proxy with TLS in front and listen on 127.0.0.1"
-            ));
-        }
+    if let Some(address) = public
+        && config.tls.is_none()
+    {
+        warnings.push(format!(
+            "{address} is reached from other hosts without TLS, and what guests send is read on the way: add tls_cert and tls_key, or put a proxy with TLS in front and listen on 127.0.0.1"
+        ));
+    }
+    let by_proxy = || config.public_names.first().map_or_else(|| "the proxy".to_owned(), Clone::clone);
+    if !config.is_local {
+        let reached = public.map_or_else(by_proxy, ToString::to_string);
         if config.tokens.is_none() {
             warnings.push(format!(
-                "whoever reaches {address} may use the relay: make a token with `netloom token create NAME --tokens FILE`, and name that file with tokens = \"FILE\" under [access]"
+                "whoever reaches {reached} may use the relay: make a token with `netloom token create NAME --tokens FILE`, and name that file with tokens = \"FILE\" under [access]"
             ));
         }
         if config.origins.iter().any(|origin| origin.to_string() == "*") {
@@ -223,19 +230,19 @@ fn warnings(config: &Config) -> Vec<String> {
         }
     }
     for lan in &config.lans {
-        if public.is_some() && lan.private {
+        if !config.is_local && lan.private {
             warnings.push(format!(
                 "guests of LAN {} come from other hosts and reach this host's private networks: leave out `private = true`, or name in allow what they need",
                 lan.name
             ));
         }
-        if public.is_some() && lan.host_loopback {
+        if !config.is_local && lan.host_loopback {
             warnings.push(format!(
                 "guests of LAN {} come from other hosts and reach what listens on this host's loopback: leave out host_loopback",
                 lan.name
             ));
         }
-        if lan.resume_by_mac == ResumeByMac::Any && public.is_some() {
+        if lan.resume_by_mac == ResumeByMac::Any && !config.is_local {
             warnings.push(format!(
                 "on LAN {} whoever knows the MAC address of a lost guest has its flows: write resume_by_mac = \"address\"",
                 lan.name

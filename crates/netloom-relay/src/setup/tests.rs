@@ -75,6 +75,11 @@ fn words_tell_who_may_reach_what() {
     assert!(!here.contains("warning"), "{here}");
     let open = words("--listen 0.0.0.0:9000");
     assert!(open.contains("warning: ") && open.contains("without TLS"), "{open}");
+    let behind = words("--public-name relay.example --trusted-proxy 127.0.0.1");
+    assert!(
+        !behind.contains("this host alone") && behind.contains("whoever reaches relay.example"),
+        "{behind}"
+    );
     let closed = words("--allow-only --allow *.example:443 --deny 192.0.2.0/24 --no-wisp");
     assert!(closed.contains("nothing but *.example:443"), "{closed}");
     assert!(closed.contains("Wisp: off"), "{closed}");
