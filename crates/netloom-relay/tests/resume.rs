@@ -156,6 +156,26 @@ fn a_clean_close_leaves_nothing_behind_and_neither_does_a_grace_of_none() {
 }
 
 #[test]
+fn who_is_kicked_does_not_keep_its_port_by_a_reset() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let control = format!("unix:{}", folder.path().join("c.sock").display());
+    let relay = Relay::start(&["--host-loopback", "--control", &control]);
+    let mut leased = Leased::new(&relay, 1);
+    let heard = speak(&mut leased, server());
+    let address = leased.address.to_string();
+    let kicked = common::netloom().args(["kick", &address, "--control", &control]).output().expect("it runs");
+    assert!(kicked.status.success(), "{kicked:?}");
+    // The close lies there unread, so that the end is a reset.
+    leased.guest.stream.peek(&mut [0]).expect("the close");
+    drop(leased);
+    relay.wait_for_log("left LAN default");
+    let mut leased = Leased::new(&relay, 1);
+    let again = speak(&mut leased, heard.server);
+    assert_ne!(again.from, heard.from, "the flow is another");
+    assert!(!relay.log().contains("has come back"), "{}", relay.log());
+}
+
+#[test]
 fn how_long_and_for_whom_is_checked() {
     let refused = |flags: &[&str]| {
         let output = common::netloom().arg("relay").args(flags).output().expect("it runs");

@@ -4,17 +4,20 @@
 
 mod common;
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use common::certificate::Files;
 use common::http::{Message, Server, answer, ask};
 use common::machine::Machine;
-use common::{Guest, PATIENCE, Relay, netloom, wait_until};
+use common::wisp::{LOOPBACK, WispClient, listener, target};
+use common::{Guest, PATIENCE, Relay, messages, netloom, wait_until};
+use netloom_proto::wisp::{Kind, Packet};
 
 /// A tokens file.
 struct Tokens {
@@ -315,6 +318,43 @@ fn a_revoked_tokens_clients_are_closed_and_others_stay() {
     // A token that is made while the relay runs is good at once.
     let carol = tokens.create(&["carol"]);
     assert_eq!(status(Guest::connect(relay.address, &format!("/t/{carol}/"), &[])), "101");
+}
+
+#[test]
+fn a_revoked_tokens_streams_end_even_if_its_client_reads_nothing() {
+    let tokens = Tokens::new();
+    let alice = tokens.create(&["alice"]);
+    let path = tokens.path.display().to_string();
+    let relay = Relay::start(&[&["--tokens", &path], &LOOPBACK[..]].concat());
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&sent);
+    let (source, ended) = target(move |mut stream| {
+        while let Ok(bytes) = stream.write(&[7; 16_384]) {
+            counted.fetch_add(bytes, Ordering::Relaxed);
+        }
+    });
+    let mut wisp = WispClient::connect(&relay, &format!("/t/{alice}/wisp/"), &[]);
+    wisp.open(1, Kind::Tcp, source);
+    let (mut before, mut unchanged) = (0, 0);
+    let mut stands = || {
+        let now = sent.load(Ordering::Relaxed);
+        unchanged = if now > 0 && now == before { unchanged + 1 } else { 0 };
+        before = now;
+        unchanged == 50
+    };
+    wait_until(&mut stands, || "a source that stands still".to_owned());
+    tokens.run(&["revoke", "alice"]).expect("revoked");
+    relay.wait_for_log("token alice is revoked");
+    let (other, address) = listener();
+    let mut connect = Vec::new();
+    let host = &address.ip().to_string();
+    Packet::Connect { kind: Kind::Tcp, port: address.port(), host }.put(&mut connect, 2);
+    // The connection may have ended already.
+    drop(wisp.guest.stream.write_all(&messages(&[connect])));
+    relay.wait_for_log("left after");
+    ended.recv_timeout(PATIENCE).expect("its stream is cut");
+    other.set_nonblocking(true).expect("it does not block");
+    assert_eq!(other.accept().expect_err("nobody connects").kind(), ErrorKind::WouldBlock);
 }
 
 #[test]

@@ -81,8 +81,6 @@ enum End {
 }
 
 impl End {
-    const CONNECTION_LOST: Self = Self::Lost("connection lost");
-
     const fn reason(self) -> &'static str {
         match self {
             Self::Closed(reason) | Self::Lost(reason) => reason,
@@ -219,13 +217,13 @@ impl Client {
                         Ok(false) => {}
                         Err(error) => {
                             debug!("{}: {error}", self.member.peer);
-                            break End::CONNECTION_LOST;
+                            break self.lost("connection lost");
                         }
                     }
                 }
                 ready = self.socket.writable(), if self.blocked.get() => {
                     if ready.is_err() {
-                        break End::CONNECTION_LOST;
+                        break self.lost("connection lost");
                     }
                     self.blocked.set(false);
                     if self.flush() {
@@ -297,10 +295,7 @@ impl Client {
                 let room = room.min(scratch.len());
                 let read = match self.socket.read(&mut scratch[..room]) {
                     Ok(0) => {
-                        self.state.set(State::Gone(match self.state.get() {
-                            State::Open => End::Lost("connection ended"),
-                            State::Closing { .. } | State::Gone(_) => End::Closed("closed"),
-                        }));
+                        self.state.set(State::Gone(self.lost("connection ended")));
                         return Ok(false);
                     }
                     Ok(read) => read,
@@ -319,13 +314,24 @@ impl Client {
         Ok(true)
     }
 
-    /// Hands the frames in `bytes` to the machine. The caller drains it.
+    /// How it ended, when its connection did: who is sent away does not keep a port by resetting the connection.
+    fn lost(&self, reason: &'static str) -> End {
+        match self.state.get() {
+            State::Open => End::Lost(reason),
+            State::Closing { .. } => End::Closed("closed"),
+            State::Gone(end) => end,
+        }
+    }
+
+    /// Hands the frames in `bytes` to the machine, unless we have closed. The caller drains it.
     fn receive(&self, lan: &Rc<LanTask>, bytes: &mut [u8]) {
         let now = lan.clock.now();
         let mut machine = lan.machine.borrow_mut();
         let mut tally = self.tally.borrow_mut();
         let mut resumed = false;
+        let is_open = self.state.get() == State::Open;
         let closed = self.framing.borrow_mut().receive(bytes, |message| match message {
+            _ if !is_open => {}
             Incoming::Frame(frame) => {
                 if self.claim.is_open() {
                     resumed |= lan.judge_first(&mut machine, self, frame);
@@ -361,16 +367,16 @@ impl Client {
 
     /// Begins to close; the other end has a second to answer.
     fn close(&self, code: CloseCode) {
-        if self.state.get() == State::Open && !self.encapsulation.has_control() {
-            self.state.set(State::Gone(End::Closed("closed")));
-            self.wake.notify_one();
-        } else if self.state.get() == State::Open {
-            self.control(|out| framing::put_close(out, code));
-            if self.state.get() == State::Open {
-                self.state.set(State::Closing { until: Instant::now() + CLOSE_TIMEOUT });
-                self.wake.notify_one();
-            }
+        if self.state.get() != State::Open {
+            return;
         }
+        if self.encapsulation.has_control() {
+            self.state.set(State::Closing { until: Instant::now() + CLOSE_TIMEOUT });
+            self.control(|out| framing::put_close(out, code));
+        } else {
+            self.state.set(State::Gone(End::Closed("closed")));
+        }
+        self.wake.notify_one();
     }
 
     /// The other end has closed, or broke the protocol: says so once, and is done.

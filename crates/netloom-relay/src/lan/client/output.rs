@@ -4,7 +4,7 @@
 use netloom_core::Lan;
 use tokio::time::Instant;
 
-use super::{Client, End, State};
+use super::{Client, State};
 use crate::capture::Captures;
 use crate::socket;
 
@@ -62,7 +62,7 @@ impl Client {
     /// Writes as much as the socket takes.
     fn write(&self, bytes: &[u8]) -> usize {
         let Ok(written) = socket::write_ready(bytes, |rest| self.socket.try_write(rest)) else {
-            self.state.set(State::Gone(End::CONNECTION_LOST));
+            self.state.set(State::Gone(self.lost("connection lost")));
             self.wake.notify_one();
             return bytes.len();
         };

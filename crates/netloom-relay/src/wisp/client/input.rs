@@ -83,11 +83,14 @@ impl Client {
         }
     }
 
-    /// Hands messages to their streams. The caller flushes those touched, and serves.
+    /// Hands messages to their streams, unless we have closed. The caller flushes those touched, and serves.
     pub(super) fn receive(self: &Rc<Self>, bytes: &mut [u8]) {
         let mut closing = None;
         self.tally.borrow_mut().bytes_in += bytes.len() as u64;
+        let is_open = self.state.get() == State::Open;
         let result = self.decoder.borrow_mut().decode(bytes, |message| match message {
+            Message::Close(code) => self.answer_close(code.map_or(CloseCode::NORMAL, CloseCode)),
+            _ if !is_open => {}
             Message::Binary(message) => {
                 self.dialect.borrow_mut().handle_message(message, &mut |server, event| {
                     if event == Event::End {
@@ -104,9 +107,6 @@ impl Client {
                 self.control(|out| websocket::put_frame(out, Opcode::Pong, payload, None));
             }
             Message::Pong(payload) => self.pace.borrow_mut().pong(payload, Instant::now()),
-            Message::Close(code) => {
-                self.answer_close(code.map_or(CloseCode::NORMAL, CloseCode));
-            }
         });
         if self.refused.take() {
             closing = Some(CloseCode::POLICY);

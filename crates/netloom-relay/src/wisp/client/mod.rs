@@ -104,10 +104,10 @@ pub(in crate::wisp) struct Client {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
-    /// We have sent a close; the other end may answer until then.
+    /// We have sent a close; the other end may answer until then, and later if it still takes what was written before, but not for ever.
     Closing {
-        began: Instant,
         until: Instant,
+        at_most: Instant,
     },
     /// The socket is done with.
     Gone(&'static str),
@@ -203,6 +203,9 @@ impl Client {
             None => {
                 info!("{}: token {} is revoked", self.peer, pass.name());
                 self.close(CloseCode::POLICY);
+                for (_, stream) in self.streams.take() {
+                    stream.detach(false);
+                }
             }
         }
     }
@@ -220,7 +223,7 @@ impl Client {
     pub(in crate::wisp) async fn run(self: Rc<Self>, read: Bytes, target: Option<Target>) {
         let began = Instant::now();
         self.heed_rules();
-        if let Some(target) = target {
+        if let Some(target) = target.filter(|_| self.state.get() == State::Open) {
             let opened = self.open(PLAIN_STREAM, Kind::Tcp, Some(target));
             if opened.is_err() {
                 self.end(PLAIN_STREAM, Reason::THROTTLED);
@@ -356,11 +359,11 @@ impl Client {
     /// What has its time: a close that is not answered, an introduction that does not come.
     fn check(&self, now: Instant, began: Instant) -> Option<&'static str> {
         match self.state.get() {
-            State::Closing { began, until } if until <= now => {
-                if self.pending.borrow().is_empty() || now >= began + MAX_CLOSING {
+            State::Closing { until, at_most } if until <= now => {
+                if self.pending.borrow().is_empty() || now >= at_most {
                     return Some("closed");
                 }
-                self.state.set(State::Closing { began, until: now + CLOSE_TIMEOUT });
+                self.state.set(State::Closing { until: now + CLOSE_TIMEOUT, at_most });
             }
             State::Closing { .. } | State::Gone(_) => {}
             State::Open => {

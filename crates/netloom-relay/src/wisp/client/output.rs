@@ -6,7 +6,7 @@ use netloom_proto::websocket::{self, Opcode};
 use netloom_proto::wisp::Reason;
 use tokio::time::Instant;
 
-use super::{CLOSE_TIMEOUT, Client, MAX_PENDING_BYTES, State, Stream};
+use super::{CLOSE_TIMEOUT, Client, MAX_CLOSING, MAX_PENDING_BYTES, State, Stream};
 use crate::socket;
 use crate::wisp::dialect::{CloseCode, HEAD_BYTES, PAYLOAD_BYTES, PIECE_BYTES};
 use crate::wisp::turns::Share;
@@ -187,7 +187,9 @@ impl Client {
             self.dialect.borrow_mut().put_control(&mut pending, &mut self.worker.packet.borrow_mut());
             websocket::put_close(&mut pending, code.0, None);
             let now = Instant::now();
-            self.state.set(State::Closing { began: now, until: now + CLOSE_TIMEOUT });
+            // Who may no longer be here has no time to take the rest.
+            let longest = if code == CloseCode::POLICY { CLOSE_TIMEOUT } else { MAX_CLOSING };
+            self.state.set(State::Closing { until: now + CLOSE_TIMEOUT, at_most: now + longest });
             self.wake.notify_one();
         }
     }
