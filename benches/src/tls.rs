@@ -19,6 +19,7 @@ use anyhow::{Result, ensure};
 use netloom_interop::namespace::Namespace;
 use netloom_interop::process::Process;
 use netloom_interop::relay::Relay;
+use rustix::process::Signal;
 
 use crate::cpu;
 use crate::relay::place::{Placed, Placement};
@@ -147,6 +148,15 @@ impl Secured {
     pub fn processor_time(&self) -> Result<Duration> {
         let each: std::io::Result<Vec<_>> = self.servers()?.into_iter().map(cpu::used_by).collect();
         Ok(each?.into_iter().sum())
+    }
+}
+
+impl Drop for Secured {
+    fn drop(&mut self) {
+        // nginx ends its workers when it is asked to, and not when it is killed.
+        if let Some(Err(error)) = self.front.as_mut().map(|front| front.stop(Signal::TERM)) {
+            eprintln!("what ends TLS stays behind: {error:#}");
+        }
     }
 }
 
