@@ -104,6 +104,15 @@ fn free_port() -> u16 {
 }
 
 #[test]
+fn guests_get_cookies_once_they_may_come_back() {
+    let configured = Configured::start(&format!("{OPEN}resume_s = 0\n"));
+    let is_given = || configured.relay.guest().head.to_ascii_lowercase().contains("netloom-resume=");
+    assert!(!is_given());
+    configured.reload(OPEN, "reload: LAN default: changed");
+    assert!(is_given());
+}
+
+#[test]
 fn names_leases_and_forwards_come_and_go() {
     let configured = Configured::start(OPEN);
     let port = free_port();

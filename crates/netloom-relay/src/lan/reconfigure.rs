@@ -2,6 +2,7 @@
 
 use std::mem;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 
 use super::tap::Leaving;
 use super::{LanTask, machine};
@@ -45,6 +46,7 @@ impl LanTask {
         for client in clients {
             client.heed_rules(self);
         }
+        self.resumes.store(new.resume_s > 0, Ordering::Relaxed);
         *self.settings.borrow_mut() = Rc::new(new.clone());
         let mut failed = Vec::new();
         new.forwards.retain(|forward| {
