@@ -13,7 +13,9 @@ use common::{Relay, netloom};
 /// The commands under the first heading, but for the ports, which are to be free ones.
 fn commands() -> Vec<String> {
     let text = include_str!("../../../docs/operate.md");
-    let block = text
+    let (_, text) = text.split_once("\n## ").expect("a section");
+    let (first, _) = text.split_once("\n## ").expect("another");
+    let block = first
         .split("\n    ")
         .skip(1)
         .take_while(|line| line.starts_with("netloom ") || line.starts_with("    "));
