@@ -208,12 +208,13 @@ fn a_flood_of_connections_does_not_harm_a_guest_that_is_there() {
     let until = Instant::now() + Duration::from_secs(2);
     let address = relay.address;
     let floods: Vec<_> = (0..4).map(|_| std::thread::spawn(move || flood(address, until))).collect();
-    let mut answered = 0_u16;
+    let (mut answered, mut sequence) = (0, 0_u16);
     while Instant::now() < until {
-        let request = common::packet::echo_request(7, answered, b"still there?");
+        let request = common::packet::echo_request(7, sequence, b"still there?");
         guest.send(1, GATEWAY, 1, &request);
         guest.guest.expect("an answer", |frame| frame.ends_with(b"still there?") && frame[34] == 0);
         answered += 1;
+        sequence = sequence.wrapping_add(1);
     }
     let attempts: usize = floods.into_iter().map(|flood| flood.join().expect("counted")).sum();
     assert!(attempts > 2000 && answered > 100, "{attempts} attempts, {answered} answers");

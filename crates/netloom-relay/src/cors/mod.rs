@@ -32,7 +32,6 @@ use tracing::{debug, warn};
 pub(crate) use call::Call;
 pub(crate) use idle::Download;
 
-use crate::access::Pass;
 use crate::conduit::{Handle, Through};
 use crate::config::CorsSettings;
 use crate::config::tokens::Rules;
@@ -60,6 +59,13 @@ pub(crate) enum Dialect {
     Path,
     /// The URL is in the query: uncors'.
     Query,
+}
+
+/// By what a caller came, where tokens are asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Token<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) rules: &'a Arc<Rules>,
 }
 
 /// The proxy.
@@ -93,17 +99,17 @@ impl Cors {
     }
 
     /// The client for who came by a token.
-    fn client(&self, pass: Option<&Pass>) -> Result<Client, rustls::Error> {
-        let rules = pass.and_then(Pass::rules).filter(|rules| rules.are_of_egress());
-        let Some((rules, pass)) = rules.zip(pass) else { return Ok(self.client.clone()) };
+    fn client(&self, token: Option<Token<'_>>) -> Result<Client, rustls::Error> {
+        let of_egress = token.filter(|token| token.rules.are_of_egress());
+        let Some(Token { name, rules }) = of_egress else { return Ok(self.client.clone()) };
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, client)) = clients.get(pass.name())
-            && Arc::ptr_eq(known, &rules)
+        if let Some((known, client)) = clients.get(name)
+            && Arc::ptr_eq(known, rules)
         {
             return Ok(client.clone());
         }
-        let client = upstream::client(&self.settings, self.dialer.under(Some(&rules)))?;
-        clients.insert(pass.name().to_owned(), (rules, client.clone()));
+        let client = upstream::client(&self.settings, self.dialer.under(Some(rules)))?;
+        clients.insert(name.to_owned(), (Arc::clone(rules), client.clone()));
         Ok(client)
     }
 
@@ -113,7 +119,7 @@ impl Cors {
         call: Call,
         request: Request<Incoming>,
         peer: IpAddr,
-        pass: Option<&Pass>,
+        token: Option<Token<'_>>,
         is_tls: bool,
     ) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
@@ -145,7 +151,7 @@ impl Cors {
                     max_redirects: self.settings.max_redirects.unwrap_or(default),
                     activity: Activity::new(Duration::from_secs(self.settings.timeout_s)),
                 };
-                match self.client(pass) {
+                match self.client(token) {
                     Ok(client) => forward::forward(&client, job)
                         .await
                         .map_err(|error| said::of_error(&error, call.dialect)),

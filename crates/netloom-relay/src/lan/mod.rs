@@ -195,11 +195,17 @@ impl LanTask {
             }
         }
         self.is_stopping.set(true);
+        // Another LAN may have its ports and interfaces once this one has stopped.
+        forward::remove_all(&self);
+        let leaving = self.leave_taps(|_| true);
         for client in self.clients.borrow().values() {
             client.stop();
         }
         if !all_left(&self.clients, &self.emptied).await {
             debug!("LAN {}: clients did not answer the close", self.settings().name);
+        }
+        for tap in leaving {
+            tap.gone().await;
         }
         for (drop, count) in self.machine.borrow().drops().nonzero() {
             debug!("LAN {}: dropped {count}: {}", self.settings().name, drop.name());

@@ -18,6 +18,7 @@ use super::connection::Connection;
 use super::limits::turn_away;
 use super::visitor::Visitor;
 use crate::conduit::Conduit;
+use crate::socket;
 use crate::tls;
 
 /// How long accepting rests when the process has no descriptor left.
@@ -78,7 +79,7 @@ impl Entrance {
     fn receive(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, scheme: Scheme) {
         let Some(standing) = self.judge(peer) else { return turn_away(&stream) };
         let Ok(local) = stream.local_addr() else { return };
-        if let Err(error) = stream.set_nodelay(true) {
+        if let Err(error) = stream.set_nodelay(true).and_then(|()| socket::keep_alive(&stream)) {
             debug!("{peer}: {error}");
         }
         let acceptor = self.tls().filter(|_| scheme == Scheme::Https);

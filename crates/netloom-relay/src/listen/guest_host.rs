@@ -7,7 +7,6 @@ use super::gate::{self, Refusal};
 use super::limits::{Caller, Standing};
 use super::page::{self, Body, boxed};
 use super::visitor::Visitor;
-use crate::access::Pass;
 use crate::config::GuestHost;
 use crate::hosts;
 
@@ -45,8 +44,7 @@ impl Visitor {
                 format!("this relay has no LAN {}\n", guest.lan),
             ));
         };
-        let rules = caller.pass.as_ref().and_then(Pass::rules).unwrap_or_default();
-        if rules.lan(Some(lan.name())).is_none() {
+        if caller.rules.lan(Some(lan.name())).is_none() {
             return boxed(page::text(StatusCode::FORBIDDEN, "this token does not lead to that LAN\n"));
         }
         let client = hosts::Client { address: caller.address, is_tls: self.is_secure(request.headers()) };

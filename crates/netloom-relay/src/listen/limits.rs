@@ -15,6 +15,7 @@ use super::Entrance;
 use super::page::{self, Answer};
 use super::visitor::Visitor;
 use crate::access::Pass;
+use crate::config::tokens::Rules;
 use crate::lan::resume::Cookie;
 use crate::limit::{Refused, Share};
 
@@ -45,8 +46,17 @@ pub(super) struct Caller {
     pub(super) share: Share,
     /// By what token, where tokens are asked for.
     pub(super) pass: Option<Pass>,
+    /// What that gave as it was let in; without tokens nothing less than all have.
+    pub(super) rules: Arc<Rules>,
     /// By which it had a port before.
     pub(super) cookie: Option<Cookie>,
+}
+
+impl Caller {
+    /// What it takes of limits, for as long as this is kept.
+    pub(super) fn stake(&self) -> (Share, Arc<OwnedSemaphorePermit>) {
+        (self.share.clone(), Arc::clone(&self.permit))
+    }
 }
 
 /// Room to tell some of those why they are refused.
@@ -112,6 +122,7 @@ impl Visitor {
                 permit: Arc::clone(permit),
                 share: share.clone(),
                 pass: None,
+                rules: Arc::default(),
                 cookie,
             }),
             Standing::Proxied(permit) => {
@@ -120,7 +131,15 @@ impl Visitor {
                     self.entrance.limits.arrive(address).map_err(|refused| Box::new(too_many(&refused)))?;
                 self.pacing.set(&share);
                 let peer = format!("{address} (by {peer})");
-                Ok(Caller { address, peer, permit: Arc::clone(permit), share, pass: None, cookie })
+                Ok(Caller {
+                    address,
+                    peer,
+                    permit: Arc::clone(permit),
+                    share,
+                    pass: None,
+                    rules: Arc::default(),
+                    cookie,
+                })
             }
             Standing::Refused { why, .. } => Err(Box::new(too_many(why))),
             Standing::Full { .. } => {
@@ -132,8 +151,7 @@ impl Visitor {
     /// Has what a caller uses count as its token's too.
     pub(super) fn count_for_token(&self, caller: &mut Caller) -> Result<(), Box<Answer>> {
         let Some(pass) = &caller.pass else { return Ok(()) };
-        let rules = pass.rules().unwrap_or_default();
-        let share = caller.share.clone().with_token(&self.entrance.limits, pass.name(), &rules.limits);
+        let share = caller.share.clone().with_token(&self.entrance.limits, pass.name(), &caller.rules.limits);
         caller.share = share.map_err(|refused| Box::new(too_many(&refused)))?;
         self.pacing.set(&caller.share);
         Ok(())
@@ -141,7 +159,7 @@ impl Visitor {
 }
 
 /// 429, with the limit and when to come again.
-fn too_many(refused: &Refused) -> Answer {
+pub(super) fn too_many(refused: &Refused) -> Answer {
     page::later(StatusCode::TOO_MANY_REQUESTS, format!("{refused}\n"), refused.retry_after_s())
 }
 

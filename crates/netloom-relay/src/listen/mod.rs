@@ -6,12 +6,16 @@
 //! ```
 
 mod accept;
+mod admitted;
 mod connection;
 pub(crate) mod gate;
 mod guest_host;
+mod held;
+mod idle;
 mod limits;
 pub(crate) mod page;
 mod qemu;
+mod queries;
 mod redirect;
 mod requests;
 mod route;
@@ -26,7 +30,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
-use crate::access::{Access, Pass};
+use crate::access::Access;
 use crate::config::{Config, HostSettings, Root};
 use crate::control::Control;
 use crate::cors::Cors;
@@ -36,6 +40,7 @@ use crate::lan::LanHandle;
 use crate::limit::Limits;
 use crate::wisp::WispHandle;
 pub(crate) use accept::{Scheme, bind, is_transient};
+use admitted::Admitted;
 use gate::Gate;
 use limits::Courtesy;
 use page::Unauthorized;
@@ -58,6 +63,8 @@ pub(crate) struct Entrance {
     cors: Option<Cors>,
     /// Answers DNS over HTTPS.
     dns: Arc<Dialer>,
+    /// What of that there may be at once.
+    queries: Semaphore,
     hosts: Hosts,
     root: Root,
     access: Option<Arc<Access>>,
@@ -103,6 +110,7 @@ impl Entrance {
             gate: Gate::new(config.public_names.clone(), config.origins.clone()),
             cors: cors.transpose()?,
             dns: Arc::clone(streams),
+            queries: Semaphore::new(queries::MAX_QUERIES),
             hosts: Hosts::new(config.hosts.clone()),
             root: config.root,
             lans: RwLock::new(lans),
@@ -172,9 +180,10 @@ impl Entrance {
     }
 
     /// What who showed this may do, where tokens are asked for.
-    fn authorize(&self, shown: Option<&Shown>) -> Result<Option<Pass>, Unauthorized> {
+    fn authorize(&self, shown: Option<&Shown>) -> Result<Option<Admitted>, Unauthorized> {
         let Some(access) = &self.access else { return Ok(None) };
         let shown = shown.ok_or(Unauthorized::Missing)?;
-        access.check(&shown.secret).map(Some).ok_or(Unauthorized::Unknown)
+        let pass = access.check(&shown.secret).ok_or(Unauthorized::Unknown)?;
+        Admitted::by(pass).map(Some)
     }
 }

@@ -1,13 +1,14 @@
 //! HTTP on a connection, in version 1.1, or 2 where TLS has agreed on it (ALPN): browsers stream what pages upload by the second alone.
 //!
-//! Bounds what a client makes us hold: a head has 10 s and 16 KiB, and what was sent and not yet read is limited by connection.
+//! Bounds what a client makes us hold: a head has 10 s and 16 KiB, and what was sent and not yet read is limited by connection. A connection of
+//! version 2 has 10 s for its first request, and ends when none was open for 60 s.
 
 use std::convert::Infallible;
 use std::pin::pin;
 use std::time::Duration;
 
 use http::header::HOST;
-use http::{HeaderValue, Request, Response, Version};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -15,6 +16,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
+use super::held::hold;
+use super::idle::Requests;
 use super::page::Body;
 
 /// How long a request head may take.
@@ -52,11 +55,6 @@ where
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let stream = TokioIo::new(stream);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        name_host(&mut request);
-        let answer = respond(request);
-        async { Ok::<_, Infallible>(answer.await) }
-    });
     // Who comes later is told so in an answer.
     let is_late = *stopping.borrow();
     let stopped = async {
@@ -66,6 +64,14 @@ where
         }
     };
     if is_http2 {
+        let requests = Requests::default();
+        let counted = requests.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            name_host(&mut request);
+            let open = counted.begin();
+            let answer = respond(request);
+            async { Ok::<_, Infallible>(hold(answer.await, open)) }
+        });
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_header_list_size(MAX_HEAD_BYTES.into())
@@ -79,10 +85,19 @@ where
         let mut connection = pin!(connection);
         tokio::select! {
             ended = connection.as_mut() => return ended,
-            () = stopped => connection.as_mut().graceful_shutdown(),
+            () = stopped => {}
+            () = requests.idle() => {}
         }
-        return connection.await;
+        connection.as_mut().graceful_shutdown();
+        return tokio::select! {
+            ended = connection => ended,
+            () = requests.never_came() => Ok(()),
+        };
     }
+    let service = service_fn(move |request| {
+        let answer = respond(request);
+        async { Ok::<_, Infallible>(answer.await) }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -101,7 +116,7 @@ where
 
 /// Version 2 names the host in the URL alone (RFC 9113 section 8.3.1).
 fn name_host(request: &mut Request<Incoming>) {
-    if request.version() != Version::HTTP_2 || request.headers().contains_key(HOST) {
+    if request.headers().contains_key(HOST) {
         return;
     }
     let authority = request.uri().authority().map(|authority| HeaderValue::try_from(authority.as_str()));
@@ -109,3 +124,7 @@ fn name_host(request: &mut Request<Incoming>) {
         request.headers_mut().insert(HOST, host);
     }
 }
+
+#[cfg(test)]
+#[path = "requests_tests.rs"]
+mod tests;

@@ -12,7 +12,6 @@ use super::connection::Connection;
 use super::limits::Caller;
 use super::page::{self, Answer};
 use super::visitor::Visitor;
-use crate::access::Pass;
 use crate::lan::resume::{Cookie, Origin};
 use crate::lan::{Encapsulation, NewClient};
 use crate::limit::Paced;
@@ -37,8 +36,7 @@ impl Visitor {
         encapsulation: Encapsulation,
         caller: Caller,
     ) -> Answer {
-        let rules = caller.pass.as_ref().and_then(Pass::rules).unwrap_or_default();
-        let Some(lan) = rules.lan(lan) else {
+        let Some(lan) = caller.rules.lan(lan) else {
             return page::text(StatusCode::FORBIDDEN, "this token does not lead to that LAN\n");
         };
         let Some(lan) = self.entrance.lan(lan) else {
@@ -48,7 +46,7 @@ impl Visitor {
             return page::busy("the LAN has as many clients as max_clients allows\n");
         };
         let resumes = lan.resumes();
-        let (lan, Caller { address, peer, permit, share, pass, cookie }) = (lan.sender(), caller);
+        let (lan, Caller { address, peer, permit, share, pass, cookie, .. }) = (lan.sender(), caller);
         let cookie = if resumes { cookie.or_else(|| Cookie::new().ok()) } else { None };
         let given = cookie.as_ref().and_then(|cookie| cookie.header(self.is_tls));
         let token = pass.as_ref().map(|pass| pass.name().into());

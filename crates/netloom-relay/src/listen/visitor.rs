@@ -7,24 +7,27 @@ use std::sync::Arc;
 use http::header::{REFERRER_POLICY, UPGRADE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use tokio::sync::Semaphore;
 use tracing::debug;
 
 use super::Entrance;
+use super::admitted::Admitted;
 use super::connection::Connection;
 use super::gate::Refusal;
 use super::guest_host::Named;
-use super::limits::{Caller, Standing};
+use super::held::hold;
+use super::limits::{Caller, Standing, too_many};
 use super::page::{self, Answer, Body, Unauthorized, boxed};
+use super::queries::MAX_QUERIES_OF_CONNECTION;
 use super::redirect;
 use super::requests;
 use super::route::{self, Route};
 use super::token::{self, Shown, Whose};
 use super::upgrade::Handshake;
-use crate::access::Pass;
 use crate::conduit::Handle;
 use crate::config::Root;
 use crate::control::{Control, Door};
-use crate::cors::Call;
+use crate::cors::{self, Call, Cors};
 use crate::doh;
 use crate::hosts;
 use crate::limit::{Paced, Pacing};
@@ -38,6 +41,8 @@ pub(super) struct Visitor {
     /// What its connection is paced by.
     pub(super) pacing: Pacing,
     pub(super) is_tls: bool,
+    /// What of queries of DNS it may have open at once.
+    pub(super) queries: Semaphore,
     /// Where who comes in the clear is sent instead.
     pub(super) redirect_to: Option<u16>,
     /// The connection to the guest whose web server was asked last.
@@ -58,6 +63,7 @@ impl Visitor {
             standing,
             pacing,
             is_tls: false,
+            queries: Semaphore::new(MAX_QUERIES_OF_CONNECTION),
             redirect_to: None,
             kept: hosts::Kept::default(),
         }
@@ -98,7 +104,7 @@ impl Visitor {
         }
         if is_control {
             return match self.entrance.gate.check(request.uri(), request.headers(), self.local) {
-                Ok(()) => self.entrance.control.answer(Door::Listener, request).await,
+                Ok(()) => hold(self.entrance.control.answer(Door::Listener, request).await, caller.stake()),
                 Err(refusal) => boxed(self.refuse(&refusal, &caller)),
             };
         }
@@ -120,7 +126,7 @@ impl Visitor {
         answer
     }
 
-    /// Answers what takes its time, and leaves the rest to [`Self::answer`].
+    /// Answers a caller once it is known by its token.
     async fn respond_to(
         &self,
         mut request: Request<Incoming>,
@@ -129,10 +135,11 @@ impl Visitor {
         shown: Option<Shown>,
         handle: Option<Handle>,
     ) -> Response<Body> {
-        let Entrance { gate, cors, dns, root, .. } = &*self.entrance;
+        let Entrance { cors, root, .. } = &*self.entrance;
         let call = cors.as_ref().and_then(|cors| Some((cors, Call::of(&request, *root == Root::Cors)?)));
         match self.entrance.authorize(shown.as_ref()) {
-            Ok(pass) => caller.pass = pass,
+            Ok(Some(Admitted { pass, rules })) => (caller.pass, caller.rules) = (Some(pass), rules),
+            Ok(None) => {}
             Err(Unauthorized::Missing) if named.is_none() && token::is_free(&request, call.is_none()) => {}
             Err(refusal) => return boxed(page::unauthorized(refusal)),
         }
@@ -143,6 +150,21 @@ impl Visitor {
         if let Some(handle) = handle.filter(|_| self.pacing.is_free()) {
             request.extensions_mut().insert(handle);
         }
+        // Until all of the answer is out, or nobody wants it any more.
+        let stake = caller.stake();
+        hold(self.route(request, caller, named, shown, call).await, stake)
+    }
+
+    /// Answers what takes its time, and leaves the rest to [`Self::answer`].
+    async fn route(
+        &self,
+        request: Request<Incoming>,
+        caller: Caller,
+        named: Option<Named>,
+        shown: Option<Shown>,
+        call: Option<(&Cors, Call)>,
+    ) -> Response<Body> {
+        let gate = &self.entrance.gate;
         if let Some(named) = named {
             if let Some(shown) = shown.filter(|shown| shown.is_in_url && token::is_page(&request)) {
                 return boxed(token::keep(&shown, &request, self.is_tls));
@@ -153,19 +175,24 @@ impl Visitor {
             // Pages of every origin may call the proxy; it has lists of its own.
             return match gate.check_host(request.uri(), request.headers()) {
                 Ok(_) => {
+                    let flow = match caller.share.flow() {
+                        Ok(flow) => flow,
+                        Err(refused) => return boxed(too_many(&refused)),
+                    };
                     let call = call.below(&shown.as_ref().map_or_else(Cow::default, Shown::prefix));
-                    let pass = caller.pass.as_ref();
-                    boxed(cors.answer(call, request, caller.address, pass, self.is_tls).await)
+                    let token = caller
+                        .pass
+                        .as_ref()
+                        .map(|pass| cors::Token { name: pass.name(), rules: &caller.rules });
+                    let answer = cors.answer(call, request, caller.address, token, self.is_tls).await;
+                    hold(boxed(answer), flow)
                 }
                 Err(refusal) => boxed(self.refuse(&refusal, &caller)),
             };
         }
         if request.uri().path() == doh::PATH && !request.headers().contains_key(UPGRADE) {
             let answer = match gate.check(request.uri(), request.headers(), self.local) {
-                Ok(()) => {
-                    let rules = caller.pass.as_ref().and_then(Pass::rules);
-                    doh::answer(&dns.under(rules.as_deref()), request).await
-                }
+                Ok(()) => self.ask_dns(request, &caller).await,
                 Err(refusal) => self.refuse(&refusal, &caller),
             };
             return boxed(answer);
