@@ -8,6 +8,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use common::http::{Message, ask};
+use common::leased::Leased;
 use common::machine::Machine;
 use common::{Guest, PATIENCE, Relay, wait_until};
 
@@ -182,4 +183,50 @@ fn a_guest_that_is_not_there_is_told() {
     assert_eq!(waiting.join().expect("an answer").status(), 200, "it waits for its guest");
     assert_eq!(get(&relay, "nobody.localhost", "/", &[]).status(), 403);
     wait_until(|| relay.log().contains("nobody.localhost"), || relay.log());
+}
+
+#[test]
+fn who_waits_for_a_guest_has_a_bound_and_takes_nothing_once_gone() {
+    const MOST: usize = 256;
+    let relay = Relay::start(&[]);
+    let host = format!("first.localhost:{}", relay.address.port());
+    let ask_for = |port: &str| {
+        let mut stream = TcpStream::connect(relay.address).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        write!(stream, "GET / HTTP/1.1\r\nHost: {port}{host}\r\n\r\n").expect("sent");
+        stream
+    };
+    let at_rest = relay.descriptors();
+    let waiting: Vec<_> = (0..=MOST).map(|_| ask_for("")).collect();
+    let mut full = None;
+    wait_until(
+        || {
+            full = full.take().or_else(|| waiting.iter().find(|stream| is_answered(stream)));
+            full.is_some()
+        },
+        || "one that is not let wait".to_owned(),
+    );
+    let mut answer = [0; 1000];
+    let read = full.expect("it").read(&mut answer).expect("an answer");
+    let answer = String::from_utf8_lossy(&answer[..read]).to_ascii_lowercase();
+    assert!(answer.starts_with("http/1.1 503 ") && answer.contains("retry-after:"), "{answer}");
+    assert!(answer.contains("takes no more connections"), "{answer}");
+    drop(waiting);
+    wait_until(|| relay.descriptors() == at_rest, || "an end of their waiting".to_owned());
+
+    // One that is there and does not answer.
+    let _guest = Leased::new(&relay, 1);
+    let with_guest = relay.descriptors();
+    let waiting: Vec<_> = (0..10).map(|_| ask_for("81.")).collect();
+    wait_until(|| relay.descriptors() == with_guest + 30, || "connections to the guest".to_owned());
+    drop(waiting);
+    wait_until(|| relay.descriptors() == with_guest, || "an end of the connections".to_owned());
+}
+
+/// Whether something lies there.
+fn is_answered(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).expect("it does not block");
+    let answered = stream.peek(&mut [0]).is_ok();
+    stream.set_nonblocking(false).expect("it blocks");
+    answered
 }

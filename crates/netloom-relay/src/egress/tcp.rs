@@ -3,9 +3,11 @@
 
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use netloom_core::{FlowId, Refusal, ResetReason};
 use tokio::sync::{Notify, oneshot};
@@ -165,7 +167,13 @@ impl Stream {
 
     async fn await_guest(self: Rc<Self>, lan: Rc<LanTask>) {
         while !self.established.get() && !self.over.get() {
-            self.wake.notified().await;
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = poll_fn(|context| self.poll_given_up(context)) => {
+                    self.fail(&lan, &io::ErrorKind::ConnectionAborted.into());
+                    lan.drain();
+                }
+            }
         }
         self.splice(&lan).await;
     }
@@ -179,6 +187,11 @@ impl Stream {
         self.established.set(true);
         self.tell(Ok(()));
         self.wake.notify_one();
+    }
+
+    /// Whether who is to be told of the answer has gone.
+    fn poll_given_up(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.told.borrow_mut().as_mut().map_or(Poll::Pending, |told| told.poll_closed(context))
     }
 
     fn tell(&self, answer: Result<(), ResetReason>) {

@@ -24,7 +24,7 @@ use crate::limit::Lane;
 pub(crate) use datagram::Peer;
 use listener::Attached;
 pub(crate) use listener::Listener;
-pub(crate) use stream::{Unreached, lead};
+pub(crate) use stream::{MAX_WAITING, Unreached, lead};
 
 /// The forwards of a LAN.
 #[derive(Default)]

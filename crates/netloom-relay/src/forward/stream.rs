@@ -23,8 +23,8 @@ use crate::limit::Share;
 use crate::listen;
 use crate::socket::Socket;
 
-/// Connections that may wait for the guest at one listener.
-const MAX_WAITING: usize = 256;
+/// Connections that may wait for the guest at one listener, and those of a LAN that come by host name.
+pub(crate) const MAX_WAITING: usize = 256;
 /// How long accepting rests when the process has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -88,7 +88,7 @@ pub(crate) enum Unreached {
     /// It does not answer.
     #[error("it does not answer")]
     Silent,
-    /// It has as many connections as it may, or the LAN stops.
+    /// It has as many connections as it may, as many as may wait for one that is not there, or the LAN stops.
     #[error("it takes no more connections")]
     Full,
 }
@@ -103,7 +103,13 @@ pub(crate) async fn lead(
     port: u16,
     socket: Socket,
 ) -> Result<(), Unreached> {
-    let address = guest::wait_for(lan, guest, None).await.ok_or(Unreached::Absent)?;
+    let address = match guest::find(lan, guest, None) {
+        Some(address) => address,
+        None => {
+            let _waiting = lan.visitors.try_acquire().map_err(|_| Unreached::Full)?;
+            guest::wait_for(lan, guest, None).await.ok_or(Unreached::Absent)?
+        }
+    };
     let (told, answered) = oneshot::channel();
     let outside = Outside { socket, told: Some(told), share: Share::default(), held: None };
     egress::connect_guest(lan, None, SocketAddr::new(address, port), outside).map_err(|_| Unreached::Full)?;

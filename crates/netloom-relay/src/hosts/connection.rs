@@ -104,17 +104,22 @@ async fn connect(lan: &LanHandle, guest: &GuestHost) -> Result<SendRequest<Reque
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
     theirs.set_nonblocking(true)?;
-    let (told, answered) = oneshot::channel();
+    let (mut told, answered) = oneshot::channel();
     let GuestHost { guest, port, .. } = guest.clone();
     let asked = lan.ask(move |lan| {
         let lan = Rc::clone(lan);
         spawn_local(async move {
-            let led = match UnixStream::from_std(theirs) {
-                Ok(socket) => forward::lead(&lan, &guest, port, Socket::Unix(socket)).await,
-                Err(_) => Err(Unreached::Full),
+            let lead = async {
+                match UnixStream::from_std(theirs) {
+                    Ok(socket) => forward::lead(&lan, &guest, port, Socket::Unix(socket)).await,
+                    Err(_) => Err(Unreached::Full),
+                }
             };
-            // Nobody hears it if the client has gone.
-            _ = told.send(led);
+            tokio::select! {
+                led = lead => drop(told.send(led)),
+                // Nobody waits for it any more.
+                () = told.closed() => {}
+            }
         });
     });
     asked.await.map_err(|_| Unreached::Full)?;

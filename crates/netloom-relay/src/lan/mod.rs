@@ -127,6 +127,8 @@ pub(crate) struct LanTask {
     pub(crate) limits: Arc<Limits>,
     pub(crate) ping_complaint: Complaint,
     pub(crate) forwards: Forwards,
+    /// Who asks by host name for guests that are not there.
+    pub(crate) visitors: Semaphore,
     pub(crate) captures: Captures,
     /// The names that its DNS server gives fixed addresses.
     pub(crate) names: RefCell<Names>,
@@ -166,6 +168,7 @@ impl LanTask {
             limits,
             ping_complaint: Complaint::default(),
             forwards: Forwards::default(),
+            visitors: Semaphore::new(forward::MAX_WAITING),
             settings: RefCell::new(Rc::new(settings)),
             machine: RefCell::new(machine),
             clock,

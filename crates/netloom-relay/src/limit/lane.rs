@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::party::{Flux, Party};
+use super::party::{CLIENT, Flux, Party};
 use super::rate::{instant_of, ns_of};
+use super::share::Share;
 
 /// What may move at once after a silence, as time at the rate. A connection that is late by less loses nothing.
 const BURST: Duration = Duration::from_millis(100);
@@ -43,6 +44,17 @@ impl Lane {
             reserved: Cell::new(None),
         };
         Self { flux, accounts: parties.iter().map(account).collect() }
+    }
+
+    /// Whether it is under all that this share is. Of a proxy's requests each is counted as a client; those of one address and token are one's.
+    pub(super) fn is_of(&self, share: &Share) -> bool {
+        let shared =
+            |party: &Arc<Party>| self.accounts.iter().any(|account| Arc::ptr_eq(&account.party, party));
+        let mut others = share.parties.iter().filter(|party| party.kind != CLIENT).peekable();
+        if others.peek().is_none() {
+            return share.parties.iter().all(shared);
+        }
+        others.all(shared)
     }
 
     /// Whether no rate is in force.

@@ -34,7 +34,7 @@ use tracing::warn;
 use crate::config::{LimitSettings, Scope};
 pub(crate) use lane::{Lane, reach};
 pub(crate) use paced::{Paced, Pacing};
-use party::{Bounds, Count, Flux, Party};
+use party::{Bounds, CLIENT, Count, Flux, Party};
 use rate::ns_of;
 pub(crate) use share::{Held, Places, Refused, Share};
 
@@ -149,7 +149,7 @@ impl Limits {
 
     /// A connection that has no address: a unix socket's.
     pub(crate) fn local(&self) -> Share {
-        Share { parties: vec![Party::new("client", &self.client)], connections: Vec::new() }
+        Share { parties: vec![Party::new(CLIENT, &self.client)], connections: Vec::new() }
     }
 
     /// A connection comes from an address to a port of this host that leads to a guest: it is no client of ours, and what its address has goes

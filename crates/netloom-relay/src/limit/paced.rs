@@ -15,9 +15,12 @@ use super::{Lane, Share};
 pub(crate) struct Pacing(Arc<Mutex<Option<(Lane, Lane)>>>);
 
 impl Pacing {
-    /// From now on it is this client's.
+    /// From now on it is this client's, which goes on with what it has if it was its own already.
     pub(crate) fn set(&self, share: &Share) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((share.upload(), share.download()));
+        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !lanes.as_ref().is_some_and(|(upload, _)| upload.is_of(share)) {
+            *lanes = Some((share.upload(), share.download()));
+        }
     }
 
     /// Whether nothing bounds the rate of its bytes, so that they may pass by where nobody counts them.
@@ -77,10 +80,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let Self { stream, pacing, reading, .. } = self.get_mut();
-        ready!(poll_room(reading, cx, |now| pacing.with(|(upload, _)| upload.room(now))));
-        let before = buffer.filled().len();
-        ready!(Pin::new(stream).poll_read(cx, buffer))?;
-        let read = buffer.filled().len() - before;
+        let room = ready!(poll_room(reading, cx, |now| pacing.with(|(upload, _)| upload.room(now))));
+        let read = if room < buffer.remaining() {
+            let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
+            ready!(Pin::new(stream).poll_read(cx, &mut part))?;
+            let read = part.filled().len();
+            buffer.advance(read);
+            read
+        } else {
+            let before = buffer.filled().len();
+            ready!(Pin::new(stream).poll_read(cx, buffer))?;
+            buffer.filled().len() - before
+        };
         pacing.with(|(upload, _)| upload.spend(read));
         Poll::Ready(Ok(()))
     }
@@ -120,3 +131,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+#[path = "paced_tests.rs"]
+mod tests;

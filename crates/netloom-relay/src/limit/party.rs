@@ -8,6 +8,9 @@ use tokio::sync::Notify;
 use super::rate::Rate;
 use crate::config::Scope;
 
+/// The kind of those that are one connection, or one request of a proxy's.
+pub(super) const CLIENT: &str = "client";
+
 /// What a [`Scope`] says, changed while it is in force. 0 is no limit.
 #[derive(Debug, Default)]
 pub(super) struct Bounds {
