@@ -70,6 +70,11 @@ impl Lan {
         self.stack.discard_waiting(port);
     }
 
+    /// See [`Switch::hold_macs`].
+    pub fn hold_macs(&mut self, port: PortId, is_held: bool) {
+        self.switch.hold_macs(port, is_held);
+    }
+
     /// See [`Stack::path_restored`].
     pub fn path_restored(&mut self, now: Instant, port: PortId) {
         self.stack.path_restored(now, port);

@@ -4,8 +4,9 @@
 
 mod common;
 
-use std::io::{BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{self, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
 
 use common::http::{Server, answer, ask, read};
 use common::{PATIENCE, Relay, wait_until};
@@ -104,4 +105,43 @@ fn bodies_that_break_off_break_off_and_leave_nothing() {
         stream.write_all(&vec![0; 1 << 20]).expect("sent");
     }
     wait_until(|| relay.descriptors() <= begin, || format!("{} descriptors of {begin}", relay.descriptors()));
+}
+
+#[test]
+fn a_client_that_pauses_longer_than_a_target_may_be_silent_gets_the_rest() {
+    // More than the buffers between relay and client take.
+    let body = noise(1);
+    let sent = of_length("200 OK", &body);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let address = listener.local_addr().expect("its address");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "[cors]\ntimeout_s = 1\n").expect("written");
+    let config = file.path().to_str().expect("text");
+    let relay = Relay::start(&["--config", config, "--allow", "127.0.0.0/8"]);
+    let mut client = with_a_short_window(relay.address);
+    let head = format!("GET /http://{address}/ HTTP/1.1\r\nHost: {}\r\n\r\n", relay.address);
+    client.write_all(head.as_bytes()).expect("sent");
+
+    let (mut target, _) = listener.accept().expect("a connection");
+    target.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    read(&mut BufReader::new(target.try_clone().expect("the socket")), false).expect("a request");
+    let mut writer = target.try_clone().expect("the socket");
+    let writing = std::thread::spawn(move || writer.write_all(&sent));
+    // The client reads nothing for three times as long as a target may be silent. If the relay hung up, the target would hear of it.
+    target.set_read_timeout(Some(Duration::from_secs(3))).expect("a timeout");
+    assert_eq!(target.read(&mut [0]).map_err(|error| error.kind()), Err(io::ErrorKind::WouldBlock));
+
+    let answer = read(&mut BufReader::new(client), true).expect("an answer");
+    assert!(answer.body == body, "{} bytes", answer.body.len());
+    writing.join().expect("no panic").expect("sent");
+}
+
+/// A connection whose receiver takes little that is not read.
+fn with_a_short_window(address: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(16 << 10).expect("a size");
+    socket.connect(&address.into()).expect("it listens");
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream
 }

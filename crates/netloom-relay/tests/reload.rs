@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::Output;
 
 use common::leased::{Leased, query};
-use common::packet::{GATEWAY, echo_request, ethertype, frame, mac, udp_payload};
+use common::packet::{GATEWAY, echo_request, ethertype, frame, mac, tcp_syn, udp_payload};
 use common::{Guest, Relay, netloom};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -98,13 +98,24 @@ fn rules_change_for_new_flows_and_leave_those_that_stand() {
     configured.reload(OPEN, "reload: LAN default: changed");
 }
 
+fn free_port() -> u16 {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+    free.local_addr().expect("its address").port()
+}
+
+#[test]
+fn guests_get_cookies_once_they_may_come_back() {
+    let configured = Configured::start(&format!("{OPEN}resume_s = 0\n"));
+    let is_given = || configured.relay.guest().head.to_ascii_lowercase().contains("netloom-resume=");
+    assert!(!is_given());
+    configured.reload(OPEN, "reload: LAN default: changed");
+    assert!(is_given());
+}
+
 #[test]
 fn names_leases_and_forwards_come_and_go() {
     let configured = Configured::start(OPEN);
-    let port = {
-        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-        free.local_addr().expect("its address").port()
-    };
+    let port = free_port();
     let more = format!(
         "{OPEN}records = {{ \"new.lan\" = \"192.168.86.77\" }}\nleases = {{ \"02:00:00:00:00:05\" = \"192.168.86.55\" }}\nforwards = [\"{port}=first:7\"]\n"
     );
@@ -140,6 +151,81 @@ fn lans_come_and_go_and_what_takes_a_restart_is_named() {
     assert_eq!(guest.closed, Some(Some(1001)));
     assert!(Guest::connect(address, "/lan/two", &[]).is_err_and(|answer| answer.contains("404")));
     configured.relay.guest();
+}
+
+#[test]
+fn a_guest_does_not_reach_the_forward_of_a_lan_that_was_added() {
+    let configured = Configured::start(OPEN);
+    let mut leased = Leased::new(&configured.relay, 1);
+    let port = free_port();
+    let lan = format!("[[lan]]\nname = \"two\"\nsubnet = \"10.2.0.0/24\"\nforwards = [\"{port}=first:7\"]\n");
+    configured.reload(&format!("{OPEN}{lan}"), "reload: LAN two: added");
+    leased.send(1, HOST, 6, &tcp_syn(leased.address, HOST, 4000, port));
+    leased.guest.expect("a reset", |frame| frame.len() >= 54 && frame[23] == 6 && frame[47] & 4 != 0);
+    configured.relay.wait_for_log("the relay's own listener");
+    // Once it is gone, whoever else listens there is no listener of the relay's.
+    configured.reload(OPEN, "reload: LAN two: removed");
+    let server = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
+    leased.send(1, HOST, 6, &tcp_syn(leased.address, HOST, 4001, port));
+    server.accept().expect("the guest");
+}
+
+#[test]
+fn what_could_not_be_had_is_tried_again() {
+    let configured = Configured::start(OPEN);
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("its address").port();
+    fs::write(&configured.file, format!("{OPEN}forwards = [\"{port}=first:7\"]\n")).expect("written");
+    for _ in 0..2 {
+        let lines = configured.ask("POST").1["lines"].to_string();
+        assert!(lines.contains("cannot listen on") && !lines.contains("LAN default: changed"), "{lines}");
+    }
+    drop(taken);
+    assert_eq!(configured.ask("POST").1["lines"][0], "LAN default: changed");
+    TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    assert_eq!(configured.ask("POST").1["lines"][0], "nothing has changed");
+}
+
+#[test]
+fn a_forward_moves_from_lan_to_lan() {
+    let port = free_port();
+    let lan = |name: &str, n: u8, forwards: &str| {
+        format!("[[lan]]\nname = \"{name}\"\nsubnet = \"10.{n}.0.0/24\"\nforwards = [{forwards}]\n")
+    };
+    let forward = format!("\"{port}=first:7\", \"udp:{port}=first:7\"");
+    let configured = Configured::start(&lan("a", 1, &forward));
+    let told = |text: String| {
+        fs::write(&configured.file, text).expect("written");
+        let lines = configured.ask("POST").1["lines"].to_string();
+        TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+        lines
+    };
+    let lines = told(lan("b", 1, &forward));
+    assert!(lines.contains("LAN a: removed") && lines.contains("LAN b: added"), "{lines}");
+    let lines = told(lan("c", 2, "") + &lan("b", 1, &forward));
+    assert!(lines.contains("LAN c: added"), "{lines}");
+    let lines = told(lan("c", 2, &forward) + &lan("b", 1, ""));
+    assert_eq!(lines, r#"["LAN c: changed","LAN b: changed"]"#);
+}
+
+#[test]
+fn a_forward_at_a_port_that_the_kernel_chose_goes() {
+    let configured = Configured::start(&format!("{OPEN}forwards = [\"127.0.0.1:0=first:7\"]\n"));
+    let banner = &configured.relay.banner;
+    let line = banner.lines().find_map(|line| line.strip_prefix("forwarding ")).expect("a forward");
+    let listen: SocketAddr = line.split(' ').next().expect("an address").parse().expect("an address");
+    TcpStream::connect(listen).expect("it listens");
+    fs::write(&configured.file, OPEN).expect("written");
+    assert_eq!(configured.ask("POST").1["lines"].to_string(), r#"["LAN default: changed"]"#);
+    assert!(TcpStream::connect(listen).is_err());
+}
+
+#[test]
+fn leases_of_a_subnet_that_takes_a_restart_take_one_too() {
+    let configured = Configured::start("[[lan]]\nname = \"default\"\n");
+    let moved = "[[lan]]\nname = \"default\"\nsubnet = \"10.3.0.0/24\"\nleases = { \"02:00:00:00:00:05\" = \"10.3.0.55\" }\n";
+    configured.reload(moved, "reload: LAN default: leases: kept as it is until a restart");
+    assert_eq!(Leased::new(&configured.relay, 5).address.octets()[..3], [192, 168, 86]);
 }
 
 #[test]

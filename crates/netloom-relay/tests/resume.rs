@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 
 use common::leased::Leased;
 use common::packet::{GATEWAY, arp_request, echo_request, ethertype, frame, mac, udp_payload};
@@ -37,6 +37,21 @@ fn is_reached(leased: &mut Leased, heard: &Heard) {
     heard.server.send_to(b"still there?", heard.from).expect("sent");
     let back = leased.guest.expect("the datagram", |frame| udp_payload(frame, 4000).is_some());
     assert_eq!(udp_payload(&back, 4000), Some(&b"still there?"[..]));
+}
+
+/// Has a guest use an address of another, and waits until the relay has judged that.
+fn claim(guest: &mut Guest, n: u8, address: Ipv4Addr) {
+    guest.send(&arp_request(mac(n), address, HOST));
+    guest.send_message(Opcode::Ping, b"judged?");
+    guest.pongs.clear();
+    while guest.pongs.is_empty() {
+        assert!(guest.fill(), "the connection ended");
+    }
+}
+
+/// What the log says when a guest was given the port of one that was silent.
+fn has_come_back(guest: &Guest) -> String {
+    format!("has come back for its guest, as {}", guest.stream.local_addr().expect("its address"))
 }
 
 /// The value to show of the cookie that an upgrade was answered with.
@@ -81,16 +96,17 @@ fn a_cookie_opens_where_the_mac_address_does_not() {
     );
     drop(lost);
     relay.wait_for_log("connection ended");
-    let hello = arp_request(mac(1), leased.address, HOST);
-    leased.guest.send(&hello);
-    leased.guest.send_message(Opcode::Ping, b"judged?");
-    while leased.guest.pongs.is_empty() {
-        assert!(leased.guest.fill(), "the connection ended");
-    }
+    claim(&mut leased.guest, 1, leased.address);
     assert!(!relay.log().contains("has come back"), "{}", relay.log());
+    // As long as the address of somebody who is there would be kept if nobody answered for it.
+    let dead = Leased::new(&relay, 2);
+    let mut other = Guest::connect(relay.address, "/", &[&cookie(&dead.guest)]).expect("it comes back");
+    claim(&mut other, 2, dead.address);
+    relay.wait_for_log("has come back for its guest");
+    claim(&mut leased.guest, 1, leased.address);
     leased.guest = Guest::connect(relay.address, "/", &[&shown]).expect("it comes back");
     assert_eq!(cookie(&leased.guest), shown, "it keeps its cookie");
-    leased.guest.send(&hello);
+    leased.guest.send(&arp_request(mac(1), leased.address, HOST));
     is_reached(&mut leased, &heard);
 }
 
@@ -112,6 +128,62 @@ fn a_connection_that_is_dead_unnoticed_gives_way_and_a_live_one_does_not() {
     // The question after its life; the answer goes out with it.
     leased.guest.send_message(Opcode::Ping, b"here");
     is_reached(&mut leased, &heard);
+}
+
+#[test]
+fn who_joins_where_a_claimant_was_is_not_given_what_that_one_claimed() {
+    let relay = Relay::start(&["--host-loopback"]);
+    let mut leased = Leased::new(&relay, 1);
+    let heard = speak(&mut leased, server());
+    let mut claimant = relay.guest();
+    claim(&mut claimant, 1, leased.address);
+    claimant.send_message(Opcode::Close, &[]);
+    relay.wait_for_log("left LAN default");
+    let _stranger = relay.guest();
+    let _dead = std::mem::replace(&mut leased.guest, relay.guest());
+    leased.guest.send(&arp_request(mac(1), leased.address, HOST));
+    relay.wait_for_log(&has_come_back(&leased.guest));
+    is_reached(&mut leased, &heard);
+}
+
+#[test]
+fn a_claim_to_a_port_does_not_hold_for_who_has_its_number_next() {
+    let relay = Relay::start(&["--host-loopback"]);
+    let mut gone = Leased::new(&relay, 1);
+    let mut claimant = relay.guest();
+    claim(&mut claimant, 1, gone.address);
+    gone.guest.send_message(Opcode::Close, &[]);
+    relay.wait_for_log("left LAN default");
+    let mut next = Leased::new(&relay, 2);
+    let heard = speak(&mut next, server());
+    next.guest.stream.shutdown(Shutdown::Both).expect("it is open");
+    relay.wait_for_log("connection ended");
+    // Judged after the first claim.
+    let dead = Leased::new(&relay, 3);
+    let mut other = relay.guest();
+    claim(&mut other, 3, dead.address);
+    relay.wait_for_log(&has_come_back(&other));
+    assert!(!relay.log().contains(&has_come_back(&claimant)), "{}", relay.log());
+    next.guest = relay.guest();
+    next.guest.send(&arp_request(mac(2), next.address, HOST));
+    is_reached(&mut next, &heard);
+}
+
+#[test]
+fn a_lost_connection_does_not_count_against_the_next_one() {
+    let relay = Relay::start(&["--host-loopback", "--limit", "address.connections=1"]);
+    let mut leased = Leased::new(&relay, 1);
+    let heard = speak(&mut leased, server());
+    for time in 1..=2 {
+        leased.guest.stream.shutdown(Shutdown::Both).expect("it is open");
+        common::wait_until(
+            || relay.log().matches("connection ended").count() == time,
+            || "the end of its connection".to_owned(),
+        );
+        leased.guest = Guest::connect(relay.address, "/", &[]).expect("it comes back");
+        leased.guest.send(&arp_request(mac(1), leased.address, HOST));
+        is_reached(&mut leased, &heard);
+    }
 }
 
 #[test]

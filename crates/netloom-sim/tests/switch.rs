@@ -158,6 +158,46 @@ fn an_address_in_use_elsewhere_is_refused_and_a_silent_one_moves() {
 }
 
 #[test]
+fn a_silent_address_of_a_port_that_is_held_stays_there() {
+    let (mut probe, ports) = three_ports();
+    probe.send(ports[0], &frame(MacAddr::BROADCAST, 5, b"mine"));
+    // Asked before the port was held; what is held then does not count as silence.
+    probe.send(ports[1], &frame(MacAddr::BROADCAST, 5, b"mine too"));
+    probe.lan.hold_macs(ports[0], true);
+    for round in 2..5 {
+        probe.advance(Duration::from_secs(3));
+        probe.send(ports[1], &frame(MacAddr::BROADCAST, 5, b"now mine"));
+        assert_eq!(probe.lan.port_of(guest_mac(5)), Some(ports[0]));
+        assert_eq!(probe.dropped(Drop::MacClaimed), round);
+    }
+    // The next one counts as the first that was heard of.
+    probe.lan.hold_macs(ports[0], false);
+    probe.send(ports[1], &frame(MacAddr::BROADCAST, 5, b"now mine"));
+    assert_eq!(probe.lan.port_of(guest_mac(5)), Some(ports[0]));
+    probe.advance(Duration::from_secs(3));
+    probe.send(ports[1], &frame(MacAddr::BROADCAST, 5, b"now mine"));
+    assert_eq!(probe.lan.port_of(guest_mac(5)), Some(ports[1]));
+}
+
+#[test]
+fn who_waited_for_a_port_that_is_held_has_its_addresses_once_it_is_closed() {
+    let (mut probe, ports) = three_ports();
+    probe.send(ports[0], &frame(MacAddr::BROADCAST, 5, b"mine"));
+    probe.lan.hold_macs(ports[0], true);
+    probe.send(ports[1], &frame(MacAddr::BROADCAST, 5, b"mine too"));
+    probe.lan.close_port(ports[0]);
+    probe.send(ports[1], &frame(MacAddr::BROADCAST, 5, b"now mine"));
+    assert_eq!(probe.lan.port_of(guest_mac(5)), Some(ports[1]));
+    // A port of the same number is held no longer.
+    assert_eq!(probe.port(), ports[0]);
+    probe.send(ports[0], &frame(MacAddr::BROADCAST, 6, b"mine"));
+    probe.send(ports[1], &frame(MacAddr::BROADCAST, 6, b"mine too"));
+    probe.advance(Duration::from_secs(3));
+    probe.send(ports[1], &frame(MacAddr::BROADCAST, 6, b"now mine"));
+    assert_eq!(probe.lan.port_of(guest_mac(6)), Some(ports[1]));
+}
+
+#[test]
 fn the_owner_of_a_claimed_address_is_asked_and_its_answer_keeps_it() {
     let (mut probe, ports) = three_ports();
     let address = guest_address(5);

@@ -311,3 +311,25 @@ fn a_reload_adds_and_removes_taps() {
     assert!(!shown.contains("10.9.0.1"), "{shown}");
     lab.host.ip(&["link", "show", "tap1"]).unwrap();
 }
+
+#[test]
+fn a_reload_moves_a_tap_from_lan_to_lan() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("netloom.toml");
+    let lan = |name: &str, n: u8, taps: &str| {
+        format!("[[lan]]\nname = \"{name}\"\nsubnet = \"10.{n}.0.0/24\"\ntaps = [{taps}]\n")
+    };
+    fs::write(&file, lan("first", 1, "") + &lan("second", 2, "\"tap0\"")).unwrap();
+    let mut lab = Lab::new(&["--config", file.to_str().unwrap()]).unwrap();
+    let pid = Pid::from_raw(i32::try_from(lab.relay.pid()).unwrap()).unwrap();
+    for (text, words) in [
+        (lan("first", 1, "\"tap0\"") + &lan("second", 2, ""), "TAP tap0 joined LAN first"),
+        (lan("third", 1, "\"tap0\"") + &lan("second", 2, ""), "TAP tap0 joined LAN third"),
+    ] {
+        fs::write(&file, text).unwrap();
+        kill_process(pid, Signal::HUP).unwrap();
+        let joined = |line: &str| line.contains(words).then_some(());
+        lab.relay.wait_for_line(Duration::from_secs(10), joined).unwrap();
+        lab.host.ip(&["link", "show", "tap0"]).unwrap();
+    }
+}

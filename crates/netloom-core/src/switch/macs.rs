@@ -29,6 +29,8 @@ pub(super) struct MacTable {
     places: Map<MacAddr, u32>,
     entries: Vec<Option<Entry>>,
     free: Vec<u32>,
+    /// Ports whose addresses are nobody else's, though they do not answer.
+    held: Vec<PortId>,
 }
 
 /// What a frame's source address means.
@@ -40,7 +42,7 @@ pub(super) enum Source {
     Unknown,
     /// It is another port's, which must be asked.
     Ask(PortId),
-    /// It is another port's, which was asked and has time left or has answered.
+    /// It is another port's, which is held, or was asked and has time left or has answered.
     Refused,
     /// It was another port's, which did not answer: it may be learnt anew.
     Given(PortId),
@@ -48,7 +50,7 @@ pub(super) enum Source {
 
 impl MacTable {
     pub(super) fn new(hash: Seeded) -> Self {
-        Self { places: Map::with_hasher(hash), entries: Vec::new(), free: Vec::new() }
+        Self { places: Map::with_hasher(hash), entries: Vec::new(), free: Vec::new(), held: Vec::new() }
     }
 
     pub(super) fn owner(&self, mac: MacAddr) -> Option<PortId> {
@@ -95,6 +97,9 @@ impl MacTable {
             return Source::Own(place);
         }
         let Some(entry) = &mut self.entries[place as usize] else { return Source::Unknown };
+        if self.held.contains(&entry.owner) {
+            return Source::Refused;
+        }
         match entry.claim {
             Some(claim) if now.since(claim.asked) < CLAIM => Source::Refused,
             Some(Claim { answered: false, .. }) => Source::Given(entry.owner),
@@ -119,6 +124,20 @@ impl MacTable {
         self.entries[place as usize] = entry;
         self.places.insert(mac, place);
         place
+    }
+
+    /// Holds the addresses of a port, or no longer.
+    pub(super) fn hold(&mut self, port: PortId, is_held: bool) {
+        self.held.retain(|held| *held != port);
+        if is_held {
+            self.held.push(port);
+            // Its silence from now on tells nothing.
+            self.entries
+                .iter_mut()
+                .flatten()
+                .filter(|entry| entry.owner == port)
+                .for_each(|entry| entry.claim = None);
+        }
     }
 
     /// Forgets addresses of a port: all of them, or those that were silent for long. Returns how many.

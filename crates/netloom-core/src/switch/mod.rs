@@ -137,6 +137,7 @@ impl Switch {
         if let Some(slot) = self.ports.get_mut(port.index()) {
             *slot = None;
             self.macs.forget(port, None);
+            self.macs.hold(port, false);
             self.turns.end(port);
         }
     }
@@ -155,6 +156,12 @@ impl Switch {
         while port.queue.pop(&mut self.chunks).is_some() {
             self.drops.count(Drop::Stale);
         }
+    }
+
+    /// Has the MAC addresses of a port stay its own although nobody answers for them, until it is called with `false` or the port is closed:
+    /// its guest is away, and may come back. Frames of others with such a source are dropped, and nobody is asked.
+    pub fn hold_macs(&mut self, port: PortId, is_held: bool) {
+        self.macs.hold(port, is_held);
     }
 
     /// Whether any MAC address is behind a port.

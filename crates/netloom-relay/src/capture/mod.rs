@@ -192,15 +192,7 @@ impl Capture {
             return false;
         }
         let known = self.interfaces.iter().position(|interface| interface.member == member.id);
-        if known.is_none() && self.interfaces.len() >= MAX_INTERFACES {
-            self.wanted.max_frames = Some(0);
-            return false;
-        }
-        let at = known.unwrap_or_else(|| {
-            self.interfaces.push(Interface { member: member.id, statistics: Statistics::default() });
-            self.describe(member);
-            self.interfaces.len() - 1
-        });
+        let Some(at) = known.or_else(|| self.describe(member)) else { return false };
         self.interfaces[at].statistics.received += 1;
         if !accepted {
             return true;
@@ -210,9 +202,7 @@ impl Capture {
         if self.is_full() || self.sink.is_abandoned() {
             return false;
         }
-        if self.wanted.max_bytes.is_some_and(|most| self.written_bytes + bytes as u64 > most) {
-            // Smaller frames would still fit, but a capture has no gaps.
-            self.wanted.max_bytes = Some(0);
+        if !self.has_room(bytes) {
             return false;
         }
         self.interfaces[at].statistics.accepted += 1;
@@ -231,13 +221,33 @@ impl Capture {
         !self.is_full()
     }
 
-    /// Describes the interface that was added last.
-    fn describe(&mut self, member: &Member) {
+    /// Adds an interface: which; `None` if there is no room, and the capture is over.
+    fn describe(&mut self, member: &Member) -> Option<usize> {
+        if self.interfaces.len() >= MAX_INTERFACES {
+            self.wanted.max_frames = Some(0);
+            return None;
+        }
         let mut out = Vec::new();
         let filter = self.wanted.filter.as_ref().map(Filter::text);
         let name = format!("{}/{}", member.kind, member.id);
         pcapng::put_interface(&mut out, &name, &member.peer, self.wanted.snap_bytes, filter);
+        if !self.has_room(out.len() + pcapng::STATISTICS_BYTES) {
+            return None;
+        }
         self.put(&out);
+        self.interfaces.push(Interface { member: member.id, statistics: Statistics::default() });
+        Some(self.interfaces.len() - 1)
+    }
+
+    /// Whether so many more bytes fit; if not, the capture is over: smaller blocks would still fit, but a capture has no gaps.
+    fn has_room(&mut self, bytes: usize) -> bool {
+        // What ends the file has its room.
+        let size_bytes = self.written_bytes + (self.interfaces.len() * pcapng::STATISTICS_BYTES) as u64;
+        let has_room = self.wanted.max_bytes.is_none_or(|most| size_bytes + bytes as u64 <= most);
+        if !has_room {
+            self.wanted.max_bytes = Some(0);
+        }
+        has_room
     }
 
     fn put(&mut self, bytes: &[u8]) {

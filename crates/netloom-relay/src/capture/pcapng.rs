@@ -30,6 +30,8 @@ const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 const LINKTYPE_ETHERNET: u16 = 1;
 /// Bytes of a packet block beside the frame, its padding included.
 pub(super) const PACKET_OVERHEAD_BYTES: usize = 48;
+/// Bytes of a block of statistics.
+pub(super) const STATISTICS_BYTES: usize = 100;
 
 /// Begins a file.
 pub(super) fn put_section(out: &mut Vec<u8>, application: &str) {

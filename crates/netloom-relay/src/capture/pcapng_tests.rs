@@ -71,3 +71,10 @@ fn a_packet_takes_no_more_than_is_reckoned() {
         assert!(out.len() <= length + PACKET_OVERHEAD_BYTES, "{length}: {}", out.len());
     }
 }
+
+#[test]
+fn statistics_take_what_is_reckoned() {
+    let mut out = Vec::new();
+    put_statistics(&mut out, 0, (7, 8), Statistics::default());
+    assert_eq!(out.len(), STATISTICS_BYTES);
+}

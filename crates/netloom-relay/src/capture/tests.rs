@@ -104,8 +104,25 @@ fn a_capture_ends_at_its_bounds() {
     assert_eq!(captures.count(), 0);
     assert_eq!(blocks(&read(&mut few).0).1.len(), 2);
     let (file, ended) = read(&mut small);
-    let packets = file.len() - 5 * 24;
-    assert!(ended && (500..=1000).contains(&packets), "{}", file.len());
+    assert!(ended && (500..=1000).contains(&file.len()), "{}", file.len());
+}
+
+#[test]
+fn descriptions_and_statistics_are_part_of_the_largest_size() {
+    let captures = Captures::new(GATEWAY);
+    for max_bytes in (100..2000).step_by(4) {
+        let (_, mut reader) =
+            captures.begin(0, Wanted { max_bytes: Some(max_bytes), ..wanted() }).expect("room");
+        for port in 0..20 {
+            let member = Member::new(PortId::from_number(port), "peer".to_owned(), Kind::WebSocket);
+            captures.received(&member, &frame(GATEWAY, GUEST, 0x0800, 60));
+        }
+        let (file, ended) = read(&mut reader);
+        assert!(ended && file.len() as u64 <= max_bytes, "{} of {max_bytes} bytes", file.len());
+        let kinds = blocks(&file).0;
+        let count = |of| kinds.iter().filter(|kind| **kind == of).count();
+        assert_eq!(count(1), count(5), "each interface has its statistics");
+    }
 }
 
 #[test]

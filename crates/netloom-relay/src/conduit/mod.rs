@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use pipe::Pipe;
-pub(crate) use through::{Sink, Through};
+pub(crate) use through::{Sink, Through, ThroughError};
 
 /// A connection as hyper reads and writes it.
 #[derive(Debug)]

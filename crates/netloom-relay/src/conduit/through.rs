@@ -83,6 +83,11 @@ impl<B: Body> Through<B> {
         Self { body, source, sink, left, state: State::Begun }
     }
 
+    /// Whether what came of it has to leave the pipe first, before more is asked of where it comes from.
+    pub(crate) fn is_held_up(&self) -> bool {
+        matches!(&self.state, State::Spliced(splice) if !splice.pipe.is_empty())
+    }
+
     /// Leaves hyper, if that is possible and worth it.
     fn begin(&self) -> State {
         let splice = || {

@@ -83,7 +83,7 @@ impl ForwardError {
 pub(super) async fn forward(
     client: &upstream::Client,
     job: Job,
-) -> Result<Response<Download<Through<Incoming>>>, ForwardError> {
+) -> Result<Response<Download<Incoming>>, ForwardError> {
     let Job { mut location, mut method, mut headers, body, client: from, base, max_redirects, activity } =
         job;
     let requested = location.href();

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::body::{Body, Frame, SizeHint};
+use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::conduit::{Through, ThroughError};
 
 /// When bytes last went either way of a request, and how long ago that may be.
 #[derive(Clone, Debug)]
@@ -84,7 +86,7 @@ impl<B: Body + Unpin> Body for Upload<B> {
 /// A body on its way from a target. Only waiting for the target counts as silence, not waiting for the client.
 #[derive(Debug)]
 pub(crate) struct Download<B> {
-    body: B,
+    body: Through<B>,
     activity: Activity,
     /// While the target is waited for.
     waiting: Option<Pin<Box<Sleep>>>,
@@ -102,24 +104,29 @@ pub(crate) enum DownloadError<E> {
 }
 
 impl<B> Download<B> {
-    pub(super) const fn new(body: B, activity: Activity) -> Self {
+    pub(super) const fn new(body: Through<B>, activity: Activity) -> Self {
         Self { body, activity, waiting: None }
     }
 }
 
-impl<B: Body + Unpin> Body for Download<B> {
-    type Data = B::Data;
-    type Error = DownloadError<B::Error>;
+impl<B: Body<Data = Bytes> + Unpin> Body for Download<B> {
+    type Data = Bytes;
+    type Error = DownloadError<ThroughError<B::Error>>;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, Self::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = &mut *self;
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
             this.waiting = None;
             this.activity.touch();
             return Poll::Ready(frame.map(|frame| frame.map_err(DownloadError::Target)));
+        }
+        if this.body.is_held_up() {
+            this.waiting = None;
+            this.activity.touch();
+            return Poll::Pending;
         }
         let activity = &this.activity;
         let sleep = this.waiting.get_or_insert_with(|| {

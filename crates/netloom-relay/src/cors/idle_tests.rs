@@ -2,13 +2,12 @@
 
 use std::convert::Infallible;
 
-use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use hyper::body::Frame;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::*;
+use crate::conduit::Sink;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -27,10 +26,14 @@ impl Body for Channel {
     }
 }
 
+fn download(receiver: mpsc::Receiver<Bytes>) -> Download<Channel> {
+    Download::new(Through::new(Channel(receiver), None, Sink::To(None)), Activity::new(TIMEOUT))
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_silent_target_ends_the_download() {
     let (sender, receiver) = mpsc::channel(1);
-    let mut download = Download::new(Channel(receiver), Activity::new(TIMEOUT));
+    let mut download = download(receiver);
     sender.send(Bytes::from_static(b"x")).await.expect("room");
     assert!(download.frame().await.is_some_and(|frame| frame.is_ok()));
     let begin = Instant::now();
@@ -41,7 +44,7 @@ async fn a_silent_target_ends_the_download() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_client_is_not_the_targets_silence() {
     let (sender, receiver) = mpsc::channel(2);
-    let mut download = Download::new(Channel(receiver), Activity::new(TIMEOUT));
+    let mut download = download(receiver);
     sender.send(Bytes::from_static(b"x")).await.expect("room");
     // The target is waited for, answers, and the client takes its time.
     assert!(tokio::time::timeout(TIMEOUT / 2, download.frame()).await.is_ok());

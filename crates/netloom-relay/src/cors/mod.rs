@@ -32,7 +32,7 @@ use tracing::{debug, warn};
 pub(crate) use call::Call;
 pub(crate) use idle::Download;
 
-use crate::conduit::{Handle, Through};
+use crate::conduit::Handle;
 use crate::config::CorsSettings;
 use crate::config::tokens::Rules;
 use crate::egress::Dialer;
@@ -45,7 +45,7 @@ use said::{Said, Unshared, plain};
 use upstream::Client;
 
 /// An answer's body: ours, or a target's.
-pub(crate) type Body = Either<Full<Bytes>, Download<Through<Incoming>>>;
+pub(crate) type Body = Either<Full<Bytes>, Download<Incoming>>;
 
 /// Redirects that are followed by default.
 const MAX_REDIRECTS: usize = 5;

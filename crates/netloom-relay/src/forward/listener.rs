@@ -50,6 +50,11 @@ impl Listener {
         Ok(Self { socket, forward: forward.clone() })
     }
 
+    /// The forward, as it was asked for.
+    pub(super) const fn asked(&self) -> &Forward {
+        &self.forward
+    }
+
     /// The forward, with the port that the kernel chose.
     pub(crate) fn bound(&self) -> io::Result<Forward> {
         let listen = match &self.socket {

@@ -31,10 +31,10 @@ pub(crate) use stream::{Unreached, lead};
 pub(crate) struct Forwards(RefCell<BTreeMap<ForwardListen, Entry>>);
 
 struct Entry {
+    /// As it was asked for, which may leave the port to the kernel.
+    asked: Forward,
     active: Rc<Active>,
     accepting: AbortHandle,
-    /// Whether it came while the LAN ran.
-    is_added: bool,
 }
 
 /// A forward at work.
@@ -120,22 +120,20 @@ pub(crate) fn add(lan: &Rc<LanTask>, forward: &Forward) -> Result<Forward, AddEr
     }
     let listener = Listener::bind(forward).map_err(refused)?;
     let bound = listener.bound().map_err(refused)?;
-    start(lan, listener, true).map_err(refused)?;
-    if let Some(address) = bound.listen.address() {
-        lan.egress.dialer.added().insert(address);
-    }
+    start(lan, listener).map_err(refused)?;
     Ok(bound)
 }
 
 /// Takes a bound forward into service.
 pub(crate) fn serve(lan: &Rc<LanTask>, listener: Listener) {
-    if let Err(error) = start(lan, listener, false) {
+    if let Err(error) = start(lan, listener) {
         tracing::warn!("LAN {}: cannot serve a forward: {error}", lan.settings().name);
     }
 }
 
-fn start(lan: &Rc<LanTask>, listener: Listener, is_added: bool) -> io::Result<()> {
+fn start(lan: &Rc<LanTask>, listener: Listener) -> io::Result<()> {
     let forward = listener.bound()?;
+    let asked = listener.asked().clone();
     let socket = listener.attach()?;
     let is_udp = matches!(socket, Attached::Udp(_));
     let active = Rc::new(Active {
@@ -152,7 +150,10 @@ fn start(lan: &Rc<LanTask>, listener: Listener, is_added: bool) -> io::Result<()
         spawn_local(stream::serve(task, served)).abort_handle()
     };
     let listen = active.forward.listen.clone();
-    lan.forwards.0.borrow_mut().insert(listen, Entry { active, accepting, is_added });
+    if let Some(address) = listen.address() {
+        lan.egress.dialer.added().insert(address);
+    }
+    lan.forwards.0.borrow_mut().insert(listen, Entry { asked, active, accepting });
     Ok(())
 }
 
@@ -162,15 +163,33 @@ fn start(lan: &Rc<LanTask>, listener: Listener, is_added: bool) -> io::Result<()
 /// [`RemoveError`] if there is none.
 pub(crate) fn remove(lan: &Rc<LanTask>, listen: &ForwardListen) -> Result<Forward, RemoveError> {
     let entry = lan.forwards.0.borrow_mut().remove(listen);
-    let Some(Entry { active, accepting, is_added }) = entry else {
+    let Some(Entry { active, accepting, .. }) = entry else {
         return Err(RemoveError::Unknown(listen.clone()));
     };
     active.socket.take();
     accepting.abort();
-    if let Some(address) = active.forward.listen.address().filter(|_| is_added) {
+    if let Some(address) = active.forward.listen.address() {
         lan.egress.dialer.added().remove(address);
     }
     Ok(active.forward.clone())
+}
+
+/// Ends the forward that was asked for in these words, if it is there.
+pub(crate) fn withdraw(lan: &Rc<LanTask>, asked: &Forward) {
+    let find = |(listen, entry): (&ForwardListen, &Entry)| (entry.asked == *asked).then(|| listen.clone());
+    let listen = lan.forwards.0.borrow().iter().find_map(find);
+    if let Some(listen) = listen {
+        // It was there a moment ago.
+        _ = remove(lan, &listen);
+    }
+}
+
+/// Ends all forwards of a LAN.
+pub(crate) fn remove_all(lan: &Rc<LanTask>) {
+    for Status { forward, .. } in list(lan) {
+        // It was there a moment ago.
+        _ = remove(lan, &forward.listen);
+    }
 }
 
 /// The forwards of a LAN, in the order of where they listen.

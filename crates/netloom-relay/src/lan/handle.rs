@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -22,7 +23,7 @@ pub(crate) struct LanHandle {
     pub(super) sender: mpsc::UnboundedSender<NewClient>,
     pub(super) questions: mpsc::UnboundedSender<Question>,
     pub(super) slots: Arc<Semaphore>,
-    pub(super) resumes: bool,
+    pub(super) resumes: Arc<AtomicBool>,
 }
 
 impl LanHandle {
@@ -31,8 +32,8 @@ impl LanHandle {
     }
 
     /// Whether its clients may come back for their ports.
-    pub(crate) const fn resumes(&self) -> bool {
-        self.resumes
+    pub(crate) fn resumes(&self) -> bool {
+        self.resumes.load(Ordering::Relaxed)
     }
 
     /// Room for one more client, if there is any.

@@ -79,7 +79,9 @@ async fn serve(manners: Manners, pings: usize) -> (Vec<u64>, Option<u64>) {
     assert!(arrivals.send(new).is_ok(), "the LAN listens");
     let (_questions, asked) = mpsc::unbounded_channel();
     let limits = Arc::new(Limits::new(&LimitSettings::new(false)));
-    spawn_local(Rc::new(LanTask::new(settings, egress, limits, [7; 32])).run(receiver, asked, stop));
+    spawn_local(
+        Rc::new(LanTask::new(settings, egress, limits, Arc::default(), [7; 32])).run(receiver, asked, stop),
+    );
 
     let began = Instant::now();
     let mut decoder = Decoder::new(Role::Client, 1500);

@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -90,17 +91,18 @@ pub(crate) fn spawn(
     let (sender, receiver) = mpsc::unbounded_channel();
     let (questions, asked) = mpsc::unbounded_channel();
     let seed = random::bytes()?;
+    let resumes = Arc::new(AtomicBool::new(settings.resume_s > 0));
     let handle = LanHandle {
         name: settings.name.clone(),
         sender,
         questions,
-        resumes: settings.resume_s > 0,
+        resumes: Arc::clone(&resumes),
         slots: Arc::new(Semaphore::new(settings.max_clients)),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let thread = std::thread::Builder::new().name(format!("lan {}", settings.name)).spawn(move || {
         LocalSet::new().block_on(&runtime, async move {
-            let task = Rc::new(LanTask::new(settings, egress, limits, seed));
+            let task = Rc::new(LanTask::new(settings, egress, limits, resumes, seed));
             for listener in forwards {
                 forward::serve(&task, listener);
             }
@@ -135,6 +137,8 @@ pub(crate) struct LanTask {
     clients: RefCell<HashMap<PortId, Rc<Client>>>,
     taps: RefCell<HashMap<PortId, Rc<TapPort>>>,
     aways: RefCell<Aways>,
+    /// Whether clients may come back, for those who let them in.
+    resumes: Arc<AtomicBool>,
     is_stopping: Cell<bool>,
     /// Frames on their way to a socket, never kept across an await.
     outgoing: RefCell<Vec<u8>>,
@@ -145,7 +149,13 @@ pub(crate) struct LanTask {
 }
 
 impl LanTask {
-    fn new(settings: LanSettings, egress: LanEgress, limits: Arc<Limits>, seed: [u8; 32]) -> Self {
+    fn new(
+        settings: LanSettings,
+        egress: LanEgress,
+        limits: Arc<Limits>,
+        resumes: Arc<AtomicBool>,
+        seed: [u8; 32],
+    ) -> Self {
         let mut machine = Lan::new(machine::config(&settings, egress.dialer.terms().policy.clone()), seed);
         let clock = Clock::start();
         machine.set_wall_clock(clock.now(), unix_us());
@@ -168,6 +178,7 @@ impl LanTask {
             clients: RefCell::default(),
             taps: RefCell::default(),
             aways: RefCell::default(),
+            resumes,
             is_stopping: Cell::new(false),
             outgoing: RefCell::default(),
             armed: Cell::new(None),
@@ -192,11 +203,17 @@ impl LanTask {
             }
         }
         self.is_stopping.set(true);
+        // Another LAN may have its ports and interfaces once this one has stopped.
+        forward::remove_all(&self);
+        let leaving = self.leave_taps(|_| true);
         for client in self.clients.borrow().values() {
             client.stop();
         }
         if !all_left(&self.clients, &self.emptied).await {
             debug!("LAN {}: clients did not answer the close", self.settings().name);
+        }
+        for tap in leaving {
+            tap.gone().await;
         }
         for (drop, count) in self.machine.borrow().drops().nonzero() {
             debug!("LAN {}: dropped {count}: {}", self.settings().name, drop.name());
@@ -214,12 +231,12 @@ impl LanTask {
         let port = self.machine.borrow_mut().open_port(config);
         self.machine.borrow_mut().limit_broadcast(port, self.limits.broadcast_frames_per_s());
         match Client::new(new, port) {
-            Ok((client, read)) => {
+            Ok((client, room, read)) => {
                 let client = Rc::new(client);
                 info!("{peer} joined LAN {}", self.settings().name);
                 self.members.borrow_mut().insert(port, Rc::clone(client.member()));
                 self.clients.borrow_mut().insert(port, Rc::clone(&client));
-                spawn_local(client.run(Rc::clone(self), read));
+                spawn_local(client.run(Rc::clone(self), room, read));
             }
             Err(error) => {
                 warn!("{peer}: {error}");

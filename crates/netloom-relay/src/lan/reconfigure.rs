@@ -1,16 +1,36 @@
 //! Other settings for a LAN at work: what can change under its guests does, and no flow of theirs ends by it.
 
+use std::mem;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 
+use super::tap::Leaving;
 use super::{LanTask, machine};
-use crate::config::LanSettings;
+use crate::config::{LanSettings, TapSettings};
 use crate::egress::Terms;
 use crate::forward;
 use crate::tap;
 
 impl LanTask {
-    /// Goes by other settings from now on. Tells what could not be done of it, in lines.
-    pub(crate) fn reconfigure(self: &Rc<Self>, new: LanSettings, terms: Terms) -> Vec<String> {
+    /// Lets go of what it is not to have by `new`, so that another LAN may have it. An interface is free once it is gone.
+    pub(crate) fn let_go(self: &Rc<Self>, new: &LanSettings) -> Vec<Leaving> {
+        let mut settings = LanSettings::clone(&self.settings());
+        for forward in settings.forwards.extract_if(.., |forward| !new.forwards.contains(forward)) {
+            forward::withdraw(self, &forward);
+        }
+        let is_gone = |tap: &TapSettings| !new.taps.iter().any(|wanted| wanted.is_same_interface(tap));
+        let gone: Vec<_> = settings.taps.extract_if(.., |tap| is_gone(tap)).collect();
+        *self.settings.borrow_mut() = Rc::new(settings);
+        self.leave_taps(|tap| gone.iter().any(|gone| gone.is_same_interface(tap)))
+    }
+
+    /// Goes by other settings from now on, after [`Self::let_go`]. Tells by which it goes, which lack what could not be had, and what that
+    /// was, in lines.
+    pub(crate) fn reconfigure(
+        self: &Rc<Self>,
+        mut new: LanSettings,
+        terms: Terms,
+    ) -> (LanSettings, Vec<String>) {
         let old = self.settings();
         {
             let mut machine = self.machine.borrow_mut();
@@ -26,37 +46,32 @@ impl LanTask {
         for client in clients {
             client.heed_rules(self);
         }
-        let (gone, come) = differences(&old.forwards, &new.forwards);
-        let (gone_taps, come_taps) = differences(&old.taps, &new.taps);
-        let (changed, come_taps): (Vec<_>, Vec<_>) =
-            come_taps.into_iter().partition(|tap| gone_taps.iter().any(|gone| gone.is_same_interface(tap)));
-        let mtu = new.mtu;
-        *self.settings.borrow_mut() = Rc::new(new);
+        self.resumes.store(new.resume_s > 0, Ordering::Relaxed);
+        *self.settings.borrow_mut() = Rc::new(new.clone());
         let mut failed = Vec::new();
-        for forward in gone {
-            if let Err(error) = forward::remove(self, &forward.listen) {
-                failed.push(format!("forward {forward}: {error}"));
+        new.forwards.retain(|forward| {
+            let mut add = || {
+                forward::add(self, forward)
+                    .map_err(|error| failed.push(format!("forward {forward}: {error}")))
+            };
+            old.forwards.contains(forward) || add().is_ok()
+        });
+        let taps = mem::take(&mut new.taps).into_iter().filter_map(|tap| {
+            if let Some(there) = old.taps.iter().find(|there| there.is_same_interface(&tap)) {
+                if *there != tap {
+                    failed
+                        .push(format!("TAP {tap}: an interface stays as it was made; start the relay again"));
+                }
+                return Some(there.clone());
             }
-        }
-        for forward in come {
-            if let Err(error) = forward::add(self, &forward) {
-                failed.push(format!("forward {forward}: {error}"));
-            }
-        }
-        for tap in &changed {
-            failed.push(format!("TAP {tap}: an interface stays as it was made; start the relay again"));
-        }
-        for tap in gone_taps.iter().filter(|tap| !changed.iter().any(|other| other.is_same_interface(tap))) {
-            self.leave_tap(tap);
-        }
-        for tap in come_taps {
-            match tap::open(&tap, mtu) {
-                Ok(tap) => self.join_tap(tap),
-                Err(error) => failed.push(error.to_string()),
-            }
-        }
+            let open = tap::open(&tap, new.mtu).map_err(|error| failed.push(error.to_string())).ok()?;
+            self.join_tap(open);
+            Some(tap)
+        });
+        new.taps = taps.collect();
+        *self.settings.borrow_mut() = Rc::new(new.clone());
         self.drain();
-        failed
+        (new, failed)
     }
 
     /// Goes by the limits as they are now, for guests who are there, too, and for those who are away.
@@ -67,11 +82,4 @@ impl LanTask {
             machine.limit_broadcast(*port, frames_per_s);
         }
     }
-}
-
-/// What is only in the one, and what is only in the other.
-fn differences<T: Clone + PartialEq>(old: &[T], new: &[T]) -> (Vec<T>, Vec<T>) {
-    let without =
-        |these: &[T], those: &[T]| these.iter().filter(|one| !those.contains(one)).cloned().collect();
-    (without(old, new), without(new, old))
 }

@@ -23,9 +23,9 @@ use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info};
 
-use super::LanTask;
 use super::client::Client;
 pub(crate) use super::cookie::Cookie;
+use super::{LanTask, Member};
 use crate::config::ResumeByMac;
 use crate::limit::network_of;
 
@@ -74,6 +74,8 @@ impl Origin {
 
 /// A port whose client is away.
 struct Away {
+    /// Whose it was, which [`Member::id`] is: ports' numbers are used again.
+    id: u64,
     origin: Origin,
     peer: String,
     /// Since when the client was on the LAN.
@@ -92,6 +94,12 @@ pub(super) struct Aways {
 impl Aways {
     pub(super) fn ports(&self) -> impl Iterator<Item = &PortId> {
         self.ports.keys()
+    }
+
+    /// Takes out a port that was the member's of this number; tells whether there is one.
+    fn take(&mut self, port: PortId, id: u64) -> bool {
+        let is_its = self.ports.get(&port).is_some_and(|away| away.id == id);
+        is_its && self.ports.remove(&port).is_some()
     }
 
     /// The port that has to give way for one more of this origin.
@@ -141,7 +149,9 @@ impl LanTask {
             self.close_port(surplus);
         }
         self.forget_member(port);
+        self.machine.borrow_mut().hold_macs(port, true);
         let away = Away {
+            id: client.member().id,
             origin: client.origin().clone(),
             peer: client.member().peer.clone(),
             joined: client.member().joined(),
@@ -248,7 +258,7 @@ impl LanTask {
                 if let Some(other) = other.filter(|other| may(other.origin())) {
                     if !client.claim().is_challenging.replace(true) {
                         other.ask_for_life();
-                        spawn_local(Rc::clone(self).challenge(client.port(), other));
+                        spawn_local(Rc::clone(self).challenge(Rc::clone(client.member()), other));
                     }
                     return false;
                 }
@@ -258,16 +268,19 @@ impl LanTask {
         false
     }
 
-    /// Waits for a sign of life of a connection; without one its port is the one's at `before`, which speaks for its guest.
-    async fn challenge(self: Rc<Self>, before: PortId, other: Rc<Client>) {
+    /// Waits for a sign of life of a connection; without one its port is the challenger's, which speaks for its guest.
+    async fn challenge(self: Rc<Self>, challenger: Rc<Member>, other: Rc<Client>) {
         let asked = Instant::now();
         sleep(CHALLENGE).await;
+        let before = challenger.port();
         let client = self.clients.borrow().get(&before).map(Rc::clone);
-        let Some(client) = client.filter(|client| client.claim().is_open()) else { return };
+        let is_challenger =
+            |client: &Rc<Client>| Rc::ptr_eq(client.member(), &challenger) && client.claim().is_open();
+        let Some(client) = client.filter(is_challenger) else { return };
         client.claim().settle();
         let owner = other.port();
         let is_there = self.clients.borrow().get(&owner).is_some_and(|there| Rc::ptr_eq(there, &other));
-        let is_away = self.aways.borrow_mut().ports.remove(&owner).is_some();
+        let is_away = self.aways.borrow_mut().take(owner, other.member().id);
         if !is_away && (!is_there || other.heard() > asked) {
             return;
         }
@@ -285,6 +298,7 @@ impl LanTask {
         machine.close_port(from);
         self.captures.end_port(from);
         client.claim().settle();
+        machine.hold_macs(to, false);
         machine.set_port_policy(to, client.dialer().map(|dialer| dialer.terms().policy.clone()));
         let member = client.member();
         member.resume(to, joined);

@@ -9,7 +9,7 @@ use netloom_core::{Lan, PortConfig};
 use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::spawn_local;
 use tracing::{info, warn};
 
@@ -35,6 +35,18 @@ pub(super) struct TapPort {
     /// Frames that the kernel did not take.
     refused: Cell<u64>,
     stop: Notify,
+    /// Dropped after the device: whoever waits for it finds the interface free.
+    here: watch::Sender<()>,
+}
+
+/// A TAP on its way out of a LAN.
+pub(crate) struct Leaving(watch::Receiver<()>);
+
+impl Leaving {
+    /// Waits until the relay no longer has the interface.
+    pub(crate) async fn gone(mut self) {
+        while self.0.changed().await.is_ok() {}
+    }
 }
 
 impl LanTask {
@@ -53,19 +65,23 @@ impl LanTask {
         info!("TAP {name} joined LAN {}", self.settings().name);
         let member = Rc::new(Member::new(port, name, Kind::Tap));
         self.members.borrow_mut().insert(port, Rc::clone(&member));
-        let tap = Rc::new(TapPort { member, device, refused: Cell::new(0), stop: Notify::new() });
+        let (here, _) = watch::channel(());
+        let tap = Rc::new(TapPort { member, device, refused: Cell::new(0), stop: Notify::new(), here });
         self.taps.borrow_mut().insert(port, Rc::clone(&tap));
         spawn_local(tap.run(Rc::clone(self)));
         self.drain();
     }
 
-    /// Takes a TAP out of the LAN.
-    pub(crate) fn leave_tap(&self, settings: &TapSettings) {
-        for tap in self.taps.borrow().values() {
-            if tap.device.get_ref().settings().is_same_interface(settings) {
+    /// Takes TAPs out of the LAN.
+    pub(super) fn leave_taps(&self, is_to_leave: impl Fn(&TapSettings) -> bool) -> Vec<Leaving> {
+        let taps = self.taps.borrow();
+        let leaving = taps.values().filter(|tap| is_to_leave(tap.device.get_ref().settings()));
+        leaving
+            .map(|tap| {
                 tap.stop.notify_one();
-            }
-        }
+                Leaving(tap.here.subscribe())
+            })
+            .collect()
     }
 
     /// The same by its number, which [`Member::id`] is; false if there is none.

@@ -36,7 +36,7 @@ pub(crate) use lane::{Lane, reach};
 pub(crate) use paced::{Paced, Pacing};
 use party::{Bounds, Count, Flux, Party};
 use rate::ns_of;
-pub(crate) use share::{Held, Refused, Share};
+pub(crate) use share::{Held, Places, Refused, Share};
 
 /// What an address may use that is not this host's, where nothing else is said: this host's are those of proxies in front of the relay.
 const REMOTE: Scope = Scope {

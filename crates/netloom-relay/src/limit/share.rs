@@ -67,7 +67,16 @@ impl fmt::Display for Refused {
     }
 }
 
+/// The places of a connection among its address's and its token's, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Places(#[expect(dead_code, reason = "held for its end")] Vec<Arc<Permit>>);
+
 impl Share {
+    /// Takes its places out, for whom it outlives the connection.
+    pub(crate) fn take_places(&mut self) -> Places {
+        Places(std::mem::take(&mut self.connections))
+    }
+
     /// One more flow.
     ///
     /// # Errors

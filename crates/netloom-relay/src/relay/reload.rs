@@ -1,5 +1,6 @@
 //! Another configuration for a relay at work: what can change under its guests does, and the rest is named and stays as it is until a restart.
 
+use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
 
@@ -121,11 +122,31 @@ async fn change_lans(
     is_egress_new: bool,
     done: &mut Done,
 ) {
+    let old = mem::take(&mut running.lans).into_iter().zip(mem::take(settings));
+    let is_wanted =
+        |(_, settings): &(Lan, LanSettings)| new.iter().any(|wanted| wanted.name == settings.name);
+    let (old, gone): (Vec<_>, Vec<_>) = old.partition(is_wanted);
+    running.entrance.set_lans(old.iter().map(|(lan, _)| lan.handle.clone()).collect());
+    // What one LAN lets go another may take, so all let go before any takes.
+    for (lan, settings) in gone {
+        done.lines.push(format!("LAN {}: removed, and its guests with it", settings.name));
+        lan.stop().await;
+    }
+    let mut staying = HashMap::new();
+    for (lan, settings) in old {
+        let Some(wanted) = new.iter().find(|wanted| wanted.name == settings.name) else { continue };
+        let merged = merge(&settings, wanted, done);
+        let told = merged.clone();
+        // One that has stopped says so below.
+        for tap in lan.handle.ask(move |lan| lan.let_go(&told)).await.unwrap_or_default() {
+            tap.gone().await;
+        }
+        staying.insert(&wanted.name, (lan, settings, merged));
+    }
     let (mut lans, mut in_effect) = (Vec::new(), Vec::new());
-    let mut old: Vec<_> = mem::take(&mut running.lans).into_iter().zip(mem::take(settings)).collect();
     for wanted in new {
         let name = &wanted.name;
-        let Some(at) = old.iter().position(|(_, settings)| settings.name == *name) else {
+        let Some((lan, mut settings, merged)) = staying.remove(name) else {
             match start(running, wanted) {
                 Ok(lan) => {
                     lans.push(lan);
@@ -136,25 +157,23 @@ async fn change_lans(
             }
             continue;
         };
-        let (lan, settings) = old.remove(at);
-        let merged = merge(&settings, wanted, done);
         if is_egress_new || merged != settings {
             let terms = running.egress.lan_terms(&merged);
-            let told = merged.clone();
-            let failed = lan.handle.ask(move |lan| lan.reconfigure(told, terms)).await;
-            done.lines.extend(failed.unwrap_or_else(|stopped| vec![stopped.to_string()]));
-        }
-        if merged != settings {
-            done.changed(&format!("LAN {name}"));
+            match lan.handle.ask(move |lan| lan.reconfigure(merged, terms)).await {
+                Ok((now, failed)) => {
+                    done.lines.extend(failed);
+                    if now != settings {
+                        done.changed(&format!("LAN {name}"));
+                    }
+                    settings = now;
+                }
+                Err(stopped) => done.lines.push(stopped.to_string()),
+            }
         }
         lans.push(lan);
-        in_effect.push(merged);
+        in_effect.push(settings);
     }
     running.entrance.set_lans(lans.iter().map(|lan| lan.handle.clone()).collect());
-    for (lan, settings) in old {
-        done.lines.push(format!("LAN {}: removed, and its guests with it", settings.name));
-        lan.stop().await;
-    }
     (running.lans, *settings) = (lans, in_effect);
     running.show_lans();
 }
@@ -171,6 +190,11 @@ fn merge(old: &LanSettings, wanted: &LanSettings, done: &mut Done) -> LanSetting
         if keep(old, &mut merged) {
             done.kept(&format!("LAN {}: {name}", old.name));
         }
+    }
+    // Those of another subnet are no addresses of this one's.
+    if wanted.subnet != old.subnet && wanted.leases != old.leases {
+        merged.leases.clone_from(&old.leases);
+        done.kept(&format!("LAN {}: leases", old.name));
     }
     merged
 }

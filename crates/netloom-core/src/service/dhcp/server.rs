@@ -42,7 +42,7 @@ impl DhcpServer {
         Self { config, network, fixed, pool: Pool::new(first, last, excluded) }
     }
 
-    /// Leases these addresses to these clients from now on, and to nobody else.
+    /// Leases these addresses to these clients from now on, and to nobody else. Whoever holds one keeps it until it asks again.
     pub fn set_fixed(&mut self, fixed: Vec<(MacAddr, Ipv4Addr)>) {
         self.fixed = fixed.iter().copied().collect();
         self.config.fixed = fixed;
@@ -145,11 +145,18 @@ impl DhcpServer {
         Ok(Answer::Offer { address, times, name }.reply(request, &self.config, &self.network))
     }
 
+    /// A client's fixed address, unless another client's lease of it, from before it was fixed, has not ended.
+    fn fixed_for(&self, now: Instant, mac: MacAddr) -> Option<Ipv4Addr> {
+        let address = *self.fixed.get(&mac)?;
+        let is_held = |lease: &Lease| lease.mac != mac && lease.is_active(now);
+        (!self.pool.lease_at(address).is_some_and(is_held)).then_some(address)
+    }
+
     /// The address for a client that asks for one: its fixed one, the one it has, the one it had, the one it asks for, any.
     fn choose(&mut self, now: Instant, request: &ClientMessage, in_use: InUse<'_>) -> Option<Ipv4Addr> {
         let mac = request.mac;
-        if let Some(address) = self.fixed.get(&mac) {
-            return Some(*address);
+        if let Some(address) = self.fixed_for(now, mac) {
+            return Some(address);
         }
         let had = self.pool.lease_of(mac).or_else(|| self.pool.lease_of_client(request.client_id()));
         [had.map(|lease| lease.address), request.requested_address()]
@@ -189,8 +196,8 @@ impl DhcpServer {
         address: Ipv4Addr,
         in_use: InUse<'_>,
     ) -> Option<&'static str> {
-        if let Some(fixed) = self.fixed.get(&request.mac) {
-            return (*fixed != address).then_some("another address is reserved for this client");
+        if let Some(fixed) = self.fixed_for(now, request.mac) {
+            return (fixed != address).then_some("another address is reserved for this client");
         }
         if !self.network.subnet.contains(address) {
             return Some("the address is not of this network");

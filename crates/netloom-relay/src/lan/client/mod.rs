@@ -21,7 +21,7 @@ use super::resume::{Claim, Origin};
 use super::{LanTask, Member, NewClient, READS_PER_TURN};
 use crate::access::{self, Pass};
 use crate::egress::Dialer;
-use crate::limit::{Lane, Share, reach};
+use crate::limit::{Lane, Places, Share, reach};
 use crate::socket::Socket;
 
 /// How long the other end has to answer a close.
@@ -54,7 +54,13 @@ pub(super) struct Client {
     pass: Option<Pass>,
     /// What its guests go out by, where the rules of its token make that another than the LAN's.
     dialer: RefCell<Option<Arc<Dialer>>>,
+}
+
+/// What a connection takes of the relay's, the LAN's, its address's and its token's, given back when dropped: its guest's flows, and who waits
+/// for a word of it, outlive it.
+pub(super) struct Room {
     _permits: (Arc<OwnedSemaphorePermit>, OwnedSemaphorePermit),
+    _places: Places,
 }
 
 /// Where a client stands.
@@ -98,8 +104,9 @@ struct Tally {
 }
 
 impl Client {
-    /// A client at a port, and what was already read from its socket.
-    pub(super) fn new(new: NewClient, port: PortId) -> io::Result<(Self, Bytes)> {
+    /// A client at a port, the room that it takes, and what was already read from its socket.
+    pub(super) fn new(mut new: NewClient, port: PortId) -> io::Result<(Self, Room, Bytes)> {
+        let room = Room { _permits: new.permits, _places: new.share.take_places() };
         let client = Self {
             member: Rc::new(Member::new(port, new.peer, new.encapsulation.kind())),
             origin: new.origin,
@@ -120,9 +127,8 @@ impl Client {
             tally: RefCell::default(),
             pass: new.pass,
             dialer: RefCell::default(),
-            _permits: new.permits,
         };
-        Ok((client, new.read))
+        Ok((client, room, new.read))
     }
 
     /// What its guests go out by, if not as the LAN's others do.
@@ -191,7 +197,7 @@ impl Client {
     }
 
     /// Serves the client until it is gone.
-    pub(super) async fn run(self: Rc<Self>, lan: Rc<LanTask>, read: Bytes) {
+    pub(super) async fn run(self: Rc<Self>, lan: Rc<LanTask>, room: Room, read: Bytes) {
         self.heed_rules(&lan);
         self.receive(&lan, &mut Vec::from(read));
         lan.drain();
@@ -258,6 +264,7 @@ impl Client {
                 }
             }
         };
+        drop(room);
         let tally = self.tally.take();
         info!(
             "{} left LAN {} after {} s: {}; {} frames in, {} out",

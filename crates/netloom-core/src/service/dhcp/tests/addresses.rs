@@ -26,6 +26,32 @@ fn fixed_addresses_are_their_owners_inside_the_pool_and_out() {
 }
 
 #[test]
+fn a_fixed_address_is_its_owners_once_who_had_it_has_left_it() {
+    let mut server = server();
+    assert_eq!(lease(&mut server, at_s(0), mac(1)), ip(100));
+    server.set_fixed(vec![(mac(9), ip(100))]);
+    assert_eq!(lease(&mut server, at_s(1), mac(9)), ip(101), "one of the pool for now");
+    let renewed = Message::new(REQUEST, mac(9)).ciaddr(ip(101)).answer(&mut server, at_s(2));
+    assert_eq!(renewed.kind, ACK);
+    let wanted = Message::new(REQUEST, mac(9)).wants(ip(100)).answer(&mut server, at_s(2));
+    assert_eq!(wanted.kind, NAK, "another uses it");
+    let refused = Message::new(REQUEST, mac(1)).ciaddr(ip(100)).answer(&mut server, at_s(3));
+    assert_eq!(refused.kind, NAK, "it is no longer the pool's");
+    assert_eq!(lease(&mut server, at_s(3), mac(1)), ip(102));
+    let renewed = Message::new(REQUEST, mac(9)).ciaddr(ip(101)).answer(&mut server, at_s(4));
+    assert_eq!(renewed.kind, NAK, "its own is free");
+    assert_eq!(lease(&mut server, at_s(4), mac(9)), ip(100));
+}
+
+#[test]
+fn a_fixed_address_is_its_owners_once_the_lease_of_who_had_it_is_over() {
+    let mut server = server();
+    assert_eq!(lease(&mut server, at_s(0), mac(1)), ip(100));
+    server.set_fixed(vec![(mac(9), ip(100))]);
+    assert_eq!(lease(&mut server, at_s(9000), mac(9)), ip(100));
+}
+
+#[test]
 fn pool_over_a_whole_network_skips_what_is_not_a_guests() {
     let config =
         DhcpConfig { first: Ipv4Addr::new(0, 0, 0, 0), last: Ipv4Addr::BROADCAST, fixed: vec![], ..config() };
