@@ -24,6 +24,9 @@ struct Entry {
     claim: Option<Claim>,
 }
 
+/// Whether ports can be held. In a page no guest goes away and comes back, and the module is smaller without.
+const HOLDS: bool = !cfg!(target_family = "wasm");
+
 /// Addresses by port. Entries keep their places, so that a port can remember where the one that it used last stands.
 pub(super) struct MacTable {
     places: Map<MacAddr, u32>,
@@ -97,7 +100,7 @@ impl MacTable {
             return Source::Own(place);
         }
         let Some(entry) = &mut self.entries[place as usize] else { return Source::Unknown };
-        if self.held.contains(&entry.owner) {
+        if HOLDS && self.held.contains(&entry.owner) {
             return Source::Refused;
         }
         match entry.claim {
@@ -128,6 +131,9 @@ impl MacTable {
 
     /// Holds the addresses of a port, or no longer.
     pub(super) fn hold(&mut self, port: PortId, is_held: bool) {
+        if !HOLDS {
+            return;
+        }
         self.held.retain(|held| *held != port);
         if is_held {
             self.held.push(port);
