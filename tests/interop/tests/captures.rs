@@ -98,8 +98,10 @@ fn others_read_captures_and_filters_mean_what_theirs_do() {
         assert!(all.contains(wanted), "{wanted} in:\n{all}");
     }
     let checks = ["ip", "tcp", "udp"].map(|of| format!("{of}.check_checksum:TRUE"));
-    let bad = "_ws.malformed || ip.checksum.status == 0 || tcp.checksum.status == 0 || udp.checksum.status == 0 \
-               || (_ws.expert.severity >= 0x00600000 && !tcp.analysis.flags && !dns && !icmp)";
+    // Linux writes a TCP checksum of 0 as 0xffff at times, the same number, for which tshark has a warning of its own.
+    let bad = "_ws.malformed || ip.checksum.status == 0 || (tcp.checksum.status == 0 && !tcp.checksum.ffff) \
+               || udp.checksum.status == 0 || (_ws.expert.severity >= 0x00600000 && !tcp.analysis.flags && !dns \
+               && !icmp && !tcp.checksum.ffff)";
     let mut arguments: Vec<&str> = checks.iter().flat_map(|check| ["-o", check]).collect();
     arguments.extend(["-Y", bad]);
     assert_eq!(run("tshark", &arguments, &whole), "", "malformed, or with warnings");
